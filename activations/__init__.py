@@ -1,0 +1,1 @@
+"""Activations as formulas, and the GRUs they are put into."""

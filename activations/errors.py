@@ -1,0 +1,9 @@
+"""Errors that are written for the person who caused them: what, where, what to do."""
+
+
+class GateswapError(Exception):
+    """Something that a person has to know about; the message is whole and fits on one line."""
+
+
+class InputError(GateswapError):
+    """What was typed, or a file that was named, is not what it has to be."""

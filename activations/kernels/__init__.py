@@ -1,0 +1,1 @@
+"""GRU recurrences: one contract, three interchangeable implementations."""

@@ -1,0 +1,1 @@
+"""From a speech corpus to trained and scored members."""

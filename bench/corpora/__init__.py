@@ -1,0 +1,1 @@
+"""Corpora: one table, one row per utterance, whatever the source."""

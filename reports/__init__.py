@@ -1,0 +1,1 @@
+"""Scores, statistics, figures, tables and the page."""

@@ -1,0 +1,1 @@
+"""Studies: the plan is data, the result files are the truth."""
