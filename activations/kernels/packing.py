@@ -1,0 +1,201 @@
+"""Packed frames: the one layout of sequences that makes cost follow real frames and not padding.
+
+- Rows of a batch have their own lengths, zero included; IEMOCAP's mean is 91 frames and its
+  longest 500, so a padded batch would be four fifths padding. Here a padded frame is not stored,
+  so nothing can project it or leak from it.
+- Frames lie one group after another; inside a group step by step; inside a step the rows that
+  still run, longest first. For one group this is exactly the order of
+  `torch.nn.utils.rnn.PackedSequence`, for equal lengths it is exactly `[T, B, ·]`: neither needs a
+  copy.
+- Everything is a plain index tensor, so gradients flow through `index_select`; what a host loop
+  needs (group bounds) is kept as Python ints, so that nothing waits for a GPU.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """Where each frame of G groups × B rows lies among the N packed frames.
+
+    lengths [G, B], int64.
+    order [G, B]: a group's rows by decreasing length, ties as they were.
+    batch_sizes [G, T]: rows still running at each step; T is the longest length of all groups.
+    starts [G, T + 1]: the first frame of each step, counted from the very first frame.
+    bounds: G + 1 host ints; group g owns the frames bounds[g]:bounds[g + 1].
+    N: frames in all.
+    """
+
+    lengths: Tensor
+    order: Tensor
+    batch_sizes: Tensor
+    starts: Tensor
+    bounds: tuple[int, ...]
+    N: int
+    T: int
+    in_order: bool  # every row has length T: the frames of a group are [T, B, ·] as they are
+    has_empty: bool  # some row has no frame at all
+
+    @classmethod
+    def from_lengths(cls, lengths: Tensor) -> "Packing":
+        """Lay out rows of the given lengths [G, B] (integers, zeros allowed).
+
+        Raises ValueError for another shape, a floating type or a negative length.
+        """
+        if lengths.dim() != 2 or lengths.shape[0] == 0 or lengths.is_floating_point():
+            got = f"{lengths.dtype} {list(lengths.shape)}"
+            raise ValueError(f"lengths must be integers of shape [G, B], got {got}")
+        lengths = lengths.to(torch.int64)
+        G, B = lengths.shape
+        shortest, longest = (int(lengths.min()), int(lengths.max())) if B else (0, 0)
+        if shortest < 0:
+            raise ValueError(f"lengths must not be negative, got {shortest}")
+        order = lengths.sort(dim=1, descending=True, stable=True).indices
+        ending = lengths.new_zeros(G, longest + 1)  # [g, t]: rows whose length is t
+        ending.scatter_add_(1, lengths, torch.ones_like(lengths))
+        return cls._from_batch_sizes(
+            lengths, order, B - ending.cumsum(1)[:, :longest], shortest == longest, shortest == 0
+        )
+
+    @classmethod
+    def full(
+        cls, groups: int, steps: int, rows: int, *, device: torch.device | str | None = None
+    ) -> "Packing":
+        """Lay out G groups of B rows that all have T frames: group by group `[T, B, ·]`."""
+        G, T, B = groups, steps, rows
+        return cls(
+            lengths=torch.full((G, B), T, device=device),
+            order=torch.arange(B, device=device).repeat(G, 1),
+            batch_sizes=torch.full((G, T), B, device=device),
+            starts=torch.arange(G, device=device)[:, None] * (T * B)
+            + torch.arange(T + 1, device=device) * B,
+            bounds=tuple(range(0, G * T * B + 1, T * B)) if T * B else (0,) * (G + 1),
+            N=G * T * B,
+            T=T,
+            in_order=True,
+            has_empty=T == 0,
+        )
+
+    @classmethod
+    def from_batch_sizes(cls, batch_sizes: Tensor) -> "Packing":
+        """Lay out one group of sorted rows, from a PackedSequence's batch_sizes [T]."""
+        T, B = len(batch_sizes), int(batch_sizes[0])
+        lengths = (batch_sizes[None, :] > torch.arange(B)[:, None]).sum(1)[None]
+        return cls._from_batch_sizes(
+            lengths, torch.arange(B)[None], batch_sizes[None], int(batch_sizes[-1]) == B, T == 0
+        )
+
+    @classmethod
+    def _from_batch_sizes(
+        cls, lengths: Tensor, order: Tensor, batch_sizes: Tensor, in_order: bool, has_empty: bool
+    ) -> "Packing":
+        G, T = batch_sizes.shape
+        sizes = batch_sizes.sum(1)
+        ends = sizes.cumsum(0)
+        starts = torch.cat([lengths.new_zeros(G, 1), batch_sizes.cumsum(1)], 1)
+        bounds = (0, *(int(end) for end in ends.tolist()))
+        return cls(
+            lengths=lengths,
+            order=order,
+            batch_sizes=batch_sizes,
+            starts=starts + (ends - sizes)[:, None],
+            bounds=bounds,
+            N=bounds[-1],
+            T=T,
+            in_order=in_order,
+            has_empty=has_empty,
+        )
+
+    @property
+    def groups(self) -> int:
+        """G."""
+        return self.lengths.shape[0]
+
+    @property
+    def rows(self) -> int:
+        """B."""
+        return self.lengths.shape[1]
+
+    def to(self, device: torch.device | str) -> "Packing":
+        """The same layout with its tensors on another device."""
+        device = torch.device(device)
+        if self.lengths.device == device:
+            return self
+        return replace(
+            self,
+            **{
+                name: getattr(self, name).to(device, non_blocking=True)
+                for name in ("lengths", "order", "batch_sizes", "starts")
+            },
+        )
+
+    @cached_property
+    def ranks(self) -> Tensor:
+        """[G, B]: the place of each row in its group's order."""
+        return self.order.argsort(1)
+
+    @cached_property
+    def _steps(self) -> Tensor:
+        """[N]: g * T + t of each frame."""
+        steps = torch.arange(self.batch_sizes.numel(), device=self.lengths.device)
+        return steps.repeat_interleave(self.batch_sizes.flatten(), output_size=self.N)
+
+    @cached_property
+    def time_of_frame(self) -> Tensor:
+        """[N]: the time step t of each frame."""
+        return self._steps % max(self.T, 1)
+
+    @cached_property
+    def row_of_frame(self) -> Tensor:
+        """[N]: the row of each frame as g * B + b, b being its place in the batch as given."""
+        frames = torch.arange(self.N, device=self.lengths.device)
+        ranks = frames - self.starts[:, :-1].flatten()[self._steps]
+        groups = self._steps // max(self.T, 1)
+        return groups * self.rows + self.order.flatten()[groups * self.rows + ranks]
+
+    @cached_property
+    def first_frames(self) -> Tensor:
+        """[G, B]: index of each row's first frame, -1 for a row without frames."""
+        return (self.starts[:, :1] + self.ranks).where(self.lengths > 0, -1)
+
+    @cached_property
+    def last_frames(self) -> Tensor:
+        """[G, B]: index of each row's last frame, -1 for a row without frames."""
+        last_step = (self.lengths - 1).clamp(min=0)
+        return (self.starts.gather(1, last_step) + self.ranks).where(self.lengths > 0, -1)
+
+    @cached_property
+    def _padded_index(self) -> Tensor:
+        """[N]: where each frame lies in a flattened [G, T, B]."""
+        groups = self._steps // max(self.T, 1)
+        return self._steps * self.rows + self.row_of_frame - groups * self.rows
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """Take the real frames out of padded [G, T, B, D]; returns [N, D].
+
+        Raises ValueError where the leading axes are not this packing's [G, T, B].
+        """
+        if tuple(padded.shape[:3]) != (self.groups, self.T, self.rows) or padded.dim() != 4:
+            raise ValueError(
+                f"expected padded frames [G={self.groups}, T={self.T}, B={self.rows}, D], "
+                f"got {list(padded.shape)}"
+            )
+        flat = padded.reshape(self.groups * self.T * self.rows, padded.shape[3])
+        return flat if self.in_order else flat.index_select(0, self._padded_index)
+
+    def unpack(self, frames: Tensor) -> Tensor:
+        """Put frames [N, D] back into [G, T, B, D], zeros at padding.
+
+        Raises ValueError where there are not N frames.
+        """
+        if frames.dim() != 2 or frames.shape[0] != self.N:
+            raise ValueError(f"expected frames [N={self.N}, D], got {list(frames.shape)}")
+        shape = (self.groups, self.T, self.rows, frames.shape[1])
+        if self.in_order:
+            return frames.reshape(shape)
+        flat = frames.new_zeros(self.groups * self.T * self.rows, frames.shape[1])
+        return flat.index_copy(0, self._padded_index, frames).reshape(shape)

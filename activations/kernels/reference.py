@@ -1,0 +1,87 @@
+"""Recurrence, reference implementation: the definition of truth for every kernel.
+
+- Plain PyTorch and autograd, float32 or float64: slow is fine, clever is not.
+- Same gate names as kernels/gru.c, so that they can be read side by side.
+- Padding does not exist here: a step takes the rows that still run and leaves the others' h as it
+  is.
+- Group by group, so a group's numbers are the same bits whoever its neighbours are.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from activations.kernels import Cell, Parameters
+from activations.kernels.packing import Packing
+
+Activation = Callable[[Tensor], Tensor]
+
+
+def recurrence(
+    gates_x: Tensor,
+    w_hh: Tensor,
+    b_hh: Tensor,
+    packing: Packing,
+    cell: Cell,
+    parameters: Parameters,
+    h0: Tensor | None,
+) -> Tensor:
+    """Run the recurrences: arguments and result as `activations.kernels.recurrence` says."""
+    G, D, _, H = w_hh.shape
+    batch_sizes = packing.batch_sizes.tolist()
+    groups = []
+    for g in range(G):
+        frames = gates_x[packing.bounds[g] : packing.bounds[g + 1]]
+        directions = []
+        for d in range(D):
+            if h0 is None:
+                h = gates_x.new_zeros(packing.rows, H)
+            else:
+                h = h0[g, d].index_select(0, packing.order[g])
+            sites = [
+                _bind(formula.torch_function, values[g, d])
+                for formula, values in zip(cell.formulas, parameters, strict=True)
+            ]
+            xs = frames[:, d].split([n for n in batch_sizes[g] if n > 0])
+            states = []
+            for x in xs if d == 0 else reversed(xs):
+                running = x.shape[0]
+                h_new = _step(x, h[:running], w_hh[g, d], b_hh[g, d], sites, cell.reset_order)
+                states.append(h_new)
+                # backward in time a row joins at its own last frame, its initial state untouched
+                # until then
+                h = torch.cat([h_new, h[running:]])
+            directions.append(torch.cat(states if d == 0 else states[::-1]) if states else h[:0])
+        groups.append(torch.stack(directions, 1))
+    return torch.cat(groups)
+
+
+def _step(
+    x: Tensor, h: Tensor, w: Tensor, b: Tensor, sites: Sequence[Activation], reset_order: str
+) -> Tensor:
+    """One step of n rows.
+
+    x [n, 3H] (the input's gates r, z, n), h [n, H], w [3H, H], b [3H]; returns h' [n, H].
+    """
+    H = h.shape[1]
+    update, reset, candidate = sites
+    x_r, x_z, x_n = x.split(H, 1)
+    if reset_order == "after":
+        h_r, h_z, h_n = torch.addmm(b, h, w.t()).split(H, 1)
+        r = reset(x_r + h_r)
+        z = update(x_z + h_z)
+        n = candidate(x_n + r * h_n)
+    else:
+        h_r, h_z = torch.addmm(b[: 2 * H], h, w[: 2 * H].t()).split(H, 1)
+        r = reset(x_r + h_r)
+        z = update(x_z + h_z)
+        n = candidate(x_n + torch.addmm(b[2 * H :], r * h, w[2 * H :].t()))
+    return (1 - z) * n + z * h
+
+
+def _bind(function: Callable[..., Tensor], values: Tensor) -> Activation:
+    """The activation with its learnable parameters, values [P, K], put in."""
+    if values.shape[0] == 0:
+        return function
+    return lambda x: function(x, *values.unbind(0))
