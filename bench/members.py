@@ -1,0 +1,186 @@
+"""What one training run is: a member of a study.
+
+- A member is identified by its content alone (variant, fold, seed, hyper-parameters), so that a
+  plan can be written down, hashed, resumed and stacked without running anything.
+- A seed means the same initial weights, batches and dropout masks in every variant: `Member.stream`
+  leaves the variant and the hyper-parameters out. Differences between variants are then paired draw
+  by draw.
+- Members may share a stack only if every tensor has the same shape and the same cell runs:
+  `Member.stack_group`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Direction = Literal["gru", "bigru"]
+ResetOrder = Literal["after", "before"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """IAAN's settings; the defaults are the published ones (Yeh et al., ICASSP 2019; their code).
+
+    hidden_size: units of each GRU and direction. attention_size, dense_size: units. dropout:
+    probability of dropping, on the current encoder's inputs and outputs and before the layer norm.
+    The authors' training command keeps 0.9; the run behind their results file keeps 1.0.
+    label_smoothing: share of the target spread over all classes. l2: factor of ½‖·‖² of the dense
+    layers, in the loss. clip_norm: largest global gradient norm, or None, as published, for no
+    clipping. batch_size: examples. steps, evaluate_every: optimiser steps.
+    Raises ValueError for a value out of its range.
+    """
+
+    hidden_size: int = 512
+    attention_size: int = 16
+    dense_size: int = 64
+    dropout: float = 0.1
+    label_smoothing: float = 0.1
+    l2: float = 1e-3
+    learning_rate: float = 1e-4
+    clip_norm: float | None = None
+    batch_size: int = 64
+    steps: int = 3000
+    evaluate_every: int = 100
+
+    def __post_init__(self) -> None:
+        sizes = ("hidden_size", "attention_size", "dense_size", "batch_size")
+        for name in (*sizes, "steps", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("dropout", "label_smoothing"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
+        if not self.learning_rate > 0.0:
+            raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
+        if not self.l2 >= 0.0:
+            raise ValueError(f"l2 must not be negative, not {self.l2}")
+        if self.clip_norm is not None and not self.clip_norm > 0.0:
+            raise ValueError(f"clip_norm must be positive or None, not {self.clip_norm}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, in the order of the fields."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Hyperparameters":
+        """The inverse of `as_dict`. Raises TypeError for a key that is none of ours."""
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The choice compared: an activation for each site, direction, reset order.
+
+    activation (the candidate's), update, reset: a name of the registry or canonical formula text.
+    direction: "gru", or "bigru", whose encoder outputs are twice as wide. reset_order: "after"
+    (torch, cuDNN) or "before" (Cho et al., 2014) the recurrent product. Raises ValueError for
+    another direction or reset order.
+    """
+
+    activation: str = "tanh"
+    update: str = "sigmoid"
+    reset: str = "sigmoid"
+    direction: Direction = "gru"
+    reset_order: ResetOrder = "after"
+
+    def __post_init__(self) -> None:
+        for name, kind in (("direction", Direction), ("reset_order", ResetOrder)):
+            if getattr(self, name) not in get_args(kind):
+                allowed = " or ".join(repr(value) for value in get_args(kind))
+                raise ValueError(f"{name} must be {allowed}, not {getattr(self, name)!r}")
+
+    @property
+    def label(self) -> str:
+        """What tables and legends print, e.g. "tanh · bigru" or "relu · gru · update erf"."""
+        parts = [self.activation, self.direction]
+        parts += [f"update {self.update}"] if self.update != "sigmoid" else []
+        parts += [f"reset {self.reset}"] if self.reset != "sigmoid" else []
+        parts += ["reset before"] if self.reset_order != "after" else []
+        return " · ".join(parts)
+
+    @property
+    def slug(self) -> str:
+        """The label for file names: [a-z0-9_-] only; what a formula loses by that is kept apart by
+        a short hash.
+        """
+        plain = self.label.lower().replace(" · ", "-").replace(" ", "_")
+        slug = re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_")
+        return slug if slug == plain else f"{slug[:48]}-{_digest(self.as_dict())[:8]}"
+
+    @property
+    def directions(self) -> int:
+        """1 for gru, 2 for bigru."""
+        return 2 if self.direction == "bigru" else 1
+
+    def as_dict(self) -> dict[str, str]:
+        """Plain data, in the order of the fields."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Variant":
+        """The inverse of `as_dict`. Raises TypeError for a key that is none of ours."""
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One training run: variant × fold (by name) × seed × hyper-parameters."""
+
+    variant: Variant
+    fold: str
+    seed: int
+    hyper: Hyperparameters = field(default_factory=Hyperparameters)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: {variant: {…}, fold, seed, hyperparameters: {…}}."""
+        return {
+            "variant": self.variant.as_dict(),
+            "fold": self.fold,
+            "seed": self.seed,
+            "hyperparameters": self.hyper.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Member":
+        """The inverse of `as_dict`; other keys of `data` are left alone."""
+        return cls(
+            variant=Variant.from_dict(data["variant"]),
+            fold=data["fold"],
+            seed=data["seed"],
+            hyper=Hyperparameters.from_dict(data["hyperparameters"]),
+        )
+
+    @property
+    def key(self) -> str:
+        """32 hexadecimal digits of the whole identity, the same on every machine and in every
+        version of Python.
+        """
+        return _digest(self.as_dict())
+
+    @property
+    def stream(self) -> int:
+        """The 63-bit key of this run's random numbers: fold and seed, not the variant (see the
+        module's docstring).
+        """
+        return int(_digest({"fold": self.fold, "seed": self.seed})[:16], 16) >> 1
+
+    @property
+    def stack_group(self) -> tuple[str | int, ...]:
+        """Members with equal groups may train as one stack: same cell, same shapes, same number of
+        steps.
+        """
+        v, h = self.variant, self.hyper
+        return (
+            *(v.activation, v.update, v.reset, v.direction, v.reset_order),
+            *(h.hidden_size, h.attention_size, h.dense_size),
+            *(h.batch_size, h.steps, h.evaluate_every),
+        )
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
