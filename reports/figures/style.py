@@ -1,0 +1,148 @@
+"""One look for every figure, and one colour for every variant wherever it appears.
+
+- Widths are those of a two-column paper (IEEE: 3.5 in and 7.16 in), so that 8 pt in the file is 8
+  pt in print.
+- Colours are Okabe and Ito's and Tol's "muted", told apart by colour-blind readers; the direction
+  is told by marker and dash, so that a grey print still says which is which.
+- Fonts are embedded as TrueType (PDF) or kept as text (SVG): publishers refuse Type 3.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+COLUMN = 3.5
+PAGE = 7.16
+
+INK = "#222222"
+MUTED = "#8a8a8a"
+GRID = "#e4e4e4"
+BAND = "#ececec"
+
+# Okabe & Ito (2008) without yellow and black, hard to read as lines; then Tol's "muted" (2021).
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#882255",
+    "#999933",
+    "#332288",
+    "#44AA99",
+    "#AA4499",
+    "#117733",
+)
+BASELINE = "#222222"
+MARKERS = ("o", "s", "D", "^", "v", "P")
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
+
+FORMATS = ("svg", "pdf", "png")
+
+RC: Any = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "figure.dpi": 150,
+    "savefig.dpi": 300,
+    "savefig.bbox": "tight",
+    "savefig.pad_inches": 0.03,
+    "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "gateswap",
+    "mathtext.fontset": "dejavusans",
+}
+
+
+@dataclass(frozen=True)
+class VariantStyle:
+    """How one variant is drawn in every figure of a report."""
+
+    colour: str
+    marker: str
+    dash: Any
+    filled: bool
+
+
+@contextmanager
+def paper_style() -> Iterator[None]:
+    """Draw inside this context to get the report's look; matplotlib's settings come back after."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(RC):
+        yield
+
+
+def variant_styles(
+    activations: Mapping[str, str], directions: Mapping[str, str], *, baseline: str
+) -> dict[str, VariantStyle]:
+    """The style of each variant: colour from its activation, marker and dash from its direction.
+
+    activations, directions: variant label → what it uses, in the order of the study. baseline: the
+    activation drawn in ink, so that the eye finds it. With more activations than colours, colours
+    come round again with another marker.
+    """
+    others = [name for name in dict.fromkeys(activations.values()) if name != baseline]
+    order = list(dict.fromkeys(directions.values()))
+    styles = {}
+    for label, activation in activations.items():
+        way = order.index(directions[label])
+        turn, place = divmod(
+            others.index(activation) if activation != baseline else 0, len(COLOURS)
+        )
+        styles[label] = VariantStyle(
+            colour=BASELINE if activation == baseline else COLOURS[place],
+            marker=MARKERS[(way + 2 * turn) % len(MARKERS)],
+            dash=DASHES[way % len(DASHES)],
+            filled=way == 0,
+        )
+    return styles
+
+
+def marker_face(style: VariantStyle) -> str:
+    """The fill of a variant's marker: its colour, or white for the second direction."""
+    return style.colour if style.filled else "white"
+
+
+def save(figure: Any, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write folder/name.svg, .pdf and .png (300 dpi), without dates: equal figures, equal files."""
+    import matplotlib.pyplot as plt
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for suffix in formats:
+        path = folder / f"{name}.{suffix}"
+        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
+        with paper_style():
+            figure.savefig(path, metadata=metadata)
+        written.append(path)
+    plt.close(figure)
+    return written
