@@ -9,9 +9,10 @@
   compiler or Triton.
 """
 
+import importlib
 import warnings
 from dataclasses import dataclass
-from typing import Literal
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ class Cell:
     update: Formula
     reset: Formula
     candidate: Formula
-    reset_order: Literal["after", "before"] = "after"
+    reset_order: str = "after"
 
     def __post_init__(self) -> None:
         if self.reset_order not in ("after", "before"):
@@ -49,6 +50,28 @@ class Cell:
     def formulas(self) -> tuple[Formula, Formula, Formula]:
         """(update, reset, candidate), the order of `recurrence`'s parameters."""
         return self.update, self.reset, self.candidate
+
+
+class _Implementation(Protocol):
+    """What each of kernels/reference.py, cpu.py and gpu.py offers."""
+
+    def recurrence(
+        self,
+        gates_x: Tensor,
+        w_hh: Tensor,
+        b_hh: Tensor,
+        packing: Packing,
+        cell: Cell,
+        parameters: Parameters,
+        h0: Tensor | None,
+    ) -> Tensor:
+        """Compute it; the arguments are checked and on one device."""
+
+    def available(self, cell: Cell, dtype: torch.dtype) -> str | None:
+        """None where this cell can run here, otherwise the reason why it cannot."""
+
+    def describe(self, cell: Cell) -> str:
+        """Name what computes this cell."""
 
 
 def recurrence(
@@ -81,19 +104,8 @@ def recurrence(
     """
     _check(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
     packing = packing.to(gates_x.device)
-    match choose(cell, implementation=implementation, device=gates_x.device, dtype=gates_x.dtype):
-        case "cpu":
-            from activations.kernels import cpu
-
-            return cpu.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
-        case "gpu":
-            from activations.kernels import gpu
-
-            return gpu.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
-        case _:
-            from activations.kernels import reference
-
-            return reference.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
+    chosen = choose(cell, implementation=implementation, device=gates_x.device, dtype=gates_x.dtype)
+    return _load(chosen).recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
 
 
 def choose(
@@ -113,15 +125,13 @@ def choose(
         raise InputError(
             f"no implementation {implementation!r}; there are {', '.join(IMPLEMENTATIONS)}"
         )
-    if implementation == "reference":
-        return implementation
     wanted = implementation
     if wanted == "auto":
         wanted = "gpu" if torch.device(device).type == "cuda" else "cpu"
     reason = _unavailable(wanted, cell, dtype)
     if reason is None:
         return wanted
-    if implementation != "auto":
+    if implementation != "auto" or _unavailable("reference", cell, dtype) is not None:
         raise GateswapError(f"the {wanted} kernel cannot run here: {reason}")
     if reason not in _warned:
         _warned.add(reason)
@@ -142,28 +152,22 @@ def describe(
 
     Raises as `choose`.
     """
-    match choose(cell, implementation=implementation, device=device, dtype=dtype):
-        case "cpu":
-            from activations.kernels import cpu
+    chosen = choose(cell, implementation=implementation, device=device, dtype=dtype)
+    return _load(chosen).describe(cell)
 
-            return cpu.describe(cell)
-        case "gpu":
-            from activations.kernels import gpu
 
-            return gpu.describe(cell)
-        case _:
-            return f"reference (torch {torch.__version__})"
+def _load(implementation: str) -> _Implementation:
+    """The module of an implementation, imported when first needed."""
+    module = importlib.import_module(f"activations.kernels.{implementation}")
+    return cast(_Implementation, module)
 
 
 def _unavailable(implementation: str, cell: Cell, dtype: torch.dtype) -> str | None:
     """Why this implementation cannot run the cell; None where it can."""
-    if implementation == "cpu":
-        from activations.kernels import cpu
-
-        return cpu.available(cell, dtype)
-    from activations.kernels import gpu
-
-    return gpu.available(cell, dtype)
+    try:
+        return _load(implementation).available(cell, dtype)
+    except ImportError as error:
+        return str(error)
 
 
 def _check(

@@ -43,7 +43,7 @@ def recurrence(
                 _bind(formula.torch_function, values[g, d])
                 for formula, values in zip(cell.formulas, parameters, strict=True)
             ]
-            xs = frames[:, d].split([n for n in batch_sizes[g] if n > 0])
+            xs = frames[:, d].split_with_sizes([n for n in batch_sizes[g] if n > 0])
             states = []
             for x in xs if d == 0 else reversed(xs):
                 running = x.shape[0]
@@ -57,6 +57,18 @@ def recurrence(
     return torch.cat(groups)
 
 
+def available(cell: Cell, dtype: torch.dtype) -> str | None:  # noqa: ARG001
+    """Say why this cell cannot run; None where it can: any cell in float32 and float64."""
+    if dtype in (torch.float32, torch.float64):
+        return None
+    return f"the reference computes in float32 or float64, not {dtype}"
+
+
+def describe(cell: Cell) -> str:  # noqa: ARG001
+    """Name what computes a cell here."""
+    return f"reference (torch {torch.__version__})"
+
+
 def _step(
     x: Tensor, h: Tensor, w: Tensor, b: Tensor, sites: Sequence[Activation], reset_order: str
 ) -> Tensor:
@@ -66,14 +78,14 @@ def _step(
     """
     H = h.shape[1]
     update, reset, candidate = sites
-    x_r, x_z, x_n = x.split(H, 1)
+    x_r, x_z, x_n = x.chunk(3, 1)
     if reset_order == "after":
-        h_r, h_z, h_n = torch.addmm(b, h, w.t()).split(H, 1)
+        h_r, h_z, h_n = torch.addmm(b, h, w.t()).chunk(3, 1)
         r = reset(x_r + h_r)
         z = update(x_z + h_z)
         n = candidate(x_n + r * h_n)
     else:
-        h_r, h_z = torch.addmm(b[: 2 * H], h, w[: 2 * H].t()).split(H, 1)
+        h_r, h_z = torch.addmm(b[: 2 * H], h, w[: 2 * H].t()).chunk(2, 1)
         r = reset(x_r + h_r)
         z = update(x_z + h_z)
         n = candidate(x_n + torch.addmm(b[2 * H :], r * h, w[2 * H :].t()))

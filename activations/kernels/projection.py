@@ -1,0 +1,59 @@
+"""The input projection of a stack: each group's own frames by its own weights.
+
+- Groups have different numbers of frames, so one batched product would need padding.
+- A product per group and a `cat` would copy the largest tensor of a training step; here each
+  product is written where it belongs.
+- A group's product is the same call whoever its neighbours are, so its numbers are, too.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from activations.kernels.packing import Packing
+
+
+def project(frames: Tensor, weight: Tensor, bias: Tensor | None, packing: Packing) -> Tensor:
+    """Multiply each group's frames by its weights: [N, I], [G, O, I], bias [G, O] -> [N, O]."""
+    if len(weight) == 1:
+        return nn.functional.linear(frames, weight[0], None if bias is None else bias[0])
+    projected: Tensor = _GroupedLinear.apply(  # type: ignore[no-untyped-call]
+        frames, weight, bias, packing.bounds
+    )
+    return projected
+
+
+class _GroupedLinear(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: tuple[int, ...]
+    ) -> Tensor:
+        ctx.save_for_backward(frames, weight)
+        ctx.bounds = bounds
+        out = frames.new_empty(len(frames), weight.shape[1])
+        for g, (start, end) in enumerate(pairwise(bounds)):
+            if bias is None:
+                torch.mm(frames[start:end], weight[g].t(), out=out[start:end])
+            else:
+                torch.addmm(bias[g], frames[start:end], weight[g].t(), out=out[start:end])
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        frames, weight = ctx.saved_tensors
+        needs_frames, needs_weight, needs_bias, _ = ctx.needs_input_grad
+        grad_frames = torch.empty_like(frames) if needs_frames else None
+        grad_weight = torch.empty_like(weight) if needs_weight else None
+        grad_bias = grad.new_empty(weight.shape[:2]) if needs_bias else None
+        for g, (start, end) in enumerate(pairwise(ctx.bounds)):
+            if grad_frames is not None:
+                torch.mm(grad[start:end], weight[g], out=grad_frames[start:end])
+            if grad_weight is not None:
+                torch.mm(grad[start:end].t(), frames[start:end], out=grad_weight[g])
+            if grad_bias is not None:
+                torch.sum(grad[start:end], 0, out=grad_bias[g])
+        return grad_frames, grad_weight, grad_bias, None
