@@ -1,0 +1,89 @@
+"""A formula as a straight line of assignments: what torch, C and Triton code are all written from.
+
+- Value and derivatives share most of their work (the sigmoid in x·σ(x) and in its slope), so they are computed by one
+  program with common subexpressions named once.
+- NaN in must be NaN out, but `where` and `sign` swallow a NaN. A formula that uses them gets one last step that lets a NaN
+  through, here and not in each printer.
+- Constants are folded at 50 digits, so a printer sees numbers only as Rational or Float.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import mpmath
+import sympy
+
+from activations.primitives import Comparison, IsNan, Sign, Where, exact_value
+
+X = sympy.Symbol("x")
+
+
+@dataclass(frozen=True)
+class Program:
+    """Assignments in order, then the outputs.
+
+    inputs: `x` and the parameters, in order. steps: (temporary, expression) pairs; an expression uses inputs and earlier
+    temporaries only. A temporary may stand for a Comparison (true or false; see `is_condition`).
+    outputs: one expression for each name in `names`, where `value` is the activation and any other name is the input
+    it is the derivative by.
+    """
+
+    inputs: tuple[str, ...]
+    steps: tuple[tuple[sympy.Symbol, sympy.Expr], ...]
+    names: tuple[str, ...]
+    outputs: tuple[sympy.Expr, ...]
+
+    def is_condition(self, expression: sympy.Expr) -> bool:
+        """Whether an expression of this program is true or false rather than a number."""
+        if isinstance(expression, sympy.Symbol):
+            expression = dict(self.steps).get(expression, expression)
+        return isinstance(expression, Comparison)
+
+
+def build_program(
+    inputs: tuple[str, ...], expression: sympy.Expr, outputs: tuple[str, ...]
+) -> Program:
+    """The program for some of: `value`, `x` (the derivative by x), and a parameter's name (the derivative by it).
+
+    Raises ValueError for an output that is neither.
+    """
+    for name in outputs:
+        if name != "value" and name not in inputs:
+            raise ValueError(
+                f"a program computes 'value' or a derivative by one of {inputs}, not {name!r}"
+            )
+    wanted = [
+        _let_nan_through(expression) if name == "value" else expression.diff(sympy.Symbol(name))
+        for name in outputs
+    ]
+    steps, results = sympy.cse(
+        [fold_constants(e) for e in wanted], symbols=_temporaries(inputs), order="canonical"
+    )
+    return Program(inputs, tuple(steps), outputs, tuple(results))
+
+
+def fold_constants(expression: sympy.Expr) -> sympy.Expr:
+    """The same expression with each part that has no symbol, such as sqrt(2/pi), replaced by a number."""
+    if expression.is_Atom and expression is not sympy.pi:
+        return expression
+    if not expression.free_symbols and not isinstance(expression, Comparison):
+        if isinstance(expression, sympy.Rational):
+            return expression
+        with mpmath.workdps(50):
+            return sympy.Float(exact_value(expression, {}), 30)
+    if isinstance(expression, Where) and not expression.args[0].free_symbols:
+        condition, u, v = expression.args
+        return fold_constants(u if exact_value(condition, {}) else v)
+    return expression.func(*(fold_constants(argument) for argument in expression.args))
+
+
+def _let_nan_through(expression: sympy.Expr) -> sympy.Expr:
+    return Where(IsNan(X), X, expression) if expression.has(Where, Sign) else expression
+
+
+def _temporaries(inputs: tuple[str, ...]) -> Iterator[sympy.Symbol]:
+    number = 0
+    while True:
+        if f"t{number}" not in inputs:
+            yield sympy.Symbol(f"t{number}")
+        number += 1
