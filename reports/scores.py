@@ -1,0 +1,291 @@
+"""From result files to `scores[variant, fold, seed]`, where every statistic and figure starts.
+
+- Scores are computed again from the saved logits and truths: one place decides what UAR is.
+- A study may be unfinished: a run without a result file is NaN here and named in `missing`.
+- A diverged run is a result: its chance-level score counts and `diverged` marks it.
+- Results of different protocols or corpora never share a table, so loading them together fails.
+- Scores are in points (0 … 100), the unit of the tables of the field.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from activations.errors import InputError
+from bench import metrics
+from bench.members import Hyperparameters, Member, Variant
+from bench.results import SELECTIONS, MemberResult
+from reports.statistics.arrays import BoolArray, FloatArray, IntArray
+
+POINTS = 100.0  # result files hold shares; tables of the field print points
+
+
+@dataclass(frozen=True)
+class Run:
+    """Which run a score belongs to: `variant` is the label on the `variant` axis."""
+
+    variant: str
+    fold: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of a study and what is needed to judge them.
+
+    data: xarray Dataset in points with `uar`, `war` [variant, fold, seed, selection] (test),
+    `dev_uar` [variant, fold, seed, selection] (dev, at the selected step), `diverged` and
+    `present` [variant, fold, seed] (bool), `train_size`, `test_size`, `test_train_ratio` [fold].
+    `variant` carries the coordinates activation, update, reset, direction, reset_order, slug.
+    missing: the runs of the design that have no result yet. synthetic: the corpus is not real
+    speech. classes: names of the classes, in the order of labels and logits.
+    """
+
+    data: xr.Dataset
+    classes: tuple[str, ...]
+    missing: tuple[Run, ...]
+    study: str
+    corpus: str
+    synthetic: bool
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Labels on the variant axis, in the order of first appearance."""
+        return tuple(str(label) for label in self.data["variant"].values)
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """Names on the fold axis, sorted."""
+        return tuple(str(name) for name in self.data["fold"].values)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Numbers on the seed axis, sorted."""
+        return tuple(int(seed) for seed in self.data["seed"].values)
+
+    @property
+    def ratio(self) -> FloatArray:
+        """n_test / n_train [fold]."""
+        return np.asarray(self.data["test_train_ratio"].values, dtype=np.float64)
+
+    def of(self, variant: str, *, metric: str = "uar", selection: str = "dev") -> FloatArray:
+        """Scores [fold, seed] of one variant in points; NaN where the run is missing."""
+        chosen = self.data[metric].sel(variant=variant, selection=selection)
+        return np.asarray(chosen.transpose("fold", "seed").values, dtype=np.float64)
+
+    def array(self, *, metric: str = "uar", selection: str = "dev") -> FloatArray:
+        """Scores [variant, fold, seed] in points; NaN where the run is missing."""
+        chosen = self.data[metric].sel(selection=selection)
+        return np.asarray(chosen.transpose("variant", "fold", "seed").values, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What every run said about every test utterance.
+
+    ids, truths, fold (index into `folds`), speakers, dialogs, lengths (frames), improvised: [U],
+    the test utterances of all folds, one fold after another. predicted: for each selection
+    class numbers [variant, seed, U], −1 where the run is missing.
+    """
+
+    variants: tuple[str, ...]
+    folds: tuple[str, ...]
+    seeds: tuple[int, ...]
+    classes: tuple[str, ...]
+    ids: npt.NDArray[np.str_]
+    truths: IntArray
+    fold: IntArray
+    speakers: npt.NDArray[np.str_]
+    dialogs: npt.NDArray[np.str_]
+    lengths: IntArray
+    improvised: BoolArray
+    predicted: dict[str, npt.NDArray[np.int8]]
+
+    def correct(self, variant: str, *, selection: str = "dev") -> FloatArray:
+        """1 where a run was right, 0 where wrong, NaN where it is missing: [seed, U]."""
+        said = self.predicted[selection][self.variants.index(variant)]
+        return np.where(said < 0, np.nan, (said == self.truths).astype(np.float64))
+
+
+def load(
+    results: Sequence[MemberResult], *, planned: Iterable[Member] = ()
+) -> tuple[Scores, Predictions]:
+    """Return the scores and predictions of the results of one study.
+
+    planned: every member of the study, so that a variant without any result yet appears too;
+    without it the design is every combination of the variants, folds and seeds that were found.
+    A variant that was run with several settings of its hyper-parameters is one row for each,
+    labelled with those that differ ("tanh · gru · learning_rate 0.001").
+    Raises InputError where there is no result, a run occurs twice, or protocol, corpus, classes
+    or the test utterances of a fold differ between results.
+    """
+    if not results:
+        raise InputError("there is no result to report yet: run the study first (gateswap run)")
+    _require_one("protocol", (repr(sorted(r.identity["protocol"].items())) for r in results))
+    _require_one("corpus", (str(r.identity["corpus"]["fingerprint"]) for r in results))
+    _require_one("set of classes", (r.classes for r in results))
+    members = [*planned]
+    labels = _labels([(m.variant, m.hyper) for m in members + [r.member for r in results]])
+    by_run: dict[Run, MemberResult] = {}
+    for result in results:
+        run = Run(labels[result.variant, result.hyper], result.fold, result.seed)
+        if run in by_run:
+            raise InputError(
+                f"{run.variant}, fold {run.fold}, seed {run.seed} has two results: delete the "
+                "result file of one of them"
+            )
+        by_run[run] = result
+    design = {Run(labels[m.variant, m.hyper], m.fold, m.seed) for m in members} | set(by_run)
+    axes = _Axes(
+        variants=tuple(dict.fromkeys(labels.values())),
+        folds=tuple(sorted({run.fold for run in design})),
+        seeds=tuple(sorted({run.seed for run in design})),
+        classes=tuple(results[0].classes),
+    )
+    first = results[0].identity
+    described = {label: variant for (variant, _), label in labels.items()}
+    scores = Scores(
+        data=_dataset(by_run, axes, described),
+        classes=axes.classes,
+        missing=tuple(run for run in axes.runs() if run not in by_run),
+        study=str(first["study"]),
+        corpus=str(first["corpus"]["name"]),
+        synthetic=bool(first["corpus"]["synthetic"]),
+    )
+    return scores, _predictions(by_run, axes)
+
+
+@dataclass(frozen=True)
+class _Axes:
+    variants: tuple[str, ...]
+    folds: tuple[str, ...]
+    seeds: tuple[int, ...]
+    classes: tuple[str, ...]
+
+    def runs(self) -> Iterable[Run]:
+        return (Run(v, f, s) for v in self.variants for f in self.folds for s in self.seeds)
+
+    def place(self, run: Run) -> tuple[int, int, int]:
+        return (
+            self.variants.index(run.variant),
+            self.folds.index(run.fold),
+            self.seeds.index(run.seed),
+        )
+
+
+def _require_one(what: str, values: Iterable[object]) -> None:
+    if len(set(values)) > 1:
+        raise InputError(
+            f"the results differ in their {what}: their scores do not belong into one table, "
+            "so report each study by itself"
+        )
+
+
+def _labels(
+    trials: Sequence[tuple[Variant, Hyperparameters]],
+) -> dict[tuple[Variant, Hyperparameters], str]:
+    settings: dict[Variant, list[Hyperparameters]] = {}
+    for variant, hyper in dict.fromkeys(trials):
+        settings.setdefault(variant, []).append(hyper)
+    labels = {}
+    for variant, hypers in settings.items():
+        plain = [hyper.as_dict() for hyper in hypers]
+        differing = [key for key in plain[0] if len({str(p[key]) for p in plain}) > 1]
+        for hyper, values in zip(hypers, plain, strict=True):
+            labels[variant, hyper] = " · ".join(
+                [variant.label, *(f"{key} {values[key]}" for key in differing)]
+            )
+    return labels
+
+
+def _dataset(
+    by_run: dict[Run, MemberResult], axes: _Axes, described: dict[str, Variant]
+) -> xr.Dataset:
+    design = ("variant", "fold", "seed")
+    shape = (len(axes.variants), len(axes.folds), len(axes.seeds))
+    per_selection = {
+        name: np.full((*shape, len(SELECTIONS)), np.nan) for name in ("uar", "war", "dev_uar")
+    }
+    present, diverged = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    sizes = np.full((2, len(axes.folds)), np.nan)
+    for run, result in by_run.items():
+        at = axes.place(run)
+        present[at], diverged[at] = True, result.outcome == "diverged"
+        sizes[:, at[1]] = result.train_size, result.test_size
+        for k, selection in enumerate(SELECTIONS):
+            counts = metrics.confusion(
+                result.truths, result.predictions(selection), len(axes.classes)
+            )
+            per_selection["uar"][*at, k] = POINTS * metrics.uar_from(counts)
+            per_selection["war"][*at, k] = POINTS * metrics.war_from(counts)
+            chosen = result.curves["step"] == result.selected_step[selection]
+            if result.outcome == "diverged":  # a constant prediction recalls one class
+                per_selection["dev_uar"][*at, k] = POINTS / len(np.unique(result.dev_truths))
+            elif chosen.any():
+                per_selection["dev_uar"][*at, k] = POINTS * result.curves["dev_uar"][chosen][0]
+    variants = [described[label] for label in axes.variants]
+    return xr.Dataset(
+        {name: ((*design, "selection"), values) for name, values in per_selection.items()}
+        | {"present": (design, present), "diverged": (design, diverged)}
+        | {
+            "train_size": ("fold", sizes[0]),
+            "test_size": ("fold", sizes[1]),
+            "test_train_ratio": ("fold", sizes[1] / sizes[0]),
+        },
+        coords={
+            "variant": list(axes.variants),
+            "fold": list(axes.folds),
+            "seed": list(axes.seeds),
+            "selection": list(SELECTIONS),
+        }
+        | {
+            name: ("variant", [str(getattr(variant, name)) for variant in variants])
+            for name in ("activation", "update", "reset", "direction", "reset_order", "slug")
+        },
+    )
+
+
+def _predictions(by_run: dict[Run, MemberResult], axes: _Axes) -> Predictions:
+    per_utterance = ("ids", "truths", "speakers", "dialogs", "lengths", "improvised")
+    tables: dict[str, MemberResult] = {}
+    for run, result in by_run.items():
+        known = tables.setdefault(run.fold, result)
+        if any(not np.array_equal(getattr(known, n), getattr(result, n)) for n in per_utterance):
+            raise InputError(
+                f"fold {run.fold}: {run.variant}, seed {run.seed} was tested on other utterances "
+                "than the rest; delete the result files of one of the two versions"
+            )
+    present = [fold for fold in axes.folds if fold in tables]
+    starts = dict(
+        zip(present, np.cumsum([0, *(len(tables[f].ids) for f in present)]), strict=False)
+    )
+    total = sum(len(tables[fold].ids) for fold in present)
+    predicted = {
+        selection: np.full((len(axes.variants), len(axes.seeds), total), -1, dtype=np.int8)
+        for selection in SELECTIONS
+    }
+    for run, result in by_run.items():
+        v, _, s = axes.place(run)
+        rows = slice(starts[run.fold], starts[run.fold] + len(result.ids))
+        for selection in SELECTIONS:
+            predicted[selection][v, s, rows] = result.predictions(selection)
+    joined = {n: np.concatenate([getattr(tables[f], n) for f in present]) for n in per_utterance}
+    return Predictions(
+        variants=axes.variants,
+        folds=axes.folds,
+        seeds=axes.seeds,
+        classes=axes.classes,
+        ids=joined["ids"].astype(str),
+        truths=joined["truths"].astype(np.int64),
+        fold=np.concatenate(
+            [np.full(len(tables[f].ids), axes.folds.index(f), dtype=np.int64) for f in present]
+        ),
+        speakers=joined["speakers"].astype(str),
+        dialogs=joined["dialogs"].astype(str),
+        lengths=joined["lengths"].astype(np.int64),
+        improvised=joined["improvised"].astype(bool),
+        predicted=predicted,
+    )

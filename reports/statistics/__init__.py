@@ -1,0 +1,1 @@
+"""Statistics of paired scores over folds: pure functions on arrays, one concept per module."""

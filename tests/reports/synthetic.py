@@ -1,0 +1,194 @@
+"""Made-up results of a whole study, for tests of reports: curves, predictions, parameters.
+
+Speakers, dialogues, folds, seeds and variants each leave their mark on the predictions, so that
+no statistic is degenerate; the same arguments give the same results. Nothing here is measured.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.members import Direction, Hyperparameters, Variant
+from bench.protocol import Protocol
+from bench.results import MemberResult
+
+CLASSES = ("ang", "hap", "neu", "sad")
+SHARES = np.array([0.2, 0.29, 0.31, 0.2])
+ACTIVATIONS = ("tanh", "relu", "elu", "swish", "arelu")
+EFFECTS = {"relu": -0.5, "elu": 0.12, "swish": 0.05, "arelu": 0.3}
+LEARNT = {"arelu": (0.9, 2.0), "swish": (1.0,), "prelu": (0.25,)}
+POINTS = 20
+SPEAKERS = 2
+DIALOGS = 6
+
+
+def variants(
+    activations: Sequence[str] = ACTIVATIONS, directions: Sequence[Direction] = ("gru", "bigru")
+) -> list[Variant]:
+    return [Variant(activation=a, direction=d) for d in directions for a in activations]
+
+
+def study(
+    chosen: Sequence[Variant] = (),
+    *,
+    folds: int = 5,
+    seeds: int = 3,
+    utterances: int = 120,
+    effects: dict[str, float] | None = None,
+    diverged: Sequence[tuple[str, int, int]] = (),
+    missing: Sequence[tuple[str, int, int]] = (),
+    selection: str = "dev",
+    seed: int = 0,
+) -> list[MemberResult]:
+    """Results of every variant × fold × seed, but for `missing`.
+
+    utterances: per fold (varied by up to a tenth). effects: shift of the logit of the right class
+    by activation name. diverged, missing: (variant label, fold number, seed) of such runs.
+    """
+    chosen = list(chosen) or variants()
+    effects = EFFECTS if effects is None else effects
+    world = np.random.default_rng(seed)
+    results = []
+    sizes = [int(utterances * world.uniform(0.9, 1.1)) for _ in range(folds)]
+    for fold in range(folds):
+        table = _utterances(fold, sizes[fold], world)
+        fold_level = 0.15 * world.standard_normal()
+        by_seed = {s: 0.06 * world.standard_normal() for s in range(seeds)}
+        for variant in chosen:
+            ability = effects.get(variant.activation, 0.0) + 0.1 * (variant.direction == "bigru")
+            ability += fold_level + 0.07 * world.standard_normal()
+            for s in range(seeds):
+                if (variant.label, fold, s) in missing:
+                    continue
+                level = ability + by_seed[s] + 0.05 * world.standard_normal()
+                broken = (variant.label, fold, s) in diverged
+                results.append(
+                    _result(variant, fold, s, table, sizes, level, broken, selection, world)
+                )
+    return results
+
+
+def _utterances(fold: int, n: int, rng: np.random.Generator) -> dict[str, npt.NDArray[np.generic]]:
+    dialog = np.sort(rng.integers(0, DIALOGS, n))
+    speaker = rng.integers(0, SPEAKERS, n)
+    names = [f"Ses{fold + 1:02d}_{'impro' if d % 2 == 0 else 'script'}{d:02d}" for d in dialog]
+    letters = np.array(["F", "M"])[speaker]
+    ids = [f"{name}_{x}{i:03d}" for i, (name, x) in enumerate(zip(names, letters, strict=True))]
+    truths = rng.choice(len(CLASSES), n, p=SHARES)
+    truths[: len(CLASSES)] = np.arange(len(CLASSES))
+    ease = 0.25 * rng.standard_normal(SPEAKERS)[speaker]
+    ease += 0.2 * rng.standard_normal(DIALOGS)[dialog] + 0.6 * rng.standard_normal(n)
+    return {
+        "ids": np.array(ids),
+        "truths": truths.astype(np.int64),
+        "speakers": np.array([f"Ses{fold + 1:02d}{letter}" for letter in letters]),
+        "dialogs": np.array(names),
+        "lengths": np.clip(rng.lognormal(4.3, 0.6, n), 8, 500).astype(np.int64),
+        "improvised": dialog % 2 == 0,
+        "ease": ease,
+    }
+
+
+def _result(
+    variant: Variant,
+    fold: int,
+    seed: int,
+    table: dict[str, npt.NDArray[np.generic]],
+    sizes: list[int],
+    level: float,
+    broken: bool,
+    selection: str,
+    rng: np.random.Generator,
+) -> MemberResult:
+    truths, ease = table["truths"].astype(np.int64), table["ease"].astype(np.float64)
+    n = len(truths)
+    step = np.arange(1, POINTS + 1) * 50
+    learnt = 1 - np.exp(-np.arange(1, POINTS + 1) / 5)
+    noise = rng.gumbel(size=(n, len(CLASSES)))
+
+    def logits(progress: float) -> npt.NDArray[np.float32]:
+        signal = (1.6 + level + ease)[:, None] * np.eye(len(CLASSES))[truths]
+        return (progress * signal + noise).astype(np.float32)
+
+    def uar(z: npt.NDArray[np.float32]) -> float:
+        hit = z.argmax(1) == truths
+        return float(np.mean([hit[truths == c].mean() for c in range(len(CLASSES))]))
+
+    test = np.array([uar(logits(p)) for p in learnt])
+    dev = test + 0.02 * rng.standard_normal(POINTS)
+    chosen = {"dev": int(dev.argmax()), "oracle": int(test.argmax()), "last": POINTS - 1}
+    outputs = {name: logits(learnt[k]) for name, k in chosen.items()}
+    selected = {name: int(step[k]) for name, k in chosen.items()}
+    loss = 1.386 * (1 - 0.55 * learnt) + 0.02 * rng.standard_normal(POINTS)
+    gradient = np.exp(0.3 * rng.standard_normal(POINTS))
+    if broken:
+        constant = np.log(SHARES).astype(np.float32)
+        outputs = {name: np.tile(constant, (n, 1)) for name in chosen}
+        selected = dict.fromkeys(chosen, 0)
+        keep = POINTS // 2
+        step, test, dev = step[:keep], test[:keep], dev[:keep]
+        loss, gradient = loss[:keep], gradient[:keep]
+    dev_size = sizes[(fold + 1) % len(sizes)] if len(sizes) > 2 else 0
+    train = sum(sizes) - sizes[fold] - dev_size
+    protocol = Protocol(selection=selection)  # type: ignore[arg-type]
+    return MemberResult(
+        identity={
+            "study": "synthetic",
+            "variant": variant.as_dict(),
+            "fold": f"Ses{fold + 1:02d}",
+            "seed": seed,
+            "hyperparameters": Hyperparameters(hidden_size=64, steps=POINTS * 50).as_dict(),
+            "protocol": protocol.as_dict(),
+            "corpus": {"name": "made up", "fingerprint": "0" * 16, "synthetic": True},
+            "features": "0" * 16,
+            "code_version": "0.1.0",
+            "kernel": "reference (torch)",
+            "device": "cpu",
+            "precision": "float32",
+            "torch": "2.13.0",
+            "host": "nowhere",
+        },
+        outcome="diverged" if broken else "ok",
+        diverged_at=int(step[-1]) + 7 if broken else None,
+        curves={
+            "step": step,
+            "train_loss": loss,
+            "dev_uar": dev,
+            "dev_war": dev - 0.01,
+            "test_uar": test,
+            "test_war": test - 0.01,
+            "gradient_norm": gradient,
+        },
+        ids=table["ids"],
+        truths=truths,
+        speakers=table["speakers"],
+        dialogs=table["dialogs"],
+        lengths=table["lengths"],
+        improvised=table["improvised"],
+        logits=outputs,
+        selected_step=selected,
+        dev_truths=rng.choice(len(CLASSES), max(dev_size, 20), p=SHARES),
+        classes=CLASSES,
+        train_size=train,
+        test_size=n,
+        parameters=_parameters(variant, len(step), rng),
+        diagnostics={},
+        wall_seconds=float(rng.uniform(20, 30) * variant.directions),
+        stack_members=15,
+        peak_memory_bytes=int(4e8 * variant.directions),
+        parameter_count=100_000 * variant.directions + len(LEARNT.get(variant.activation, ())),
+    )
+
+
+def _parameters(
+    variant: Variant, points: int, rng: np.random.Generator
+) -> dict[str, npt.NDArray[np.float32]]:
+    start = np.array(LEARNT.get(variant.activation, ()))
+    if not start.size:
+        return {}
+    walk = 0.02 * rng.standard_normal((points, variant.directions, start.size, 1)).cumsum(0)
+    return {
+        f"{encoder}.candidate": (start[None, None, :, None] + walk).astype(np.float32)
+        for encoder in ("current", "own", "other")
+    }
