@@ -49,17 +49,14 @@ class Examples:
 def build_examples(corpus: Corpus, protocol: Protocol) -> Examples:
     """The examples the protocol makes of a corpus.
 
-    Raises InputError when a class of the protocol does not occur in the corpus.
+    Raises InputError when it makes none.
     """
     table = corpus.table
     labels = [protocol.merge.get(label, label) for label in table["label"]]
-    absent = [name for name in protocol.classes if name not in labels]
-    if absent:
-        found = ", ".join(f"{name} {n}" for name, n in corpus.labels.items())
+    if not set(labels) & set(protocol.classes):
         raise InputError(
-            f"{corpus.root}: no utterance is labelled {' or '.join(absent)} (labels found: "
-            f"{found}); "
-            "change the protocol's classes or merge"
+            f"{corpus.root}: no utterance is labelled {', '.join(protocol.classes)}; labels: "
+            f"{', '.join(corpus.labels)}: name them in protocol.classes or protocol.merge"
         )
     own, other = _contexts(list(table["dialog"]), list(table["speaker"]), protocol.context_turns)
     class_of = {name: index for index, name in enumerate(protocol.classes)}

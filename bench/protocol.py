@@ -29,7 +29,7 @@ Selection = Literal["last", "dev", "oracle"]
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """Classes, context, folds and selection; by default the IEMOCAP literature's, and a clean dev set.
+    """Classes, context, folds and selection; by default the literature's, with a clean dev set.
 
     classes: the labels kept, in the order of the logits. merge: labels counted as another one.
     context_turns: how many turns back a context may lie. test_unit: what one fold tests, a session
@@ -133,9 +133,9 @@ def make_folds(examples: "Examples", protocol: Protocol) -> tuple[Fold, ...]:
     needed = 3 if protocol.dev == "session" else 2
     if len(names) < needed:
         raise InputError(
-            f"protocol.test_unit: leaving one {protocol.test_unit} out needs at least {needed} of "
-            "them, "
-            f"the corpus has {len(names)} ({', '.join(names)}); try test_unit: speaker or dev: dialogues"
+            f"protocol.test_unit: leaving one {protocol.test_unit} out needs at least {needed}; "
+            f"the corpus has {len(names)} ({', '.join(names)}); try test_unit: speaker or "
+            "dev: dialogues"
         )
     folds = tuple(_fold(name, names, units, examples, protocol) for name in names)
     for fold in folds:
@@ -162,7 +162,7 @@ def check_fold(fold: Fold, examples: "Examples", protocol: Protocol) -> None:
         if len(shared):
             raise InputError(
                 f"fold {fold.name}: dialogue {shared[0]} is in the {first} and in the {second} "
-                "set; a dialogue must lie within one session"
+                "set; a dialogue must lie within one session, or set protocol.test_unit: speaker"
             )
         may_share_speakers = (first, second) == ("train", "dev") and protocol.dev == "dialogues"
         shared = np.intersect1d(examples.speaker[some], examples.speaker[others])
@@ -209,7 +209,7 @@ def _fold(
 
 
 def _held_out(dialogs: NDArray[np.str_], units: NDArray[np.str_], protocol: Protocol) -> list[str]:
-    """The dialogues of the dev set: of each unit those with the smallest seeded hashes, one at least.
+    """The dialogues of the dev set: the smallest seeded hashes of each unit, one at least.
 
     dialogs, units: [n]. Hashes rather than a generator: the draw is the same in every fold and with
     every numpy.

@@ -35,7 +35,7 @@ COLUMNS = (
 class Corpus:
     """Utterances of one corpus, with what is known of its flaws.
 
-    table: one row per utterance with `COLUMNS`, sorted by (session, dialog, turn), index 0 … n-1.
+    table: one row per utterance with `COLUMNS`, sorted by (dialog, turn), index 0 … n-1.
     problems: one sentence each; the corpus can be used, but it is not what it is said to be.
     faults: one sentence each; features cannot be computed until they are mended. Only a reader that
     was told not to be strict returns a corpus with faults.
@@ -56,12 +56,10 @@ class Corpus:
         repeated = self.table["id"][self.table["id"].duplicated()]
         if len(repeated):
             raise ValueError(f"the table of corpus {self.name} repeats the id {repeated.iloc[0]}")
-        keys = list(
-            zip(self.table["session"], self.table["dialog"], self.table["turn"], strict=True)
-        )
-        if keys != sorted(keys):
+        places = list(zip(self.table["dialog"], self.table["turn"], strict=True))
+        if places != sorted(set(places)):
             raise ValueError(
-                f"the table of corpus {self.name} is not sorted by session, dialog, turn"
+                f"the table of corpus {self.name} is not sorted by dialog and turn, or repeats one"
             )
         if list(self.table.index) != list(range(len(self.table))):
             raise ValueError(f"the index of the table of corpus {self.name} is not 0 … n-1")
