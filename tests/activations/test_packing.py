@@ -1,4 +1,4 @@
-"""Packed frames: where each frame lies, against torch's own packing and against counting by hand."""
+"""Packed frames: where each frame lies, against torch's packing and counting by hand."""
 
 import pytest
 import torch

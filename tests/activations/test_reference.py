@@ -14,7 +14,7 @@ LENGTHS = torch.tensor([[3, 0, 5], [1, 4, 2]])
 
 
 def make(cell, packing, *, D=2, H=3, dtype=torch.float64, per_unit=False, seed=0):
-    """Random arguments of a recurrence; weights are small so that unbounded activations stay finite."""
+    """Random arguments of a recurrence, weights small so that unbounded activations stay finite."""
     torch.manual_seed(seed)
     G, B = packing.lengths.shape
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from activations.gru import GRU
 
-T, B, I, H = 9, 4, 5, 7
+T, B, I, H = 9, 4, 5, 7  # noqa: E741 - the operator's axes
 
 # the operator's name, its alpha and beta, and the same function as text
 ACTIVATIONS = {
