@@ -1,0 +1,178 @@
+"""Reading a specification: one YAML file and `key=value` overrides, with messages for people.
+
+- A study runs for hours, so a typo in it must be found in the first second and named with its file,
+  its field and the remedy: pydantic's errors are rewritten here, the first in full.
+- YAML would keep the last of two equal keys and read 1e-4 as text; neither may change a study
+  silently.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from activations.errors import InputError
+from studies.spec import TUNABLE, SearchSpec, StudySpec, VariantSpec, hint
+from studies.workspace import Workspace
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def shipped() -> dict[str, str]:
+    """The studies that come with gateswap: the YAML text by name."""
+    files = (item for item in resources.files("studies").iterdir() if item.name.endswith(".yaml"))
+    texts = {item.name.removesuffix(".yaml"): item.read_text(encoding="utf-8") for item in files}
+    return dict(sorted(texts.items()))
+
+
+def load(study: str, overrides: Sequence[str] = (), *, workspace: Workspace) -> StudySpec:
+    """Read and check a study.
+
+    study: a YAML file's path, a shipped study's name, or the name of one that was run in the
+    workspace. overrides: `key=value` with dotted keys, values as YAML writes them.
+    Raises InputError that names the file or the override, the field and the remedy.
+    """
+    where, text = _find(study, workspace)
+    data = _parse(where, text)
+    data.setdefault("name", Path(study).stem)
+    sources = {}
+    for override in overrides:
+        key, value = _split(override)
+        _put(data, key, value, override)
+        sources[key] = override
+    try:
+        return StudySpec.model_validate(data)
+    except ValidationError as error:
+        raise InputError(_explain(error, where, sources)) from None
+
+
+def _find(study: str, workspace: Workspace) -> tuple[str, str]:
+    """Where a study was found and its text."""
+    path = Path(study)
+    ours = shipped()
+    if study.endswith(SUFFIXES) or path.is_file():
+        try:
+            return study, path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            raise InputError(
+                f"the study file {study} cannot be read: {reason.lower()}. "
+                f"STUDY is a YAML file or one of: {', '.join(ours)}"
+            ) from error
+    if study in ours:
+        return f"studies/{study}.yaml", ours[study]
+    earlier = workspace.study_names()
+    if study in earlier:
+        path = workspace.study(study).spec
+        return str(path), path.read_text(encoding="utf-8")
+    known = sorted({*ours, *earlier})
+    raise InputError(
+        f"no study '{study}'.{hint(study, known)} Known: {', '.join(known)}; "
+        "or give the path of a YAML file"
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice, where YAML would silently keep the last."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"'{key}' is given twice", problem_mark=key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _parse(where: str, text: str) -> dict[str, Any]:
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise InputError(f"{where}{line} is not valid YAML: {problem}") from None
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise InputError(
+            f"{where} is not a study: it must consist of fields such as "
+            f"{', '.join(list(StudySpec.model_fields)[:4])}; see docs/studies.md"
+        )
+    return data
+
+
+def _split(override: str) -> tuple[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_][\w.]*", key):
+        raise InputError(
+            f"'{override}' is not an override; write key=value, for example training.steps=300"
+        )
+    try:
+        return key, yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
+        return key, text  # a formula need not be YAML
+
+
+def _put(data: dict[str, Any], key: str, value: object, override: str) -> None:
+    parts = key.split(".")
+    if parts[0] == "search" and len(parts) > 2:  # its keys are dotted themselves
+        parts[1:3] = [".".join(parts[1:3])]
+    *parents, last = parts
+    here = data
+    for parent in parents:
+        here = here.setdefault(parent, {})
+        if not isinstance(here, dict):
+            raise InputError(f"{override}: {parent} has no fields below it; see docs/studies.md")
+    here[last] = value
+
+
+def _explain(error: ValidationError, where: str, sources: Mapping[str, str]) -> str:
+    """One line for the first fault, with the number of further ones."""
+    fault, *others = error.errors()
+    dotted = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        fields = _fields(fault["loc"][:-1])
+        leaf = str(fault["loc"][-1])
+        elsewhere = [name for name in TUNABLE if name.endswith(f".{leaf}")]
+        near = f" Did you mean '{elsewhere[0]}'?" if elsewhere else hint(leaf, fields)
+        message = f"{dotted}: no such field.{near} Fields: {', '.join(fields)}"
+    elif fault["type"] == "missing":
+        message = f"{dotted} is needed; see docs/studies.md for its values"
+    elif fault["type"] == "value_error":
+        message = str(fault["ctx"]["error"])
+        if not message.startswith(dotted):  # those that concern several fields name them
+            message = f"{dotted}: {message}"
+    elif fault["type"] == "string_pattern_mismatch":
+        message = f"{dotted}: {fault['input']!r} cannot name a folder; use letters, digits, - _ ."
+    else:
+        text = str(fault["msg"]).removeprefix("Input ")
+        message = f"{dotted}: {text[0].lower()}{text[1:]}, not {fault['input']!r}"
+    at = re.split(r"[: ]", message, maxsplit=1)[0]
+    for key, override in sources.items():
+        if f"{at}.".startswith(f"{key}.") or f"{key}.".startswith(f"{at}."):
+            where = f"override {override}"
+    return f"{where}: {message}" + (f" (and {len(others)} more)" if others else "")
+
+
+def _fields(location: Sequence[int | str]) -> list[str]:
+    """The fields of the section at a place in the specification."""
+    model: Any = StudySpec
+    for part in location:
+        if isinstance(part, int):
+            model = VariantSpec  # `variants.also` is the only list of sections
+        elif model is StudySpec and part == "search":
+            return list(SearchSpec.model_fields)
+        else:
+            annotation = model.model_fields[part].annotation
+            model = annotation if isinstance(annotation, type) else model
+    return list(model.model_fields)

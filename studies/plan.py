@@ -1,0 +1,132 @@
+"""From a specification to members, their hashes and the stacks they train in.
+
+- Resuming means running the members that have no file, so a member's hash covers everything that
+  determines its result and nothing else: not the device, not the stack, not the study's name.
+- A variant enters by the text of its formulas: a formula that changes behind an unchanged name is
+  another member.
+- Stacks are cut from the whole plan, not from what is missing, so that an interrupted study repeats
+  the stack it was in and no other.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from activations import registry
+from bench.members import Hyperparameters, Member, Variant
+from bench.protocol import Protocol
+from studies.results import PlanRecord
+from studies.spec import StudySpec
+
+RESULTS_VERSION = 1  # raise it when the same member would come out differently: all are run anew
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What members are trained on, by content.
+
+    corpus: {name, fingerprint, synthetic}. features: the feature store's key. folds: their names.
+    """
+
+    corpus: Mapping[str, Any]
+    features: str
+    folds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One variant with one setting, over all folds and seeds: hashes in order of fold and seed."""
+
+    variant: Variant
+    hyper: Hyperparameters
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All members of a study by hash, and the stacks they train in (each a tuple of hashes)."""
+
+    spec: StudySpec
+    data: Data
+    members: Mapping[str, Member]
+    stacks: tuple[tuple[str, ...], ...]
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """The members grouped by variant and setting, in the plan's order."""
+        return group_trials(self.members)
+
+    @property
+    def record(self) -> PlanRecord:
+        """What is saved of the plan beside the results."""
+        context = {
+            "protocol": self.spec.protocol.as_dict(),
+            "corpus": dict(self.data.corpus),
+            "features": self.data.features,
+        }
+        return PlanRecord(study=self.spec.name, members=dict(self.members), context=context)
+
+    def missing(self, finished: Collection[str]) -> tuple[tuple[str, ...], ...]:
+        """The stacks with only their unfinished members, empty ones left out."""
+        stacks = (tuple(h for h in stack if h not in finished) for stack in self.stacks)
+        return tuple(stack for stack in stacks if stack)
+
+
+def make_plan(
+    spec: StudySpec, data: Data, settings: Iterable[tuple[Variant, Hyperparameters]] | None = None
+) -> Plan:
+    """Expand a specification: trials × folds × seeds.
+
+    settings: the trials; by default every variant with the specification's own setting.
+    """
+    if settings is None:
+        settings = [(variant, spec.hyperparameters()) for variant in spec.variants.variants()]
+    members = {}
+    for variant, hyper in settings:
+        for fold in data.folds:
+            for seed in spec.seeds:
+                member = Member(variant, fold, seed, hyper)
+                members[member_hash(member, spec.protocol, data)] = member
+    return Plan(spec, data, members, _stacks(members, spec.stack.max_members))
+
+
+def member_hash(member: Member, protocol: Protocol, data: Data) -> str:
+    """24 hexadecimal digits of everything that determines the member's result.
+
+    The selection does not: a result holds the predictions of every selection.
+    """
+    sites = ("activation", "update", "reset")
+    formulas = {site: registry.get(getattr(member.variant, site)).text for site in sites}
+    judged = {key: value for key, value in protocol.as_dict().items() if key != "selection"}
+    content = {
+        "results": RESULTS_VERSION,
+        "member": member.as_dict() | {"variant": member.variant.as_dict() | formulas},
+        "protocol": judged,
+        "corpus": data.corpus["fingerprint"],
+        "features": data.features,
+    }
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def group_trials(members: Mapping[str, Member]) -> tuple[Trial, ...]:
+    """Members by hash, grouped by variant and setting in order of first appearance."""
+    groups: dict[tuple[Variant, Hyperparameters], list[str]] = {}
+    for key, member in members.items():
+        groups.setdefault((member.variant, member.hyper), []).append(key)
+    return tuple(Trial(*group, tuple(hashes)) for group, hashes in groups.items())
+
+
+def _stacks(members: Mapping[str, Member], most: int) -> tuple[tuple[str, ...], ...]:
+    """Members that may train together, at most `most` at once, as evenly as that allows."""
+    groups: dict[tuple[str | int, ...], list[str]] = {}
+    for key, member in members.items():
+        groups.setdefault(member.stack_group, []).append(key)
+    stacks = []
+    for group in groups.values():
+        parts = -(-len(group) // most)
+        size = -(-len(group) // parts)
+        stacks += [tuple(group[start : start + size]) for start in range(0, len(group), size)]
+    return tuple(stacks)

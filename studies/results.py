@@ -1,0 +1,161 @@
+"""The folder of result files: the truth of a study.
+
+- A finished member is one whole file or none: it is written beside its place, flushed to the disk
+  and renamed, so that kill -9 at any moment leaves either nothing or everything.
+- The file's name is the member's hash (studies.plan), so finished work is found without an index.
+- The folder may hold more than the current plan asks for: members of an earlier specification, or
+  of tuning. `read_study` returns the plan's, `ResultFolder.all` every one.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from activations.errors import GateswapError, InputError
+from bench.members import Member
+from bench.results import MemberResult
+from studies.workspace import StudyFolder
+
+SUFFIX = ".npz"
+UNFINISHED = ".unfinished"
+
+
+@dataclass(frozen=True)
+class ResultFolder:
+    """Result files by hash."""
+
+    path: Path
+
+    def hashes(self) -> set[str]:
+        """The members that have a file, whole or not."""
+        return {file.name.removesuffix(SUFFIX) for file in self.path.glob(f"*{SUFFIX}")}
+
+    def file(self, member_hash: str) -> Path:
+        """Where a member's file is or would be."""
+        return self.path / f"{member_hash}{SUFFIX}"
+
+    def read(self, member_hash: str) -> MemberResult:
+        """Read one result. Raises InputError for a file that is missing or torn."""
+        return MemberResult.load(self.file(member_hash))
+
+    def all(self) -> dict[str, MemberResult]:
+        """Read every whole result by hash; files that are not whole are passed over."""
+        found = {}
+        for member_hash in sorted(self.hashes()):
+            with contextlib.suppress(InputError):
+                found[member_hash] = self.read(member_hash)
+        return found
+
+    def write(self, member_hash: str, result: MemberResult) -> None:
+        """Write one result, all or nothing. Raises GateswapError where the disk refuses."""
+        write_atomically(self.file(member_hash), result.to_bytes())
+
+    def clean(self, wanted: Collection[str], report: Callable[[str], None]) -> None:
+        """Remove what killed processes left: half files, and torn files of the members `wanted`.
+
+        Each torn file is named to `report`; its member counts as missing from then on.
+        """
+        for leftover in self.path.glob(f"*{UNFINISHED}"):
+            leftover.unlink(missing_ok=True)
+        for member_hash in sorted(self.hashes() & set(wanted)):
+            try:
+                self.read(member_hash)
+            except InputError as error:
+                report(f"{str(error).split('. ')[0]}; its member is trained again")
+                self.file(member_hash).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """What plan.json says: which members belong to a study, without reading any corpus.
+
+    members: by hash, in the plan's order. context: what they share: {protocol, corpus {name,
+    fingerprint, synthetic, …}, features}.
+    """
+
+    study: str
+    members: dict[str, Member]
+    context: dict[str, Any]
+
+    def write(self, folder: StudyFolder) -> None:
+        """Save the record, all or nothing."""
+        members = [{"hash": key, **member.as_dict()} for key, member in self.members.items()]
+        data = {"study": self.study, **self.context, "members": members}
+        text = json.dumps(data, ensure_ascii=False, indent=1)
+        write_atomically(folder.plan, text.encode())
+
+    @classmethod
+    def read(cls, folder: StudyFolder) -> "PlanRecord":
+        """Read the record of a study that was started.
+
+        Raises InputError for a study that was never run here, or a torn file.
+        """
+        name = folder.root.name
+        try:
+            data = json.loads(folder.plan.read_text(encoding="utf-8"))
+            members = {entry["hash"]: Member.from_dict(entry) for entry in data.pop("members")}
+            return cls(study=data.pop("study"), members=members, context=data)
+        except FileNotFoundError:
+            raise InputError(
+                f"study {name} has not been run in {folder.root.parent.parent}; "
+                f"start it with: gateswap run {name}"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder.plan} cannot be read ({type(error).__name__}); run the study again, "
+                "which writes it anew and keeps the finished members"
+            ) from error
+
+
+def read_study(folder: StudyFolder) -> list[MemberResult]:
+    """The finished members of a study's current plan, in the plan's order.
+
+    Which checkpoint counts is a way of reading, not of training: every result carries the
+    protocol.selection that the specification names now.
+    Raises InputError for a study that was never run here.
+    """
+    record = PlanRecord.read(folder)
+    results = ResultFolder(folder.results)
+    present = results.hashes()
+    found = []
+    for member_hash in record.members:
+        if member_hash in present:
+            result = results.read(member_hash)
+            identity = dict(result.identity) | {"protocol": record.context["protocol"]}
+            found.append(dataclasses.replace(result, identity=identity))
+    return found
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a loss of power.
+
+    Raises GateswapError naming the file and the system's reason.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=UNFINISHED)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the rename itself
+        finally:
+            os.close(folder)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise GateswapError(
+            f"cannot write {path}: {reason}. What is finished is kept; mend it and run again"
+        ) from error

@@ -1,0 +1,283 @@
+"""A study's specification: everything that determines it, checked before anything runs.
+
+- What is written is what runs: no field is ignored, and what is left out takes IAAN's published
+  value from bench.members, the only place that states it.
+- Activations are stored by the registry's name or canonical formula text, so that `swish`, `SiLU`
+  and `silu` are one variant.
+"""
+
+import difflib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    model_validator,
+)
+
+from activations import registry
+from activations.errors import InputError
+from activations.formula import Formula
+from bench.features.settings import FeatureSettings
+from bench.members import Direction, Hyperparameters, ResetOrder, Variant
+from bench.protocol import Protocol
+
+PUBLISHED = Hyperparameters()
+FEATURES = FeatureSettings()
+
+
+def _number(value: object) -> object:
+    """YAML reads 1e-4 as text, which pydantic makes a number; it would also make one of `true`."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _several(value: object) -> object:
+    """A single value where a list is expected is a list of one."""
+    return value if isinstance(value, list | tuple | dict) else (value,)
+
+
+def _counted(value: object) -> object:
+    """A number of seeds n means the seeds 0 … n-1."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return tuple(range(value))
+    return value
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise ValueError("must not be empty")
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"names {value!r} twice")
+    return values
+
+
+def _protocol(value: object) -> object:
+    return _told(Protocol.from_dict, value) if isinstance(value, Mapping) else value
+
+
+def _activation(text: str) -> str:
+    formula: Formula = _told(registry.get, text)
+    return formula.name
+
+
+def _told(read: Callable[[Any], Any], value: object) -> Any:
+    """What `read` makes of a value; its message becomes one that pydantic can locate."""
+    try:
+        return read(value)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+Int = Annotated[int, Strict()]
+Float = Annotated[float, BeforeValidator(_number)]
+Activation = Annotated[str, AfterValidator(_activation)]
+Several = BeforeValidator(_several)
+Distinct = AfterValidator(_distinct)
+
+
+class Section(BaseModel):
+    """What all parts of a specification share: unknown fields are errors, values are fixed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class CorpusSpec(Section):
+    """Which speech. format `demo`: spoken by gateswap into the workspace when first needed."""
+
+    format: Literal["iemocap", "manifest", "demo"]
+    path: str | None = None
+
+
+class FeaturesSpec(Section):
+    """How acoustic frames are selected, capped and pooled; see bench.features.settings."""
+
+    frames: Literal["all", "voiced"] = FEATURES.frames
+    cap: Int = FEATURES.cap
+    pool: Int = FEATURES.pool
+
+    def settings(self) -> FeatureSettings:
+        """The settings as the feature store knows them. Raises ValueError for impossible ones."""
+        return FeatureSettings(**self.model_dump())
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        self.settings()
+        return self
+
+
+class ModelSpec(Section):
+    """Sizes of the network; see bench.members.Hyperparameters."""
+
+    hidden_size: Int = PUBLISHED.hidden_size
+    attention_size: Int = PUBLISHED.attention_size
+    dense_size: Int = PUBLISHED.dense_size
+    dropout: Float = PUBLISHED.dropout
+
+
+class TrainingSpec(Section):
+    """How the network is trained; see bench.members.Hyperparameters."""
+
+    steps: Int = PUBLISHED.steps
+    batch_size: Int = PUBLISHED.batch_size
+    learning_rate: Float = PUBLISHED.learning_rate
+    l2: Float = PUBLISHED.l2
+    clip_norm: Float | None = PUBLISHED.clip_norm
+    label_smoothing: Float = PUBLISHED.label_smoothing
+    evaluate_every: Int = PUBLISHED.evaluate_every
+
+
+class VariantSpec(Section):
+    """One variant, spelled out."""
+
+    activation: Activation = "tanh"
+    update: Activation = "sigmoid"
+    reset: Activation = "sigmoid"
+    direction: Direction = "gru"
+    reset_order: ResetOrder = "after"
+
+    def variant(self) -> Variant:
+        """The variant as the bench knows it."""
+        return Variant(**self.model_dump())
+
+
+class VariantsSpec(Section):
+    """What is compared: every combination of the lists, then the variants listed under `also`."""
+
+    activation: Annotated[tuple[Activation, ...], Several, Distinct] = ("tanh",)
+    update: Annotated[tuple[Activation, ...], Several, Distinct] = ("sigmoid",)
+    reset: Annotated[tuple[Activation, ...], Several, Distinct] = ("sigmoid",)
+    direction: Annotated[tuple[Direction, ...], Several, Distinct] = ("gru",)
+    reset_order: Annotated[tuple[ResetOrder, ...], Several, Distinct] = ("after",)
+    also: tuple[VariantSpec, ...] = ()
+
+    def variants(self) -> tuple[Variant, ...]:
+        """All variants, each once, direction by direction in the order of the lists."""
+        grid = (
+            Variant(activation, update, reset, direction, reset_order)
+            for direction, reset_order, update, reset, activation in itertools.product(
+                self.direction, self.reset_order, self.update, self.reset, self.activation
+            )
+        )
+        return tuple(dict.fromkeys([*grid, *(entry.variant() for entry in self.also)]))
+
+
+class SearchSpec(Section):
+    """Where `gateswap tune` looks for one field: from low to high, or among choices."""
+
+    low: Float | None = None
+    high: Float | None = None
+    log: bool = False
+    choices: Annotated[tuple[int | float | None, ...], Distinct] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _list_means_choices(cls, value: object) -> object:
+        return {"choices": value} if isinstance(value, list | tuple) else value
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The bounds (low, high). Raises ValueError for choices, which have none."""
+        if self.low is None or self.high is None:
+            raise ValueError("choices have no range")
+        return self.low, self.high
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None:
+                raise ValueError("takes a list of choices, or low and high, not both")
+        elif self.low is None or self.high is None or self.low >= self.high:
+            raise ValueError("needs low and high with low < high, or a list of choices")
+        elif self.log and self.low <= 0:
+            raise ValueError("log needs a low above 0")
+        return self
+
+
+class StackSpec(Section):
+    """How many members train together at most. It changes memory and speed, never a result."""
+
+    max_members: Annotated[int, Strict(), Field(ge=1)] = 25
+
+
+class StudySpec(Section):
+    """Everything that determines a study."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
+    description: str = ""
+    corpus: CorpusSpec
+    features: FeaturesSpec = FeaturesSpec()
+    protocol: Annotated[
+        Protocol, BeforeValidator(_protocol), PlainSerializer(lambda p: p.as_dict())
+    ] = Protocol()
+    model: ModelSpec = ModelSpec()
+    training: TrainingSpec = TrainingSpec()
+    variants: VariantsSpec = VariantsSpec()
+    seeds: Annotated[
+        tuple[Annotated[Int, Field(ge=0)], ...], BeforeValidator(_counted), Distinct
+    ] = (0,)
+    baseline: Activation = "tanh"
+    search: dict[str, SearchSpec] = Field(default_factory=dict)
+    stack: StackSpec = StackSpec()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        try:
+            self.hyperparameters()
+        except ValueError as error:  # its first word is the field
+            field = str(error).split()[0]
+            section = "model" if field in ModelSpec.model_fields else "training"
+            raise ValueError(f"{section}.{error}") from None
+        activations = sorted({variant.activation for variant in self.variants.variants()})
+        if self.baseline not in activations:
+            raise ValueError(
+                f"baseline {self.baseline} is not among the activations compared "
+                f"({', '.join(activations)}); add it to variants.activation or name one of them"
+            )
+        for key in self.search:
+            if key not in TUNABLE:
+                raise ValueError(
+                    f"search.{key}: no such field to search.{hint(key, TUNABLE)} "
+                    f"Fields: {', '.join(TUNABLE)}"
+                )
+        return self
+
+    def hyperparameters(self) -> Hyperparameters:
+        """The members' settings. Raises ValueError naming a value out of its range."""
+        return Hyperparameters(**self.model.model_dump(), **self.training.model_dump())
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Hyperparameters:
+        """The members' settings with some replaced, by the dotted keys that `search` uses."""
+        changed = {key.partition(".")[2]: value for key, value in settings.items()}
+        return Hyperparameters(**(self.hyperparameters().as_dict() | changed))
+
+    def as_yaml(self) -> str:
+        """The whole specification, defaults written out; reading it gives this one again."""
+        data = self.model_dump(mode="json")
+        return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
+
+
+TUNABLE = tuple(
+    [f"model.{name}" for name in ModelSpec.model_fields]
+    + [f"training.{name}" for name in TrainingSpec.model_fields]
+)
+
+
+def hint(word: str, known: Sequence[str]) -> str:
+    """` Did you mean 'x'?` or nothing."""
+    last = {name.rpartition(".")[2]: name for name in known}
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if not close:
+        near = difflib.get_close_matches(word.rpartition(".")[2], list(last), n=1, cutoff=0.6)
+        close = [last[name] for name in near]
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,221 @@
+"""MLflow's picture of a study, for browsing: experiment → trial → one run per fold and seed.
+
+- Result files are the truth; this is a mirror that may be deleted and drawn again. So it is keyed
+  by the members' hashes: what is there is skipped, what was cut off half way is drawn anew.
+- One process writes. MLflow's first start creates its database, which races between processes.
+- Each call of MLflow is a transaction of some ten milliseconds on SQLite, so a member takes four:
+  create, one batch, one artifact, finish. Its fluent interface would take one for every number.
+"""
+
+import csv
+import io
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from activations.errors import GateswapError
+from bench import metrics
+from bench.results import CURVES, SELECTIONS, MemberResult
+from studies.results import ResultFolder
+from studies.workspace import Workspace
+
+if TYPE_CHECKING:  # MLflow takes seconds to import
+    from mlflow.entities import Metric
+    from mlflow.tracking import MlflowClient
+
+METRICS_PER_BATCH = 1000  # MLflow's limit on one call of log_batch
+MEMBER, TRIAL, PARENT = "gateswap.member", "gateswap.trial", "mlflow.parentRunId"
+
+
+def tracking_uri(workspace: Workspace) -> str:
+    """Where MLflow keeps the runs of a workspace."""
+    return f"sqlite:///{workspace.mlflow_database.resolve()}"
+
+
+class Mirror:
+    """The experiment of one study; reads once which runs exist, then only adds.
+
+    Raises GateswapError where the database cannot be used.
+    """
+
+    def __init__(self, study: str, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._study = study
+        self._members: dict[str, str] = {}  # hash → run
+        self._trials: dict[str, str] = {}  # variant and setting → run
+        self._scores: dict[str, list[dict[str, float]]] = {}  # trial → its members' scores
+        try:
+            self._client = _client(workspace)
+            self._experiment = self._open()
+            self._read()
+        except Exception as error:  # whatever SQLite, Alembic or MLflow raise
+            raise self._trouble(error) from error
+
+    def add(self, results: Mapping[str, MemberResult], folder: ResultFolder) -> int:
+        """Draw the results (by hash) that are not there yet; return how many those were.
+
+        folder: where the files lie, whose dates become the runs'.
+        """
+        new = {key: result for key, result in results.items() if key not in self._members}
+        try:
+            for key, result in new.items():
+                self._add(key, result, ended=_milliseconds(folder.file(key)))
+        except Exception as error:
+            raise self._trouble(error) from error
+        return len(new)
+
+    def _open(self) -> str:
+        found = self._client.get_experiment_by_name(self._study)
+        if found is None:
+            place = (self._workspace.mlflow_artifacts / self._study).resolve().as_uri()
+            return str(self._client.create_experiment(self._study, artifact_location=place))
+        if found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def _read(self) -> None:
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment], max_results=1000, page_token=token)
+            for run in page:
+                tags = run.data.tags
+                if TRIAL in tags and MEMBER not in tags:
+                    self._trials[tags[TRIAL]] = run.info.run_id
+                elif MEMBER in tags and run.info.status == "FINISHED":
+                    self._members[tags[MEMBER]] = run.info.run_id
+                    scores = {k: v for k, v in run.data.metrics.items() if k in _SCORES}
+                    self._scores.setdefault(tags[TRIAL], []).append(scores)
+                elif MEMBER in tags:  # its process was killed in the middle
+                    self._client.delete_run(run.info.run_id)
+            token = page.token
+            if not token:
+                return
+
+    def _add(self, key: str, result: MemberResult, *, ended: int) -> None:
+        from mlflow.entities import Metric, Param
+
+        settings = {**result.variant.as_dict(), **result.hyper.as_dict()}
+        trial = " ".join(f"{name}={value}" for name, value in settings.items())
+        began = ended - round(1000 * result.wall_seconds)
+        params = [Param(name, str(value)) for name, value in settings.items()]
+        if trial not in self._trials:
+            tags = _shared_tags(result) | {TRIAL: trial}
+            run = self._client.create_run(
+                self._experiment, run_name=result.variant.label, tags=tags, start_time=began
+            )
+            self._client.log_batch(run.info.run_id, params=params)
+            self._trials[trial] = run.info.run_id
+        parent = self._trials[trial]
+        run_id = self._client.create_run(
+            self._experiment,
+            run_name=f"{result.variant.label} · {result.fold} · seed {result.seed}",
+            tags=_member_tags(result) | {TRIAL: trial, MEMBER: key, PARENT: parent},
+            start_time=began,
+        ).info.run_id
+        scores = member_scores(result)
+        numbers = [Metric(name, value, ended, 0) for name, value in scores.items()]
+        numbers.append(Metric("wall_seconds", result.wall_seconds, ended, 0))
+        numbers += _curves(result, ended)
+        params += [Param("fold", result.fold), Param("seed", str(result.seed))]
+        for start in range(0, len(numbers), METRICS_PER_BATCH):
+            batch = numbers[start : start + METRICS_PER_BATCH]
+            self._client.log_batch(run_id, metrics=batch, params=() if start else params)
+        self._client.log_text(run_id, confusion_table(result, "dev"), "confusion.csv")
+        self._client.set_terminated(run_id, "FINISHED", ended)
+        self._members[key] = run_id
+        self._summarise(trial, scores, ended)
+
+    def _summarise(self, trial: str, scores: dict[str, float], ended: int) -> None:
+        """The trial's means over the members there are, with their number as the step."""
+        from mlflow.entities import Metric
+
+        known = self._scores.setdefault(trial, [])
+        known.append(scores)
+        numbers = [
+            Metric(name, float(np.mean([entry[name] for entry in known])), ended, len(known))
+            for name in _SCORES
+        ]
+        numbers.append(Metric("members", len(known), ended, len(known)))
+        self._client.log_batch(self._trials[trial], metrics=numbers)
+        self._client.set_terminated(self._trials[trial], "FINISHED", ended)
+
+    def _trouble(self, error: Exception) -> GateswapError:
+        reason = str(error).strip().splitlines()
+        return GateswapError(
+            f"MLflow's {self._workspace.mlflow_database} cannot be used "
+            f"({type(error).__name__}: {reason[0][:200] if reason else 'no reason given'}). The "
+            f"results are not affected; delete the file and run: gateswap mirror {self._study}"
+        )
+
+
+def member_scores(result: MemberResult) -> dict[str, float]:
+    """UAR and WAR on the test fold, as shares, for each selection: {"test_uar.dev": …}."""
+    scores = {}
+    for selection in SELECTIONS:
+        matrix = metrics.confusion(
+            result.truths, result.predictions(selection), len(result.classes)
+        )
+        scores[f"test_uar.{selection}"] = float(metrics.uar_from(matrix))
+        scores[f"test_war.{selection}"] = float(metrics.war_from(matrix))
+    return scores
+
+
+def confusion_table(result: MemberResult, selection: str) -> str:
+    """The confusion matrix of a selection as CSV: a row per true class, a column per predicted."""
+    matrix = metrics.confusion(result.truths, result.predictions(selection), len(result.classes))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["true \\ predicted", *result.classes])
+    writer.writerows(
+        [name, *row] for name, row in zip(result.classes, matrix.tolist(), strict=True)
+    )
+    return text.getvalue()
+
+
+_SCORES = tuple(f"test_{score}.{selection}" for selection in SELECTIONS for score in ("uar", "war"))
+
+
+def _client(workspace: Workspace) -> "MlflowClient":
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+    from mlflow.tracking import MlflowClient
+
+    for name in ("mlflow", "alembic"):  # they announce every table they create
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=tracking_uri(workspace))
+
+
+def _curves(result: MemberResult, ended: int) -> "Iterable[Metric]":
+    from mlflow.entities import Metric
+
+    steps = result.curves["step"].tolist()
+    for name in CURVES[1:]:
+        for step, value in zip(steps, result.curves[name].tolist(), strict=True):
+            yield Metric(name, value, ended, step)
+
+
+def _shared_tags(result: MemberResult) -> dict[str, str]:
+    identity = result.identity
+    corpus: Mapping[str, Any] = identity["corpus"]
+    return {
+        "corpus": f"{corpus['name']}{' (synthetic)' if corpus['synthetic'] else ''}",
+        "corpus.fingerprint": str(corpus["fingerprint"]),
+        "protocol": str(identity["protocol"]),
+        "features": str(identity["features"]),
+    }
+
+
+def _member_tags(result: MemberResult) -> dict[str, str]:
+    said = ("code_version", "kernel", "device", "precision", "torch", "host")
+    tags = {name: str(result.identity[name]) for name in said}
+    tags |= {"outcome": result.outcome, "stack_members": str(result.stack_members)}
+    if result.diverged_at is not None:
+        tags["diverged_at"] = str(result.diverged_at)
+    return _shared_tags(result) | tags
+
+
+def _milliseconds(file: Path) -> int:
+    return round(1000 * file.stat().st_mtime)

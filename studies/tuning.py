@@ -1,0 +1,221 @@
+"""Optuna's part: it is told every finished trial, and `gateswap tune` asks it for the next.
+
+- A trial is judged by its dev UAR, never by test: whoever tunes on the test fold measures luck.
+- Nothing is pruned: every variant gets the same number of whole trials, or the comparison is of
+  budgets and not of activations.
+- A proposal is a function of the finished trials of its variant (and a seed), so a tuning run that
+  was killed proposes the same again and continues with the members it lacks. Optuna's database is
+  a mirror, as MLflow's is, and can be drawn again from the result files.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from activations.errors import GateswapError, InputError
+from bench.members import Hyperparameters, Variant
+from bench.results import MemberResult
+from studies.plan import Data, Trial, group_trials, make_plan, member_hash
+from studies.spec import PUBLISHED, SearchSpec, StudySpec
+from studies.workspace import Workspace
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.distributions import BaseDistribution
+
+MOST_ATTEMPTS = 20  # at a setting that was not tried yet, before a space counts as exhausted
+
+
+def objective(results: Iterable[MemberResult]) -> float:
+    """The mean dev UAR (a share) over a trial's members, each at its own best checkpoint on dev.
+
+    A diverged member counts as chance.
+    """
+    return float(np.mean([_dev_uar(result) for result in results]))
+
+
+def finished_trials(
+    spec: StudySpec, data: Data, results: Mapping[str, MemberResult]
+) -> tuple[Trial, ...]:
+    """The trials of a study, planned or tuned, whose folds and seeds are all among the results.
+
+    results: by hash. Members of another protocol, corpus or variant are passed over.
+    """
+    variants = set(spec.variants.variants())
+    members = {key: result.member for key, result in results.items()}
+    ours = {
+        key: member
+        for key, member in members.items()
+        if member.variant in variants and key == member_hash(member, spec.protocol, data)
+    }
+    settings = [(trial.variant, trial.hyper) for trial in group_trials(ours)]
+    trials = make_plan(spec, data, settings).trials
+    return tuple(trial for trial in trials if all(key in ours for key in trial.hashes))
+
+
+def propose(
+    spec: StudySpec, variant: Variant, finished: Mapping[Trial, float]
+) -> Hyperparameters | None:
+    """The next setting to try for a variant; None where the space to search is exhausted.
+
+    The first is the specification's own setting, the others are TPE's.
+    finished: every finished trial of the variant with its objective.
+    """
+    tried = {trial.hyper for trial in finished}
+    if spec.hyperparameters() not in tried:
+        return spec.hyperparameters()
+    import optuna
+
+    space = _space(spec)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    history = [_frozen(spec, trial, value, space) for trial, value in _ordered(finished)]
+    for attempt in range(MOST_ATTEMPTS):
+        text = f"{spec.name}/{variant.as_dict()}/{len(history)}/{attempt}"
+        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+        sampler = optuna.samplers.TPESampler(seed=seed)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.add_trials(history)
+        hyper = spec.with_settings(study.ask(dict(space)).params)
+        if hyper not in tried:
+            return hyper
+    return None
+
+
+def check_search(spec: StudySpec) -> None:
+    """Raise InputError where the specification does not say what to search."""
+    if not spec.search:
+        raise InputError(
+            f"study {spec.name} does not say what to tune; add to it, for example, "
+            "search: {training.learning_rate: {low: 1e-5, high: 1e-2, log: true}}"
+        )
+
+
+def tell(
+    spec: StudySpec,
+    trials: Iterable[Trial],
+    results: Mapping[str, MemberResult],
+    workspace: Workspace,
+) -> int:
+    """Tell Optuna's study the finished trials it does not know; return how many those were.
+
+    If its variants or choices are not the specification's any more, it is drawn again.
+    Raises GateswapError where the database cannot be used.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    trials = tuple(trials)
+    place = f"sqlite:///{workspace.optuna_database.resolve()}"
+    space = _space(spec) | {"variant": _variants(spec)}
+    try:
+        storage = optuna.storages.RDBStorage(place)
+        study = _open(spec.name, storage, space)
+        known = {trial.user_attrs.get("gateswap") for trial in study.get_trials(deepcopy=False)}
+        new = [trial for trial in trials if _digest(trial) not in known]
+        told = [
+            _frozen(spec, trial, objective(results[key] for key in trial.hashes), space)
+            for trial in new
+        ]
+        study.add_trials(told)
+        storage.engine.dispose()
+    except Exception as error:  # whatever SQLite, Alembic or Optuna raise
+        reason = str(error).strip().splitlines()
+        raise GateswapError(
+            f"Optuna's {workspace.optuna_database} cannot be used "
+            f"({type(error).__name__}: {reason[0][:200] if reason else 'no reason given'}). The "
+            f"results are not affected; delete the file and run: gateswap mirror {spec.name}"
+        ) from error
+    return len(new)
+
+
+def _open(
+    name: str, storage: "optuna.storages.RDBStorage", space: "Mapping[str, BaseDistribution]"
+) -> "optuna.Study":
+    """Optuna's study, empty if its trials were drawn from other choices (Optuna forbids a mix)."""
+    import optuna
+
+    described = json.dumps(
+        {key: optuna.distributions.distribution_to_json(value) for key, value in space.items()},
+        sort_keys=True,
+    )
+    study = optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", load_if_exists=True
+    )
+    if study.user_attrs.get("space", described) != described:
+        optuna.delete_study(study_name=name, storage=storage)
+        study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+    if "space" not in study.user_attrs:
+        study.set_user_attr("space", described)
+    return study
+
+
+def _frozen(
+    spec: StudySpec, trial: Trial, value: float, space: "Mapping[str, BaseDistribution]"
+) -> "optuna.trial.FrozenTrial":
+    """A finished trial as Optuna records it; what lies outside the search is an attribute."""
+    import optuna
+
+    settings: dict[str, Any] = {"variant": trial.variant.label}
+    settings |= {key: getattr(trial.hyper, key.partition(".")[2]) for key in spec.search}
+    inside = {
+        key: dist
+        for key, dist in space.items()
+        if settings[key] is not None and dist._contains(dist.to_internal_repr(settings[key]))
+    }
+    return optuna.trial.create_trial(
+        params={key: settings[key] for key in inside},
+        distributions=inside,
+        value=value,
+        user_attrs={
+            "gateswap": _digest(trial),
+            "variant": trial.variant.label,
+            **trial.hyper.as_dict(),
+            "members": list(trial.hashes),
+        },
+    )
+
+
+def _space(spec: StudySpec) -> "dict[str, BaseDistribution]":
+    """Optuna's distributions by the dotted keys of `search`."""
+    return {key: _distribution(key, entry) for key, entry in spec.search.items()}
+
+
+def _distribution(key: str, entry: SearchSpec) -> "BaseDistribution":
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    if entry.choices is not None:
+        return CategoricalDistribution(entry.choices)
+    low, high = entry.range
+    if isinstance(getattr(PUBLISHED, key.partition(".")[2]), int):
+        return IntDistribution(int(low), int(high), log=entry.log)
+    return FloatDistribution(low, high, log=entry.log)
+
+
+def _variants(spec: StudySpec) -> "BaseDistribution":
+    from optuna.distributions import CategoricalDistribution
+
+    return CategoricalDistribution([variant.label for variant in spec.variants.variants()])
+
+
+def _ordered(finished: Mapping[Trial, float]) -> list[tuple[Trial, float]]:
+    """In an order that does not depend on which was finished first."""
+    return sorted(finished.items(), key=lambda item: _digest(item[0]))
+
+
+def _digest(trial: Trial) -> str:
+    """The trial's identity: its members'."""
+    return hashlib.sha256(" ".join(trial.hashes).encode()).hexdigest()[:24]
+
+
+def _dev_uar(result: MemberResult) -> float:
+    if result.outcome == "diverged":
+        return 1.0 / len(result.classes)
+    at = result.curves["step"].tolist().index(result.selected_step["dev"])
+    return float(result.curves["dev_uar"][at])

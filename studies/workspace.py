@@ -1,0 +1,98 @@
+"""The workspace: the one folder that everything a command writes lies under.
+
+- Paths are said here and nowhere else, so that the layout can be read in one place.
+- A folder that cannot be written to is found out before any work is done, not after an hour of it.
+"""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from activations.errors import InputError
+
+DEFAULT = Path("runs")
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where one study keeps its specification, plan, results and report."""
+
+    root: Path
+
+    @property
+    def spec(self) -> Path:
+        """The specification as resolved: file and overrides merged, defaults written out."""
+        return self.root / "spec.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """The members that the specification asks for, as JSON: what belongs to the study."""
+        return self.root / "plan.json"
+
+    @property
+    def results(self) -> Path:
+        """One file per finished member, named by the member's hash."""
+        return self.root / "results"
+
+    @property
+    def report(self) -> Path:
+        """The page, its figures and its tables."""
+        return self.root / "report"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The layout of a workspace; creating the object touches nothing on disk."""
+
+    root: Path
+
+    @property
+    def corpora(self) -> Path:
+        """Corpora that gateswap made itself."""
+        return self.root / "corpora"
+
+    @property
+    def features(self) -> Path:
+        """Feature stores, named by their keys."""
+        return self.root / "features"
+
+    @property
+    def mlflow_database(self) -> Path:
+        """SQLite file of MLflow's runs."""
+        return self.root / "mlflow.db"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        """Files that belong to MLflow's runs."""
+        return self.root / "mlartifacts"
+
+    @property
+    def optuna_database(self) -> Path:
+        """SQLite file of Optuna's studies."""
+        return self.root / "optuna.db"
+
+    def study(self, name: str) -> StudyFolder:
+        """Return the folder of a study, whether or not it exists."""
+        return StudyFolder(self.root / "studies" / name)
+
+    def study_names(self) -> list[str]:
+        """Return the names of the studies that have a specification here, sorted."""
+        return sorted(path.parent.name for path in (self.root / "studies").glob("*/spec.yaml"))
+
+
+def writable(folder: Path) -> Path:
+    """Create a folder with its parents, prove that files can be written to it, and return it.
+
+    Raises InputError, naming the folder and the remedy, where that is not so.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(
+            f"cannot write to {folder}: {reason}. Choose another folder with --workspace, "
+            "or change the permissions of this one"
+        ) from error
+    return folder
