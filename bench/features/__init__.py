@@ -1,1 +1,6 @@
 """Acoustic features and the store that keeps them."""
+
+from bench.features.settings import FeatureSettings
+from bench.features.store import FeatureStore, compute_features
+
+__all__ = ["FeatureSettings", "FeatureStore", "compute_features"]

@@ -1,0 +1,150 @@
+"""One utterance to IAAN's 45 features per 10 ms frame.
+
+- The list, its order and the constants are those of IAAN's own preprocessing, which takes 45
+  columns of openSMILE's `emobase`: every contour is smoothed over three frames, Δ is the slope
+  over five, ΔΔ the slope of Δ. `docs/features.md` has each column, and each deviation.
+- librosa is imported where it is used: its first import on a machine compiles for 15 s, and a
+  command that needs no features must not pay for it.
+- Everything is on one grid: frame t is centred on sample 160 t, there are 1 + n // 160 of them.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.features import pitch
+from bench.features.audio import SAMPLE_RATE
+
+FloatArray = NDArray[np.float32]
+
+HOP = pitch.HOP
+WINDOW = 400  # 25 ms
+FFT_SIZE = 512
+MEL_BANDS, MFCCS = 26, 12
+PREEMPHASIS = 0.97
+POWER_FLOOR = 1e-10  # of a mel band: what 16-bit noise of half a step leaves in one
+REFERENCE_INTENSITY = 1e-6  # openSMILE's cIntensity: loudness = (intensity / 1e-6)^0.3
+LOUDNESS_EXPONENT = 0.3
+SMOOTHING = 3
+DELTA_WIDTH = 5
+
+_MFCC_NAMES = tuple(f"mfcc{i}" for i in range(1, MFCCS + 1))
+NAMES: tuple[str, ...] = (
+    *("f0", "f0_delta"),
+    *("loudness", "loudness_delta", "loudness_delta_delta"),
+    *("voicing", "voicing_delta"),
+    *("zcr", "zcr_delta"),
+    *_MFCC_NAMES,
+    *(f"{name}_delta" for name in _MFCC_NAMES),
+    *(f"{name}_delta_delta" for name in _MFCC_NAMES),
+)
+"""The 45 columns of `extract`, in order."""
+
+DEFINITION: dict[str, Any] = {
+    "extractor": "librosa",
+    "version": 1,  # counts changes of the code that change numbers but none of the constants below
+    "sample_rate": SAMPLE_RATE,
+    "hop": HOP,
+    "window": WINDOW,
+    "pitch_hz": [pitch.FLOOR_HZ, pitch.CEILING_HZ],
+    "mel_bands": MEL_BANDS,
+    "preemphasis": PREEMPHASIS,
+    "smoothing": SMOOTHING,
+    "delta_width": DELTA_WIDTH,
+    "names": list(NAMES),
+}
+"""What the numbers depend on, as plain data: part of a store's key."""
+
+
+def extract(samples: FloatArray) -> FloatArray:
+    """The features [T, 45] of `samples` [n] at 16 kHz, in the order of `NAMES`; T = 1 + n // 160.
+
+    Always finite. F0 is in Hz and 0 where unvoiced (all of a column's frames may be).
+    """
+    tracked = pitch.track_pitch(samples)
+    f0 = _smooth_voiced(tracked.f0)
+    loudness_, voicing, zcr = (
+        _smooth(contour)
+        for contour in (loudness(samples), tracked.voicing, zero_crossing_rate(samples))
+    )
+    cepstrum = _smooth(mfcc(samples))
+    columns = [f0, delta(f0)]
+    columns += [loudness_, delta(loudness_), delta(delta(loudness_))]
+    columns += [voicing, delta(voicing), zcr, delta(zcr)]
+    columns += [*cepstrum, *delta(cepstrum), *delta(delta(cepstrum))]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def loudness(samples: FloatArray) -> FloatArray:
+    """Loudness [T] of 25 ms frames: (mean square / 1e-6)^0.3, openSMILE's narrow-band law."""
+    import librosa
+
+    rms = librosa.feature.rms(y=samples, frame_length=WINDOW, hop_length=HOP)[0]
+    return np.asarray((rms**2 / REFERENCE_INTENSITY) ** LOUDNESS_EXPONENT, dtype=np.float32)
+
+
+def zero_crossing_rate(samples: FloatArray) -> FloatArray:
+    """Changes of sign per sample [T] in 25 ms frames (librosa's, where |x| ≤ 1e-10 is zero)."""
+    import librosa
+
+    rate = librosa.feature.zero_crossing_rate(samples, frame_length=WINDOW, hop_length=HOP)[0]
+    return np.asarray(rate, dtype=np.float32)
+
+
+def mfcc(samples: FloatArray) -> FloatArray:
+    """Mel-frequency cepstral coefficients 1 … 12 as [12, T], HTK's way.
+
+    Pre-emphasis 0.97, Hamming window of 25 ms, 26 triangular bands on HTK's mel scale from 0 to
+    8 kHz, logarithm, cosine transform. Bands are floored at 1e-10, so that digital silence is a
+    flat spectrum, whose coefficients are all 0. No liftering: it multiplies each coefficient by a
+    constant, which normalisation takes out again.
+    """
+    import librosa
+
+    emphasised = samples - PREEMPHASIS * np.concatenate([samples[:1], samples[:-1]])
+    # librosa warns of signals shorter than a transform; the silence it would see beyond their end
+    # can as well be there from the start
+    emphasised = np.pad(emphasised, (0, max(0, FFT_SIZE - len(samples))))
+    power = librosa.feature.melspectrogram(
+        y=emphasised.astype(np.float32),
+        sr=SAMPLE_RATE,
+        n_fft=FFT_SIZE,
+        win_length=WINDOW,
+        hop_length=HOP,
+        window="hamming",
+        n_mels=MEL_BANDS,
+        htk=True,
+        norm=None,
+    )
+    logarithm = np.log(np.maximum(power, POWER_FLOOR))
+    cepstrum = librosa.feature.mfcc(S=logarithm, n_mfcc=1 + MFCCS)
+    return np.asarray(cepstrum[1:, : 1 + len(samples) // HOP], dtype=np.float32)
+
+
+def delta(contour: FloatArray) -> FloatArray:
+    """Slope per frame [..., T] of the line through five frames, the ends repeated beyond the edge.
+
+    HTK's and openSMILE's regression formula, which is librosa's Savitzky-Golay filter of order 1.
+    """
+    import librosa
+
+    slope = librosa.feature.delta(contour, width=DELTA_WIDTH, order=1, mode="nearest")
+    return np.asarray(slope, dtype=np.float32)
+
+
+def _smooth(contour: FloatArray) -> FloatArray:
+    """Mean of three neighbouring frames [..., T], the ends repeated beyond the edge."""
+    from scipy.ndimage import uniform_filter1d
+
+    mean = uniform_filter1d(contour, SMOOTHING, axis=-1, mode="nearest")
+    return np.asarray(mean, dtype=np.float32)
+
+
+def _smooth_voiced(f0: FloatArray) -> FloatArray:
+    """`_smooth` over the voiced ones [T] of three frames; an unvoiced frame stays 0.
+
+    openSMILE averages the zeros too, which invents pitches of 67 and 133 Hz at each onset.
+    """
+    voiced = (f0 > 0).astype(np.float32)
+    return np.where(f0 > 0, _smooth(f0) / np.maximum(_smooth(voiced), 1 / SMOOTHING), 0)

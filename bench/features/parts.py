@@ -1,0 +1,136 @@
+"""Some utterances of a corpus to one file of pooled frames: what a worker process does.
+
+- A part is written whole or not at all (temporary file, fsync, rename), so that whatever exists
+  after a kill is right and is not computed again.
+- Normalisation needs a speaker's every frame, pooling only five, and both are linear: a part holds
+  the frames pooled but not yet normalised, a fifth of the size, with each utterance's own moments.
+- Workers are spawned, not forked (BLAS and numba have threads), and import nothing but this.
+"""
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.features.audio import read_audio
+from bench.features.extract import NAMES, extract
+from bench.features.settings import FeatureSettings
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows `first` … `first` + U − 1 of a corpus's table.
+
+    frames: [F, 45] pooled, not normalised. lengths: [U] pooled frames of each utterance.
+    counts, means, squares: [U], [U, 45], [U, 45] number of frames of 10 ms (before the cap), their
+    mean and their summed squared deviations from it. notes: [U] what reading the audio took, or "".
+    """
+
+    first: int
+    frames: FloatArray
+    lengths: IntArray
+    counts: IntArray
+    means: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    notes: tuple[str, ...]
+
+
+def compute_part(path: Path, first: int, files: tuple[str, ...], settings: FeatureSettings) -> int:
+    """Extract `files`, the audio of rows `first` …, into the part file `path`; how many there were.
+
+    Raises InputError for audio that cannot be used; `path` then does not exist.
+    """
+    pooled, moments, notes = [], [], []
+    for file in files:
+        audio = read_audio(Path(file))
+        frames = selected(extract(audio.samples), settings)
+        pooled.append(pool(frames[: settings.cap], settings.pool))
+        wide = frames.astype(np.float64)
+        mean = wide.mean(axis=0)
+        moments.append((len(frames), mean, ((wide - mean) ** 2).sum(axis=0)))
+        notes.append(audio.note)
+    part = Part(
+        first=first,
+        frames=np.concatenate(pooled),
+        lengths=np.array([len(frames) for frames in pooled], dtype=np.int64),
+        counts=np.array([count for count, _, _ in moments], dtype=np.int64),
+        means=np.stack([mean for _, mean, _ in moments]),
+        squares=np.stack([square for _, _, square in moments]),
+        notes=tuple(notes),
+    )
+    write_atomically(path, lambda file: np.savez(file, **_arrays(part)))
+    return len(files)
+
+
+def selected(frames: FloatArray, settings: FeatureSettings) -> FloatArray:
+    """The frames [t, 45] of `frames` [T, 45] that the settings keep; never none."""
+    voiced = frames[:, NAMES.index("f0")] > 0
+    return frames[voiced] if settings.frames == "voiced" and voiced.any() else frames
+
+
+def pool(frames: FloatArray, width: int) -> FloatArray:
+    """Means [ceil(T / width), 45] of `width` neighbouring frames [T, 45]; the last of the rest."""
+    starts = np.arange(0, len(frames), width)
+    sums = np.add.reduceat(frames.astype(np.float64), starts, axis=0)
+    sizes = np.minimum(width, len(frames) - starts)
+    return np.asarray(sums / sizes[:, None], dtype=np.float32)
+
+
+def load_part(path: Path, first: int, count: int) -> Part | None:
+    """The part at `path` if it is there, readable, and of rows `first` … `first` + `count` − 1."""
+    try:
+        with np.load(path) as data:
+            fields = {name: data[name] for name in data.files}
+        part = Part(
+            first=int(fields.pop("first")), notes=tuple(fields.pop("notes").tolist()), **fields
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError):  # damaged: as if it were not there
+        return None
+    whole = part.first == first and len(part.lengths) == len(part.counts) == count
+    return part if whole and len(part.frames) == part.lengths.sum() else None
+
+
+def _arrays(part: Part) -> dict[str, Any]:
+    return {**vars(part), "first": np.int64(part.first), "notes": np.array(part.notes, dtype=str)}
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a new file beside `path`, then move it there: `path` is never half done."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def leave_with_parent() -> None:
+    """Make this worker process end when the one that started it does, however that ended.
+
+    A worker of a killed parent would wait for work for ever: the pool's queue never reports an
+    end, for the worker itself holds a writing end of it.
+    """
+    import multiprocessing
+    from multiprocessing.connection import wait
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,338 @@
+"""The frames of a whole corpus on disk: computed once, in parallel, and never half there.
+
+- A store is found by what it contains: its folder's name is a hash of the corpus's content and of
+  the settings. Nothing is ever overwritten, and a changed corpus is simply another store.
+- Computing takes minutes and may be interrupted by anything. Parts survive it (`parts.py`), the
+  next call continues with them, and the finished folder appears by one rename.
+- Utterances differ in length by a factor of fifty, so frames lie end to end in one array without
+  padding, which training maps into memory.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from activations.errors import GateswapError, InputError
+from bench.features.parts import Part, compute_part, leave_with_parent, load_part
+from bench.features.settings import FeatureSettings
+
+if TYPE_CHECKING:
+    from bench.corpora.corpus import Corpus
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+PART_SIZE = 24  # utterances: a second or two of work, which is what an interruption can lose
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureStore:
+    """Normalised, capped and pooled frames of every utterance of a corpus.
+
+    frames: [F, 45] float32, mapped from disk. offsets, lengths: [U] int64, where in it the frames
+    of the utterance in row u of the corpus's table are, and how many; none has 0. ids: [U] the
+    utterances' ids. names: the 45 columns. key: hash of corpus and settings. settings: what
+    `FeatureSettings.as_dict` said. notes: how many files had to be mixed down or resampled.
+    """
+
+    folder: Path
+    key: str
+    frames: FloatArray
+    offsets: IntArray
+    lengths: IntArray
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+    settings: dict[str, Any]
+    notes: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def of(self, row: int) -> FloatArray:
+        """Frames [T, 45] of the utterance in `row` of the corpus's table."""
+        return self.frames[self.offsets[row] : self.offsets[row] + self.lengths[row]]
+
+    @staticmethod
+    def open(folder: Path) -> "FeatureStore":
+        """The store in `folder`. Raises InputError where there is none, or not a whole one."""
+        folder = Path(folder)
+        try:
+            about = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+            with np.load(folder / "index.npz") as index:
+                lengths, ids = index["lengths"], tuple(index["ids"].tolist())
+            frames = np.load(folder / "frames.npy", mmap_mode="r")
+            names = tuple(about["settings"]["names"])
+            key, settings, notes = about["key"], about["settings"], about["notes"]
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{folder} is not a feature store: {Path(error.filename).name} is missing. "
+                f"Delete the folder if it exists and compute the features again."
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise InputError(_damaged(folder, str(error))) from None
+        if frames.shape != (lengths.sum(), len(names)) or len(ids) != len(lengths):
+            raise InputError(_damaged(folder, "its files do not fit together"))
+        offsets = np.cumsum(lengths) - lengths
+        return FeatureStore(folder, key, frames, offsets, lengths, ids, names, settings, notes)
+
+
+def compute_features(
+    corpus: "Corpus",
+    folder: Path,
+    *,
+    settings: FeatureSettings | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> FeatureStore:
+    """The features of `corpus` as a store below `folder`: opened if it exists, else computed.
+
+    jobs: processes, by default one per usable core; 1 computes in this one. progress: called as
+    progress(done, total) with numbers of utterances, first with what an interrupted call left.
+    Raises InputError for audio that is missing or cannot be used (naming the first such file) and
+    for a folder that cannot be written; GateswapError where a process died. KeyboardInterrupt
+    passes through. In each case finished parts are kept and no store appears.
+    """
+    settings = settings or FeatureSettings()
+    report = progress or (lambda *_: None)
+    _check_audio(corpus)
+    try:
+        key = settings.key(corpus.fingerprint)
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    target = Path(folder) / key
+    try:
+        with _alone_in(Path(folder)):
+            if not target.exists():
+                _compute(corpus, target, settings, jobs or usable_cores(), report)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: features cannot be written there ({error.strerror or error}). "
+            f"Make room or choose another folder with --workspace."
+        ) from None
+    report(len(corpus), len(corpus))
+    return FeatureStore.open(target)
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _damaged(folder: Path, reason: str) -> str:
+    return f"{folder} is damaged ({reason}). Delete it and compute the features again."
+
+
+def _check_audio(corpus: "Corpus") -> None:
+    if corpus.faults:
+        more = f" ({len(corpus.faults) - 1:,} more such faults)" if len(corpus.faults) > 1 else ""
+        raise InputError(f"{corpus.faults[0]}{more}")
+    if not len(corpus):
+        raise InputError(f"{corpus.root}: corpus {corpus.name} has no utterances.")
+    missing = [str(path) for path in corpus.table["audio"] if not Path(str(path)).is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing):,} of {len(corpus):,} audio files of corpus {corpus.name} are missing, "
+            f"the first is {missing[0]}. Copy them again, or remove their utterances."
+        )
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Make `folder` and lock it against other processes that compute features there.
+
+    The second of two waits, then finds the first one's store. The lock ends with the process.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _compute(
+    corpus: "Corpus", target: Path, settings: FeatureSettings, jobs: int, report: Progress
+) -> None:
+    """Compute what `target` shall hold and write it; `target` does not exist before or in part."""
+    parts_folder = target.with_name(f".{target.name}.parts")
+    for stale in target.parent.glob(f".{target.name}.*"):  # what a killed call was writing
+        if stale != parts_folder:
+            shutil.rmtree(stale)
+    parts_folder.mkdir(exist_ok=True)
+    parts = _compute_parts(corpus, parts_folder, settings, jobs, report)
+    about = {
+        "key": target.name,
+        "corpus": {
+            "name": corpus.name,
+            "fingerprint": corpus.fingerprint,
+            "synthetic": corpus.synthetic,
+        },
+        "settings": settings.as_dict(),
+        "notes": dict(Counter(note for part in parts for note in part.notes if note)),
+    }
+    speakers, ids = (
+        np.asarray(corpus.table[column].astype(str).tolist()) for column in ("speaker", "id")
+    )
+    _write_store(target, parts, speakers, ids, about)
+    shutil.rmtree(parts_folder)
+
+
+def _compute_parts(
+    corpus: "Corpus", folder: Path, settings: FeatureSettings, jobs: int, report: Progress
+) -> list[Part]:
+    """All parts of the corpus in order, those that `folder` lacks computed by `jobs` processes."""
+    files = [str(path) for path in corpus.table["audio"]]
+    firsts = range(0, len(files), PART_SIZE)
+    batches = {first: tuple(files[first : first + PART_SIZE]) for first in firsts}
+    paths = {first: folder / f"{first:08d}.npz" for first in firsts}
+    missing = [
+        first for first in firsts if load_part(paths[first], first, len(batches[first])) is None
+    ]
+    done = len(files) - sum(len(batches[first]) for first in missing)
+    report(done, len(files))
+    tasks = [(paths[first], first, batches[first], settings) for first in missing]
+    for count in _run(tasks, min(jobs, len(tasks))):
+        done += count
+        report(done, len(files))
+    parts = [load_part(paths[first], first, len(batches[first])) for first in firsts]
+    if any(part is None for part in parts):
+        raise GateswapError(f"{folder}: a part that was just computed is gone. Run it again.")
+    return [part for part in parts if part is not None]
+
+
+def _run(
+    tasks: list[tuple[Path, int, tuple[str, ...], FeatureSettings]], jobs: int
+) -> Iterator[int]:
+    """`compute_part` of each task, in `jobs` processes; its results in the order they come."""
+    if jobs <= 1:
+        for task in tasks:
+            yield compute_part(*task)
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from concurrent.futures.process import BrokenProcessPool
+
+    executor = ProcessPoolExecutor(
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=leave_with_parent
+    )
+    try:
+        with _conditions_of_workers():
+            futures = [executor.submit(compute_part, *task) for task in tasks]
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool:
+        raise GateswapError(
+            "a process that computes features died. Run it again to continue where it was, with "
+            "fewer --jobs if memory was short."
+        ) from None
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _conditions_of_workers() -> Iterator[None]:
+    """What processes inherit that are started here: Ctrl-C is not for them, and one thread each."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    main = threading.current_thread() is threading.main_thread()  # only that one may set handlers
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        if main:
+            signal.signal(signal.SIGINT, handler)
+
+
+def normalisation(
+    parts: list[Part], speakers: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What to subtract from and multiply with each utterance's frames: two arrays [U, 45].
+
+    They are the mean and one over the standard deviation (of the population, as scipy's zscore)
+    over all frames of the utterance's speaker, combined from the utterances' own moments (Chan,
+    Golub & LeVeque, 1979), which does not cancel as sums of squares do. A feature that is constant
+    for a speaker, up to float32's rounding, is multiplied by 0.
+    """
+    counts = np.concatenate([part.counts for part in parts])[:, None].astype(np.float64)
+    means = np.concatenate([part.means for part in parts])
+    squares = np.concatenate([part.squares for part in parts])
+    centre, scale = np.empty_like(means), np.empty_like(means)
+    for speaker in np.unique(speakers):
+        rows = speakers == speaker
+        total = counts[rows].sum()
+        mean = (counts[rows] * means[rows]).sum(axis=0) / total
+        between = (counts[rows] * (means[rows] - mean) ** 2).sum(axis=0)
+        deviation = np.sqrt((squares[rows].sum(axis=0) + between) / total)
+        varies = deviation > 1e-6 * np.maximum(1.0, np.abs(mean))
+        centre[rows] = mean
+        scale[rows] = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
+    return centre, scale
+
+
+def _write_store(
+    target: Path,
+    parts: list[Part],
+    speakers: NDArray[Any],
+    ids: NDArray[Any],
+    about: dict[str, Any],
+) -> None:
+    """Write the store beside `target`, then move it there."""
+    centre, scale = normalisation(parts, speakers)
+    lengths = np.concatenate([part.lengths for part in parts])
+    building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        building.chmod(0o755)  # mkdtemp's is private
+        frames = np.lib.format.open_memmap(
+            building / "frames.npy",
+            mode="w+",
+            dtype=np.float32,
+            shape=(lengths.sum(), centre.shape[1]),
+        )
+        at = 0
+        for part in parts:
+            rows = np.repeat(np.arange(part.first, part.first + len(part.lengths)), part.lengths)
+            frames[at : at + len(rows)] = (part.frames - centre[rows]) * scale[rows]
+            at += len(rows)
+        if not np.isfinite(frames).all():
+            raise GateswapError(f"features of corpus {about['corpus']['name']} are not finite.")
+        frames.flush()
+        np.savez(building / "index.npz", lengths=lengths, ids=ids)
+        text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+        (building / "settings.json").write_text(text, encoding="utf-8")
+        for path in (*building.iterdir(), building):
+            _flush_to_disk(path)
+        building.rename(target)
+        _flush_to_disk(target.parent)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
