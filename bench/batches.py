@@ -1,0 +1,138 @@
+"""Batches of a stack: which examples, and their frames packed as the network takes them.
+
+- Features stay on the device; a batch is an index computed from lengths and offsets and one
+  `index_select`. Nothing is padded, nothing is copied frame by frame.
+- Each member draws its own examples from its own stream, so that they do not depend on the stack.
+- Lengths are kept on the host too: the packing's sizes must be known there without waiting.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from activations.kernels import Packing
+from bench import streams
+from bench.examples import Examples
+from bench.members import Member
+from bench.protocol import Fold
+
+
+class Features(Protocol):
+    """What is taken of a feature store: frames [F, I]; offsets, lengths [U] of the utterances."""
+
+    @property
+    def frames(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def offsets(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def lengths(self) -> NDArray[np.int64]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Features, examples and folds, ready on a device; E examples, encoders in the network's order.
+
+    frames [F, I] float32 and offsets [3, E] int64 (the first frame of each example's current, own
+    and other utterance; 0 where missing) on the device; lengths [3, E] int64 (frames; 0 where
+    missing) and labels [E] int64 on the host.
+    """
+
+    frames: Tensor
+    offsets: Tensor
+    lengths: Tensor
+    labels: Tensor
+    examples: Examples
+    folds: dict[str, Fold]
+
+    @classmethod
+    def build(
+        cls,
+        features: Features,
+        examples: Examples,
+        folds: Sequence[Fold],
+        device: torch.device | str = "cpu",
+    ) -> "TrainingData":
+        """Put the features of a corpus on a device, with what its examples need of them."""
+        offsets = torch.from_numpy(np.asarray(features.offsets, dtype=np.int64))
+        lengths = torch.from_numpy(np.asarray(features.lengths, dtype=np.int64))
+        rows = torch.from_numpy(np.stack([examples.current, examples.own, examples.other]))
+        missing = rows < 0
+        rows = rows.clamp(min=0)
+        return cls(
+            frames=torch.from_numpy(np.array(features.frames, dtype=np.float32)).to(device),
+            offsets=offsets[rows].masked_fill(missing, 0).to(device),
+            lengths=lengths[rows].masked_fill(missing, 0),
+            labels=torch.from_numpy(examples.labels),
+            examples=examples,
+            folds={fold.name: fold for fold in folds},
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features lie."""
+        return self.frames.device
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B examples for each of M members: packed frames [N, I] of 3 M groups, labels [M, B]."""
+
+    frames: Tensor
+    packing: Packing
+    labels: Tensor
+
+
+def gather(data: TrainingData, examples: Tensor, present: Tensor | None = None) -> Batch:
+    """The batch of examples [M, B] (host int64), encoder by encoder, member by member.
+
+    present [M, B] bool: False makes a row empty (its label is then anyone's).
+    """
+    M, B = examples.shape
+    lengths = data.lengths[:, examples]  # [3, M, B]
+    if present is not None:
+        lengths = lengths * present
+    packing = Packing.from_lengths(lengths.view(3 * M, B)).to(data.device)
+    on_device = examples.to(data.device, non_blocking=True)
+    offsets = data.offsets[:, on_device].flatten()
+    index = offsets.index_select(0, packing.row_of_frame) + packing.time_of_frame
+    return Batch(
+        frames=data.frames.index_select(0, index),
+        packing=packing,
+        labels=data.labels[examples].to(data.device, non_blocking=True),
+    )
+
+
+class Order:
+    """Which examples each member sees at each step.
+
+    A member reads its training fold in one random order after another without a break, so that a
+    batch may reach over the end of an epoch and every batch is full, small folds included.
+    """
+
+    def __init__(self, members: Sequence[Member], data: TrainingData) -> None:
+        self._keys = [member.stream for member in members]
+        self._train = [torch.from_numpy(data.folds[member.fold].train) for member in members]
+        self._size = members[0].hyper.batch_size
+        self._epochs: list[dict[int, Tensor]] = [{} for _ in members]
+
+    def examples(self, step: int) -> Tensor:
+        """Examples [M, B] of a step, counted from 0; steps must not go back by more than an epoch."""
+        return torch.stack([self._member(m, step) for m in range(len(self._keys))])
+
+    def _member(self, m: int, step: int) -> Tensor:
+        n = len(self._train[m])
+        place = torch.arange(step * self._size, (step + 1) * self._size)
+        first, last = int(place[0]) // n, int(place[-1]) // n
+        epochs = self._epochs[m]
+        for epoch in range(first, last + 1):
+            if epoch not in epochs:
+                epochs[epoch] = streams.permutation(self._keys[m], "order", epoch, n)
+        for epoch in [epoch for epoch in epochs if epoch < first]:
+            del epochs[epoch]
+        rows = torch.cat([epochs[epoch] for epoch in range(first, last + 1)])
+        return self._train[m][rows[place - first * n]]
