@@ -1,0 +1,103 @@
+"""What to conclude: one plain sentence per variant, no stronger than the tests behind it.
+
+- "Better" and "worse" need the family's corrected p; "equal" needs its own test; all else is
+  undecided, and then the sentence says what the design could have seen.
+- Tests that rest on other assumptions (speakers, utterances) never turn the verdict.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reports.statistics.corrected_t import TTest
+from reports.statistics.equivalence import Equivalence
+from reports.statistics.power import Power
+
+Verdict = Literal["better", "worse", "equal", "undecided", "not compared", "baseline"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conclusion:
+    """A verdict and the sentence that says it."""
+
+    verdict: Verdict
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a conclusion rests on; p-values are adjusted over the family of variants.
+
+    difference, equivalence, power: None where fewer than two folds could be compared.
+    diverged, missing: runs of the variant, of `runs` planned.
+    """
+
+    variant: str
+    baseline: str
+    metric: str
+    difference: TTest | None
+    p_adjusted: float
+    equivalence: Equivalence | None
+    equivalence_p_adjusted: float
+    power: Power | None
+    diverged: int
+    missing: int
+    runs: int
+    synthetic: bool
+
+
+def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
+    """Return verdict and sentence. Significance is judged at `level`, family-wise."""
+    test, equivalence = evidence.difference, evidence.equivalence
+    who = f"{evidence.variant} and {evidence.baseline}"
+    if test is None or equivalence is None or evidence.power is None:
+        sentence = f"{who} cannot be compared yet: fewer than two folds have results of both"
+        return _conclusion("not compared", sentence, evidence)
+    unit = f"points {evidence.metric}"
+    interval = f"{test.confidence:.0%} interval {signed(test.low)} to {signed(test.high)}"
+    adjusted = f"adjusted {p_text(evidence.p_adjusted)}"
+    if evidence.p_adjusted < level:
+        side: Verdict = "better" if test.mean > 0 else "worse"
+        direction = "above" if test.mean > 0 else "below"
+        sentence = (
+            f"{evidence.variant} scores {abs(test.mean):.1f} {unit} {direction} "
+            f"{evidence.baseline} ({interval}, {adjusted}): more than chance between folds explains"
+        )
+        if evidence.equivalence_p_adjusted < level:
+            sentence += f", though less than the ±{equivalence.margin:g} that would matter"
+        return _conclusion(side, sentence, evidence)
+    if evidence.equivalence_p_adjusted < level:
+        sentence = (
+            f"{who} are practically equal: the difference of {signed(test.mean)} {unit} lies "
+            f"within ±{equivalence.margin:g} ({1 - 2 * equivalence.level:.0%} interval "
+            f"{signed(equivalence.low)} to {signed(equivalence.high)}, adjusted "
+            f"{p_text(evidence.equivalence_p_adjusted)})"
+        )
+        return _conclusion("equal", sentence, evidence)
+    sentence = (
+        f"{who} cannot be told apart: {signed(test.mean)} {unit} ({interval}, {adjusted}), where "
+        f"this design finds a true difference of {evidence.power.detectable:.1f} or more with "
+        f"{evidence.power.power:.0%} probability"
+    )
+    return _conclusion("undecided", sentence, evidence)
+
+
+def signed(points: float) -> str:
+    """A difference with its sign and one decimal, a true minus, no negative zero."""
+    rounded = round(points, 1) + 0.0
+    return f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}") if rounded else "0.0"
+
+
+def p_text(p: float) -> str:
+    """A p-value as text: three decimals, never "0.000"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _conclusion(verdict: Verdict, sentence: str, evidence: Evidence) -> Conclusion:
+    if evidence.diverged:
+        runs = f"{evidence.diverged} of {evidence.runs} runs"
+        sentence += f"; {runs} diverged and count with the score of a constant answer"
+    if evidence.missing:
+        sentence += f"; {evidence.missing} of {evidence.runs} runs are missing, so this may change"
+    if evidence.synthetic:
+        sentence += " (synthetic speech: this says nothing about real speech)"
+    return Conclusion(verdict=verdict, sentence=sentence + ".")

@@ -1,0 +1,98 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from reports.statistics.arrays import plain
+from reports.statistics.conclusions import Evidence, conclude, p_text, signed
+from reports.statistics.corrected_t import corrected_t_test
+from reports.statistics.equivalence import equivalence_test
+from reports.statistics.power import power_analysis
+
+RATIO = [0.3] * 5
+
+
+def evidence(differences: list[float], **changes: object) -> Evidence:
+    test = corrected_t_test(differences, RATIO)
+    equivalence = equivalence_test(differences, RATIO)
+    table = np.array(differences)[:, None]
+    made = Evidence(
+        variant="arelu · gru",
+        baseline="tanh · gru",
+        metric="UAR",
+        difference=test,
+        p_adjusted=test.p,
+        equivalence=equivalence,
+        equivalence_p_adjusted=equivalence.p,
+        power=power_analysis(table, np.zeros_like(table), RATIO),
+        diverged=0,
+        missing=0,
+        runs=25,
+        synthetic=False,
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def test_a_clear_gain_is_called_better_with_its_interval() -> None:
+    found = conclude(evidence([2.0, 2.4, 1.9, 2.2, 2.1]))
+    assert found.verdict == "better"
+    assert "2.1 points UAR above tanh · gru (95% interval +1.7 to +2.5" in found.sentence
+    assert found.sentence.endswith(".")
+
+
+def test_a_clear_loss_is_called_worse() -> None:
+    found = conclude(evidence([-2.0, -2.4, -1.9, -2.2, -2.1]))
+    assert found.verdict == "worse"
+    assert "below" in found.sentence
+
+
+def test_a_family_can_take_significance_away() -> None:
+    found = conclude(evidence([2.0, 2.4, 1.9, 2.2, 2.1], p_adjusted=0.2))
+    assert found.verdict == "undecided"
+    assert "cannot be told apart" in found.sentence
+    assert "or more with 80% probability" in found.sentence
+
+
+def test_equality_needs_its_own_test() -> None:
+    found = conclude(evidence([0.1, -0.2, 0.15, -0.1, 0.05]))
+    assert found.verdict == "equal"
+    assert "practically equal" in found.sentence
+    assert conclude(evidence([3.0, -2.0, 0.5, -1.0, 0.2])).verdict == "undecided"
+
+
+def test_a_sure_but_tiny_difference_is_said_not_to_matter() -> None:
+    found = conclude(evidence([0.3, 0.32, 0.28, 0.31, 0.29]))
+    assert found.verdict == "better"
+    assert "less than the ±1 that would matter" in found.sentence
+
+
+def test_divergence_gaps_and_synthetic_speech_are_never_left_unsaid() -> None:
+    found = conclude(evidence([1.0, 0, 2, 1, -1], diverged=3, missing=2, synthetic=True))
+    assert "3 of 25 runs diverged" in found.sentence
+    assert "2 of 25 runs are missing" in found.sentence
+    assert "synthetic speech" in found.sentence
+
+
+def test_too_few_folds_are_not_compared() -> None:
+    found = conclude(evidence([1.0, 0, 2, 1, -1], difference=None, p_adjusted=float("nan")))
+    assert found.verdict == "not compared"
+
+
+@pytest.mark.parametrize(
+    ("points", "text"), [(1.25, "+1.2"), (-0.75, "−0.8"), (0.04, "0.0"), (-0.04, "0.0")]
+)
+def test_differences_carry_a_sign_but_zero_does_not(points: float, text: str) -> None:
+    assert signed(points) == text
+
+
+def test_no_p_value_is_printed_as_zero() -> None:
+    assert p_text(0.0) == "p < 0.001"
+    assert p_text(0.0316) == "p = 0.032"
+
+
+def test_everything_becomes_strict_json() -> None:
+    data = plain({"evidence": evidence([1.0, 0, 2, 1, -1]), "gap": np.array([np.nan, 1.0])})
+    text = json.dumps(data, allow_nan=False)
+    assert json.loads(text)["gap"] == [None, 1.0]
+    assert json.loads(text)["evidence"]["difference"]["folds"] == 5
