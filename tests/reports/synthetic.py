@@ -173,7 +173,7 @@ def _result(
         train_size=train,
         test_size=n,
         parameters=_parameters(variant, len(step), rng),
-        diagnostics={},
+        diagnostics={} if broken else _diagnostics(variant, rng),
         wall_seconds=float(rng.uniform(20, 30) * variant.directions),
         stack_members=15,
         peak_memory_bytes=int(4e8 * variant.directions),
@@ -192,3 +192,18 @@ def _parameters(
         f"{encoder}.candidate": (start[None, None, :, None] + walk).astype(np.float32)
         for encoder in ("current", "own", "other")
     }
+
+
+def _diagnostics(variant: Variant, rng: np.random.Generator) -> dict[str, npt.NDArray[np.float32]]:
+    """The shapes of bench.diagnostics: three encoders, D directions; the longest reach is short."""
+    D = variant.directions
+    keep = 0.85 + 0.1 * rng.uniform(size=(3, D, 1)) ** (2 if variant.activation == "relu" else 1)
+    reach = keep ** np.arange(51) * np.exp(0.1 * rng.standard_normal((3, D, 51)))
+    reach[1:, :, 45:] = np.nan
+    found = {
+        "saturated": rng.uniform(0, 0.2, (3, D, 2, 2)),
+        "dead_units": rng.uniform(0, 0.3 if variant.activation == "relu" else 0.01, (3, D)),
+        "state_norm": rng.uniform(0.3, 0.6, (3, D)),
+        "gradient_reach": 0.02 * reach,
+    }
+    return {name: values.astype(np.float32) for name, values in found.items()}
