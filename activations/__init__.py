@@ -1,7 +1,7 @@
 """Activations as formulas, and the GRUs they are put into.
 
-- Everything is imported when it is first used: `activations.errors` must not cost a second of torch and SymPy, because the
-  command line starts with it.
+- Everything is imported when it is first used: `activations.errors` must not cost a second of torch
+  and SymPy, because the command line starts with it.
 """
 
 from importlib import import_module

@@ -1,10 +1,13 @@
 """An activation, written once.
 
-- Everything that is ever computed about an activation follows from one expression over x and its parameters: the value,
-  each derivative, the torch function, LaTeX; C and Triton code come from its program.
-- Formulas travel: between processes, into file names, result files and caches. So a Formula is frozen, compares and hashes by
-  content, pickles, and has a text that reads back to the same formula.
-- A study uses three of seventy formulas: nothing is derived before it is asked for, and then only once.
+- Everything that is ever computed about an activation follows from one expression over x and its
+  parameters: the value, each derivative, the torch function, LaTeX; C and Triton code come from its
+  program.
+- Formulas travel: between processes, into file names, result files and caches. So a Formula is
+  frozen, compares and hashes by content, pickles, and has a text that reads back to the same
+  formula.
+- A study uses three of seventy formulas: nothing is derived before it is asked for, and then only
+  once.
 """
 
 from collections.abc import Callable
@@ -27,7 +30,8 @@ Scope = Literal["layer", "unit"]
 class Parameter:
     """A learnable number of an activation.
 
-    initial: where training starts. constraint: what the formula itself does to keep the number in bounds, in words.
+    initial: where training starts. constraint: what the formula itself does to keep the number in
+    bounds, in words.
     scope: one number for a whole layer, or one for each of its units.
     """
 
@@ -73,14 +77,14 @@ class Formula:
 
     @cached_property
     def latex(self) -> str:
-        r"""LaTeX of the expression, without `$`; parameters called alpha, beta … become Greek letters."""
+        r"""LaTeX of the expression, without `$`; a parameter alpha becomes a Greek letter."""
         return to_latex(self.expression)
 
     def derivative(self, name: str = "x") -> sympy.Expr:
         """The derivative by `x` or by a parameter, with one side chosen at each kink.
 
-        The larger of two has the slope of the second where they are equal, the smaller that of the first, and |x| has
-        slope 0 at 0. Raises ValueError for any other name.
+        The larger of two has the slope of the second where they are equal, the smaller that of the
+        first, and |x| has slope 0 at 0. Raises ValueError for any other name.
         """
         if name not in self.inputs:
             raise ValueError(f"{self.name} depends on {', '.join(self.inputs)}, not on {name!r}")
@@ -89,7 +93,8 @@ class Formula:
     def program(self, *, value: bool = True, derivatives: bool = False) -> Program:
         """The formula as straight-line assignments, to write code from.
 
-        Outputs are `value` (if asked for), then the derivatives by x and by each parameter (if asked for).
+        Outputs are `value` (if asked for), then the derivatives by x and by each parameter (if
+        asked for).
         """
         names = (("value",) if value else ()) + (self.inputs if derivatives else ())
         return build_program(self.inputs, self.expression, names)
@@ -98,8 +103,8 @@ class Formula:
     def torch_function(self) -> Callable[..., Tensor]:
         """`(x, *parameters) -> Tensor`, differentiable once by all of them.
 
-        The parameters broadcast against x (any shape); all have x's floating type. Raises ValueError for a wrong
-        number of parameters.
+        The parameters broadcast against x (any shape); all have x's floating type. Raises
+        ValueError for a wrong number of parameters.
         """
         return differentiable(self.program(), self.program(value=False, derivatives=True))
 

@@ -1,9 +1,10 @@
 """Reading formulas that people type, from the command line or a study file.
 
-- The text may come from anywhere, so nothing is ever evaluated: Python's `ast` parses it, and only what is on a short list
-  becomes an expression. No attribute, no name that was not declared, no call but the primitives'.
-- It must answer quickly: the text's length, its depth, the exponents and the size of its numbers are limited before SymPy
-  sees them, since (9**16)**16 is already a large number.
+- The text may come from anywhere, so nothing is ever evaluated: Python's `ast` parses it, and only
+  what is on a short list becomes an expression. No attribute, no name that was not declared, no
+  call but the primitives'.
+- It must answer quickly: the text's length, its depth, the exponents and the size of its numbers
+  are limited before SymPy sees them, since (9**16)**16 is already a large number.
 - The grammar: `expression; name=value, name=value per unit`, where the expression is over x.
 """
 
@@ -34,11 +35,12 @@ _OPERATORS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">
 
 
 def parse(text: str) -> Formula:
-    """The formula that a text such as `max(x,0)+a*min(x,0); a=0.25` describes; its name is its own canonical text.
+    """The formula that a text such as `max(x,0)+a*min(x,0); a=0.25` describes; its name is its own
+    canonical text.
 
-    Functions: abs atan cos erf exp expm1 log log1p max min sigmoid sign sin softplus sqrt tanh, clamp(u, low, high) and
-    where(u < v, then, otherwise). Numbers, pi, + - * /, and ** with a whole exponent up to 16.
-    A parameter is one number for a layer, or with `per unit` one for each unit.
+    Functions: abs atan cos erf exp expm1 log log1p max min sigmoid sign sin softplus sqrt tanh,
+    clamp(u, low, high) and where(u < v, then, otherwise). Numbers, pi, + - * /, and ** with a whole
+    exponent up to 16. A parameter is one number for a layer, or with `per unit` one for each unit.
     Raises InputError, one line that names the place and the remedy.
     """
     shown = _shorten(text)
@@ -50,7 +52,7 @@ def parse(text: str) -> Formula:
         raise InputError(
             f"formula {shown} has the character {odd[0]!a}; write it in ASCII (beta for β, * for ·)"
         )
-    body, _, declarations = text.partition(";")
+    body, _, declarations = " ".join(text.split()).partition(";")
     parameters = tuple(_read_parameters(declarations, shown))
     reader = _Reader(shown, {parameter.name for parameter in parameters})
     expression = reader.read(body)
@@ -60,7 +62,8 @@ def parse(text: str) -> Formula:
 
 
 def parse_expression(text: str, parameters: tuple[Parameter, ...], *, where: str) -> sympy.Expr:
-    """The expression of a formula whose parameters are declared elsewhere; `where` stands in messages.
+    """The expression of a formula whose parameters are declared elsewhere; `where` stands in
+    messages.
 
     Raises InputError as `parse` does.
     """
@@ -80,7 +83,8 @@ def _read_parameters(text: str, shown: str) -> Iterator[Parameter]:
         match = _PARAMETER.fullmatch(piece)
         if match is None:
             raise InputError(
-                f"formula {shown}: cannot read the parameter {_shorten(piece.strip())}; write name=number, as in a=0.25"
+                f"formula {shown}: cannot read the parameter {_shorten(piece.strip())}; "
+                "write name=number, as in a=0.25"
             )
         name, number, _, unit = match.groups()
         if (
@@ -96,7 +100,7 @@ def _read_parameters(text: str, shown: str) -> Iterator[Parameter]:
             raise InputError(f"formula {shown}: parameter '{name}' is given twice; remove one")
         if unit not in (None, "unit", "layer"):
             raise InputError(
-                f"formula {shown}: '{name}' is per {_shorten(unit)}; it can be per unit or per layer"
+                f"formula {shown}: '{name}' is per {_shorten(unit)}; write per unit or per layer"
             )
         seen.add(name)
         if len(seen) > MAX_PARAMETERS:
@@ -109,7 +113,7 @@ def _read_parameters(text: str, shown: str) -> Iterator[Parameter]:
             initial = float("inf")
         if not abs(initial) < 1e30:
             raise InputError(
-                f"formula {shown}: {name}={_shorten(number)} is no usable number; write one like 0.25"
+                f"formula {shown}: {name}={_shorten(number)} is no usable number; try 0.25"
             )
         scope: Scope = "unit" if unit == "unit" else "layer"
         yield Parameter(name=name, initial=initial, scope=scope)
@@ -163,7 +167,8 @@ class _Reader:
                 )
             case _:
                 raise self.error(
-                    f"a {_kind(node)} cannot be used; only arithmetic and {', '.join(sorted(FUNCTIONS))}"
+                    f"a {_kind(node)} cannot be used; "
+                    f"only arithmetic and {', '.join(sorted(FUNCTIONS))}"
                 )
         self.check_size(result, 1)
         return result
@@ -183,11 +188,14 @@ class _Reader:
         if name in FUNCTIONS:
             raise self.error(f"{name} is a function; write {name}(x)")
         raise self.error(
-            f"{_shorten(name, 24)} is not known; if it is a parameter give its initial value, as in '; a=0.25'"
+            f"{_shorten(name, 24)} is not known; "
+            "if it is a parameter give its initial value, as in '; a=0.25'"
         )
 
     def factors(self, node: ast.expr, depth: int) -> list[sympy.Expr]:
-        """All factors of a chain of * and / at once: SymPy would distribute 2*(x+1) before it sees the next factor."""
+        """All factors of a chain of * and / at once: SymPy would distribute 2*(x+1) before it sees
+        the next factor.
+        """
         if depth > MAX_DEPTH:
             raise self.error(f"it is nested more than {MAX_DEPTH} deep; simplify it")
         found: list[sympy.Expr] = []
@@ -222,7 +230,8 @@ class _Reader:
         value = node.value if isinstance(node, ast.Constant) else None
         if isinstance(value, bool) or not isinstance(value, int) or value > MAX_EXPONENT:
             raise self.error(
-                f"an exponent must be a whole number up to {MAX_EXPONENT}; write sqrt(u), or exp(n*log(u))"
+                f"an exponent must be a whole number up to {MAX_EXPONENT}; "
+                "write sqrt(u), or exp(n*log(u))"
             )
         if base.is_zero and sign < 0:
             raise self.error("it divides by zero")
@@ -276,7 +285,9 @@ class _Reader:
 
 
 def _round_constants(expression: sympy.Expr) -> sympy.Expr:
-    """Products of constants, rounded to 17 digits where their fraction is longer: text stays short and reads back."""
+    """Products of constants, rounded to 17 digits where their fraction is longer: text stays short
+    and reads back.
+    """
     if isinstance(expression, sympy.Rational):
         if max(int(expression.p).bit_length(), int(expression.q).bit_length()) <= 60:
             return expression

@@ -1,9 +1,11 @@
 """Finding an activation by whatever somebody calls it.
 
-- People come with a name from another library, a torch callable, or a formula of their own; all three end in one Formula.
-- A wrong name must never end in another activation running: no match is an error with the nearest names, and functions that
-  are not elementwise are refused with the reason.
-- Names are compared without case, `-`, `_` and spaces, so LeakyReLU, leaky-relu and leaky_relu are one.
+- People come with a name from another library, a torch callable, or a formula of their own; all
+  three end in one Formula.
+- A wrong name must never end in another activation running: no match is an error with the nearest
+  names, and functions that are not elementwise are refused with the reason.
+- Names are compared without case, `-`, `_` and spaces, so LeakyReLU, leaky-relu and leaky_relu are
+  one.
 """
 
 import difflib
@@ -25,15 +27,18 @@ _registered: dict[str, Formula] = {}
 
 
 def names() -> list[str]:
-    """The names of all activations: the shipped ones family by family, then those of third parties."""
+    """The names of all activations: the shipped ones family by family, then those of third
+    parties.
+    """
     return [*_catalogue(), *_plugins(), *_registered]
 
 
 def get(spec: object) -> Formula:
     """The formula that `spec` means.
 
-    spec: a name or alias in any spelling (LeakyReLU, leaky-relu), a Formula, a torch function or module (torch.tanh,
-    nn.ELU(alpha=0.5); a module's settings are kept), a torch.nn class, or a formula's text (`x*sigmoid(x)`).
+    spec: a name or alias in any spelling (LeakyReLU, leaky-relu), a Formula, a torch function or
+    module (torch.tanh, nn.ELU(alpha=0.5); a module's settings are kept), a torch.nn class, or a
+    formula's text (`x*sigmoid(x)`).
     Raises InputError, with the nearest names, where it means none.
     """
     if isinstance(spec, Formula):
@@ -136,12 +141,14 @@ def _plugins() -> dict[str, Formula]:
             value = parse(value)
         if not isinstance(value, Formula):
             raise InputError(
-                f"entry point {point.name} = {point.value} of {ENTRY_POINTS} is no Formula and no formula text; "
+                f"entry point {point.name} = {point.value} of {ENTRY_POINTS} "
+                "is no Formula and no formula text; "
                 "correct or uninstall that package"
             )
         if _key(point.name) in _index():
             raise InputError(
-                f"entry point {point.name} = {point.value} takes a shipped activation's name; rename it"
+                f"entry point {point.name} = {point.value} takes a shipped activation's name; "
+                "rename it"
             )
         found[point.name] = replace(value, name=point.name, family=value.family or "registered")
     return found

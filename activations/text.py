@@ -1,7 +1,8 @@
 """Expressions back to text, so that what is stored, hashed or shown can be typed in again.
 
-- `parse(to_text(e))` is `e` again: products are printed as one chain of * and /, which the parser collects before it
-  multiplies, because SymPy distributes a number over a sum only when there are no other factors.
+- `parse(to_text(e))` is `e` again: products are printed as one chain of * and /, which the parser
+  collects before it multiplies, because SymPy distributes a number over a sum only when there are
+  no other factors.
 - Numbers that are short decimals are printed as decimals (0.044715), others as fractions (1/3).
 """
 
@@ -21,7 +22,9 @@ def to_text(expression: sympy.Expr) -> str:
 
 
 def to_latex(expression: sympy.Expr) -> str:
-    r"""LaTeX without `$`; long fractions as decimals, symbols called alpha, beta … as Greek letters."""
+    r"""LaTeX without `$`; long fractions as decimals, symbols called alpha, beta … as Greek
+    letters.
+    """
     return str(sympy.latex(_as_decimals(expression)))
 
 

@@ -1,9 +1,9 @@
 """Programs as PyTorch functions.
 
-- The source is generated once for each formula and compiled by Python; it is made from a checked expression tree, never from
-  what somebody typed, and it can be read (`torch_source`).
-- Backward evaluates the derived derivatives; autograd never sees the formula, because autograd through
-  `torch.where` turns an overflow in the branch not taken into NaN.
+- The source is generated once for each formula and compiled by Python; it is made from a checked
+  expression tree, never from what somebody typed, and it can be read (`torch_source`).
+- Backward evaluates the derived derivatives; autograd never sees the formula, because autograd
+  through `torch.where` turns an overflow in the branch not taken into NaN.
 """
 
 import math
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from activations.primitives import Comparison, IsNan, Maximum, Minimum, Primitive, Softplus, Where
-from activations.program import Program
+from activations.program import Program, factors_in_order
 
 _SIGNS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
@@ -42,8 +42,9 @@ def compile_torch(program: Program) -> Callable[..., tuple[Any, ...]]:
 def differentiable(value: Program, derivatives: Program) -> Callable[..., Tensor]:
     """A torch function `(x, *parameters) -> Tensor` whose backward is the second program.
 
-    value: a program with the one output `value`; derivatives: one with an output for x and for each parameter in turn.
-    The parameters broadcast against x; their gradients are summed over what was broadcast.
+    value: a program with the one output `value`; derivatives: one with an output for x and for each
+    parameter in turn. The parameters broadcast against x; their gradients are summed over what was
+    broadcast.
     """
     forward_code = compile_torch(value)
     backward_code = compile_torch(derivatives)
@@ -57,11 +58,11 @@ def differentiable(value: Program, derivatives: Program) -> Callable[..., Tensor
             return cast(Tensor, result.view_as(result) if result is inputs[0] else result)
 
         @staticmethod
-        def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        def setup_context(ctx: Any, inputs: tuple[Tensor, ...], _: Tensor) -> None:
             ctx.save_for_backward(*inputs)
 
         @staticmethod
-        @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+        @torch.autograd.function.once_differentiable
         def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
             inputs: Sequence[Tensor] = ctx.saved_tensors
             slopes = backward_code(*inputs)
@@ -77,7 +78,7 @@ def differentiable(value: Program, derivatives: Program) -> Callable[..., Tensor
             raise ValueError(
                 f"takes x and {len(inputs) - 1} parameters {inputs[1:]}, got {len(parameters)}"
             )
-        return cast(Tensor, Activation.apply(x, *parameters))
+        return cast(Tensor, Activation.apply(x, *parameters))  # type: ignore[no-untyped-call]
 
     return activation
 
@@ -118,7 +119,8 @@ _NAMESPACE: dict[str, Any] = {
 } | {
     name: getattr(torch, name)
     for name in (
-        "abs", "atan", "cos", "erf", "exp", "expm1", "isnan", "log", "log1p", "sigmoid", "sign", "sin", "sqrt", "tanh",
+        "abs", "atan", "cos", "erf", "exp", "expm1", "isnan", "log", "log1p", "sigmoid", "sign",
+        "sin", "sqrt", "tanh",
     )
 }  # fmt: skip
 
@@ -130,7 +132,7 @@ def _product(expression: sympy.Expr) -> str:
     above: list[str] = []
     below: list[str] = []
     sign = ""
-    for factor in sympy.Mul.make_args(expression):
+    for factor in factors_in_order(expression):
         if factor == -1:
             sign = "-"
         elif isinstance(factor, sympy.Pow) and factor.exp.is_negative:

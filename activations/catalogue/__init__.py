@@ -1,7 +1,9 @@
 """The shipped activations: one TOML file for each family.
 
-- A formula is data, and so are its source and its facts: whoever reviews one reads six lines, not a class.
-- Reading seventy entries must not cost seventy derivations: text stays text until an activation is asked for.
+- A formula is data, and so are its source and its facts: whoever reviews one reads six lines, not a
+  class.
+- Reading seventy entries must not cost seventy derivations: text stays text until an activation is
+  asked for.
 """
 
 import tomllib
@@ -14,7 +16,7 @@ from activations.facts import Facts
 from activations.formula import Formula, Parameter
 from activations.parser import parse
 
-FAMILIES = ("saturating", "rectified", "exponential", "gated", "learnable")
+FAMILIES = ("saturating", "rectified", "exponential", "gated", "periodic", "learnable")
 
 
 @dataclass(frozen=True, kw_only=True)
