@@ -9,6 +9,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,16 +41,25 @@ class Scores:
     `dev_uar` [variant, fold, seed, selection] (dev, at the selected step), `diverged` and
     `present` [variant, fold, seed] (bool), `train_size`, `test_size`, `test_train_ratio` [fold].
     `variant` carries the coordinates activation, update, reset, direction, reset_order, slug.
-    missing: the runs of the design that have no result yet. synthetic: the corpus is not real
-    speech. classes: names of the classes, in the order of labels and logits.
+    runs: of each result, in the order of the results. missing: the runs of the design that have
+    no result yet. synthetic: the corpus is not real
+    speech. classes: names of the classes, in the order of labels and logits. protocol: as plain
+    data; `selection` is the rule it reports.
     """
 
     data: xr.Dataset
     classes: tuple[str, ...]
+    runs: tuple[Run, ...]
     missing: tuple[Run, ...]
     study: str
     corpus: str
     synthetic: bool
+    protocol: dict[str, Any]
+
+    @property
+    def selection(self) -> str:
+        """The selection rule of the protocol: dev, oracle or last."""
+        return str(self.protocol["selection"])
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -150,10 +160,14 @@ def load(
     scores = Scores(
         data=_dataset(by_run, axes, described),
         classes=axes.classes,
-        missing=tuple(run for run in axes.runs() if run not in by_run),
+        runs=tuple(by_run),
+        missing=tuple(
+            run for run in axes.runs() if run not in by_run and (run in design or not members)
+        ),
         study=str(first["study"]),
         corpus=str(first["corpus"]["name"]),
         synthetic=bool(first["corpus"]["synthetic"]),
+        protocol=dict(first["protocol"]),
     )
     return scores, _predictions(by_run, axes)
 

@@ -10,7 +10,6 @@ from typing import Literal
 
 from reports.statistics.corrected_t import TTest
 from reports.statistics.equivalence import Equivalence
-from reports.statistics.power import Power
 
 Verdict = Literal["better", "worse", "equal", "undecided", "not compared", "baseline"]
 
@@ -27,8 +26,9 @@ class Conclusion:
 class Evidence:
     """What a conclusion rests on; p-values are adjusted over the family of variants.
 
-    difference, equivalence, power: None where fewer than two folds could be compared.
-    diverged, missing: runs of the variant, of `runs` planned.
+    difference, equivalence: None where fewer than two folds could be compared. detectable: points
+    that the design, corrected for `comparisons`, finds with probability `power`.
+    diverged, missing: runs of the variant, of `runs` planned; baseline_diverged: the baseline's.
     """
 
     variant: str
@@ -38,8 +38,11 @@ class Evidence:
     p_adjusted: float
     equivalence: Equivalence | None
     equivalence_p_adjusted: float
-    power: Power | None
+    detectable: float
+    power: float
+    comparisons: int
     diverged: int
+    baseline_diverged: int
     missing: int
     runs: int
     synthetic: bool
@@ -49,7 +52,7 @@ def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
     """Return verdict and sentence. Significance is judged at `level`, family-wise."""
     test, equivalence = evidence.difference, evidence.equivalence
     who = f"{evidence.variant} and {evidence.baseline}"
-    if test is None or equivalence is None or evidence.power is None:
+    if test is None or equivalence is None:
         sentence = f"{who} cannot be compared yet: fewer than two folds have results of both"
         return _conclusion("not compared", sentence, evidence)
     unit = f"points {evidence.metric}"
@@ -73,11 +76,22 @@ def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
             f"{p_text(evidence.equivalence_p_adjusted)})"
         )
         return _conclusion("equal", sentence, evidence)
-    sentence = (
-        f"{who} cannot be told apart: {signed(test.mean)} {unit} ({interval}, {adjusted}), where "
-        f"this design finds a true difference of {evidence.power.detectable:.1f} or more with "
-        f"{evidence.power.power:.0%} probability"
+    sees = (
+        f"with {evidence.comparisons} comparison{'s' if evidence.comparisons > 1 else ''} this "
+        "design finds a true difference of "
+        f"{evidence.detectable:.1f} or more with {evidence.power:.0%} probability"
     )
+    if test.p < level:
+        sentence = (
+            f"{who} may differ: {signed(test.mean)} {unit} would be significant as the only "
+            f"comparison ({interval}) but is not as one of {evidence.comparisons} ({adjusted}); "
+            f"{sees}"
+        )
+    else:
+        sentence = (
+            f"{who} cannot be told apart: {signed(test.mean)} {unit} ({interval}, {adjusted}); "
+            f"{sees}"
+        )
     return _conclusion("undecided", sentence, evidence)
 
 
@@ -96,6 +110,8 @@ def _conclusion(verdict: Verdict, sentence: str, evidence: Evidence) -> Conclusi
     if evidence.diverged:
         runs = f"{evidence.diverged} of {evidence.runs} runs"
         sentence += f"; {runs} diverged and count with the score of a constant answer"
+    if evidence.baseline_diverged:
+        sentence += f"; of the baseline, {evidence.baseline_diverged} runs diverged"
     if evidence.missing:
         sentence += f"; {evidence.missing} of {evidence.runs} runs are missing, so this may change"
     if evidence.synthetic:

@@ -8,7 +8,7 @@ from reports.statistics.arrays import plain
 from reports.statistics.conclusions import Evidence, conclude, p_text, signed
 from reports.statistics.corrected_t import corrected_t_test
 from reports.statistics.equivalence import equivalence_test
-from reports.statistics.power import power_analysis
+from reports.statistics.power import detectable_difference
 
 RATIO = [0.3] * 5
 
@@ -16,7 +16,6 @@ RATIO = [0.3] * 5
 def evidence(differences: list[float], **changes: object) -> Evidence:
     test = corrected_t_test(differences, RATIO)
     equivalence = equivalence_test(differences, RATIO)
-    table = np.array(differences)[:, None]
     made = Evidence(
         variant="arelu · gru",
         baseline="tanh · gru",
@@ -25,8 +24,11 @@ def evidence(differences: list[float], **changes: object) -> Evidence:
         p_adjusted=test.p,
         equivalence=equivalence,
         equivalence_p_adjusted=equivalence.p,
-        power=power_analysis(table, np.zeros_like(table), RATIO),
+        detectable=detectable_difference(test.spread, RATIO, level=0.05 / 8),
+        power=0.8,
+        comparisons=8,
         diverged=0,
+        baseline_diverged=0,
         missing=0,
         runs=25,
         synthetic=False,
@@ -50,7 +52,15 @@ def test_a_clear_loss_is_called_worse() -> None:
 def test_a_family_can_take_significance_away() -> None:
     found = conclude(evidence([2.0, 2.4, 1.9, 2.2, 2.1], p_adjusted=0.2))
     assert found.verdict == "undecided"
-    assert "cannot be told apart" in found.sentence
+    assert "may differ" in found.sentence
+    assert "not as one of 8 (adjusted p = 0.200)" in found.sentence
+
+
+def test_what_is_not_significant_comes_with_what_could_have_been_seen() -> None:
+    found = conclude(evidence([3.0, -2.0, 0.5, -1.0, 0.2]))
+    assert found.verdict == "undecided"
+    assert "cannot be told apart: +0.1 points" in found.sentence
+    assert "with 8 comparisons this design finds a true difference of" in found.sentence
     assert "or more with 80% probability" in found.sentence
 
 

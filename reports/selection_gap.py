@@ -1,0 +1,104 @@
+"""The oracle's gift: how much a score gains by choosing the checkpoint on the test set.
+
+- Part of the literature picks the best checkpoint on the test session. Every result file holds
+  what `dev`, `oracle` and `last` would have reported, so the gap is measured, not argued about.
+- `oracle` can never be below the others: the gap's size is of interest, a test of it is not.
+- If the ranking of variants changes with the rule, the rule decided, not the variant.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy import stats
+
+from reports.scores import Scores
+from reports.statistics.arrays import FloatArray
+from reports.statistics.corrected_t import TTest, corrected_t_test, seed_averaged_differences
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Differences in points between selection rules for one variant, seeds averaged, over folds.
+
+    Of both tests only mean and interval are meant to be read. None where fewer than two folds
+    have results.
+    """
+
+    variant: str
+    oracle_minus_dev: TTest | None
+    last_minus_dev: TTest | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionGap:
+    """Gaps of all variants and what the rule does to their ranking.
+
+    order: for each selection the labels, best first. reversed_pairs: pairs (better by dev, better
+    by oracle) that change places. kendall_tau: rank correlation of dev with oracle, NaN for fewer
+    than two variants. Variants without results are left out.
+    """
+
+    gaps: tuple[Gap, ...]
+    order: dict[str, tuple[str, ...]]
+    reversed_pairs: tuple[tuple[str, str], ...]
+    kendall_tau: float
+    best_changes: bool
+
+
+def selection_gap(scores: Scores, *, metric: str = "uar", confidence: float = 0.95) -> SelectionGap:
+    """Return the gaps between selection rules, from the scores [variant, fold, seed, selection]."""
+    gaps = tuple(
+        Gap(
+            variant=variant,
+            oracle_minus_dev=_gap(scores, variant, "oracle", metric, confidence),
+            last_minus_dev=_gap(scores, variant, "last", metric, confidence),
+        )
+        for variant in scores.variants
+    )
+    means = {s: _means(scores.array(metric=metric, selection=s)) for s in ("dev", "oracle", "last")}
+    known = np.flatnonzero(np.isfinite(means["dev"]))
+    labels = scores.variants
+    order = {
+        selection: tuple(labels[i] for i in sorted(known, key=lambda i: -values[i]))
+        for selection, values in means.items()
+    }
+    dev, oracle = means["dev"], means["oracle"]
+    swapped = []
+    for i, j in combinations(known, 2):
+        first, second = (i, j) if dev[i] > dev[j] else (j, i)
+        if dev[first] > dev[second] and oracle[second] > oracle[first]:
+            swapped.append((labels[first], labels[second]))
+    tau = stats.kendalltau(dev[known], oracle[known]).statistic if known.size > 1 else np.nan
+    return SelectionGap(
+        gaps=gaps,
+        order=order,
+        reversed_pairs=tuple(swapped),
+        kendall_tau=float(tau),
+        best_changes=bool(known.size) and order["dev"][0] != order["oracle"][0],
+    )
+
+
+def _gap(
+    scores: Scores, variant: str, selection: str, metric: str, confidence: float
+) -> TTest | None:
+    differences, usable = seed_averaged_differences(
+        scores.of(variant, metric=metric, selection=selection),
+        scores.of(variant, metric=metric, selection="dev"),
+    )
+    if usable.sum() < 2:
+        return None
+    return corrected_t_test(differences[usable], scores.ratio[usable], confidence=confidence)
+
+
+def _means(scores: FloatArray) -> FloatArray:
+    """Mean over seeds, then folds, of what there is: [variant]; NaN without any."""
+    means = [fold_means(table) for table in scores]
+    return np.array([folds.mean() if folds.size else np.nan for folds in means])
+
+
+def fold_means(table: FloatArray) -> FloatArray:
+    """Seed means of a table [fold, seed], of the folds that have any: [fold']."""
+    known = np.isfinite(table)
+    filled = np.where(known, table, 0.0).sum(axis=1)
+    return np.asarray((filled / np.maximum(known.sum(axis=1), 1))[known.any(axis=1)])
