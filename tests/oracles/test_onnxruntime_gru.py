@@ -116,9 +116,14 @@ def compare(gate, candidate, *, reset, bidirectional, implementation):
     assert np.abs(expected).max() > 0.1
 
 
-@pytest.mark.parametrize("implementation", ["reference", "auto"])
+paths = pytest.mark.parametrize(
+    ("reset", "implementation"),
+    [("after", "reference"), ("after", "auto"), ("before", "reference")],
+)
+
+
+@paths
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["gru", "bigru"])
-@pytest.mark.parametrize("reset", ["after", "before"])
 @pytest.mark.parametrize("candidate", ACTIVATIONS)
 def test_this_candidate_activation_gives_onnxruntimes_states(
     candidate, reset, bidirectional, implementation
@@ -132,8 +137,7 @@ def test_this_candidate_activation_gives_onnxruntimes_states(
     )
 
 
-@pytest.mark.parametrize("implementation", ["reference", "auto"])
-@pytest.mark.parametrize("reset", ["after", "before"])
+@paths
 @pytest.mark.parametrize("gate", ACTIVATIONS)
 def test_this_gate_activation_gives_onnxruntimes_states(gate, reset, implementation):
     compare(gate, "Tanh", reset=reset, bidirectional=True, implementation=implementation)
