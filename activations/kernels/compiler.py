@@ -1,0 +1,184 @@
+"""Compiling C at first use, and never twice.
+
+- The kernel contains formulas that a user may have typed a second ago, so it is compiled where it
+  runs: with the system's compiler, for this machine's own processor.
+- What the result depends on is the source, the flags, the compiler and the processor; the
+  compiler's predefined macros name the last two. The library's file name is a hash of these, so a
+  cache can be shared and is never stale.
+- Many processes start at once with the same missing library. Each compiles into a file of its own
+  and renames it into place: the last one wins, and all are the same.
+"""
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from activations.errors import GateswapError
+
+# No -ffast-math: it drops NaN. The two -fno- give up nothing but errno and floating-point signals.
+FLAGS = (
+    "-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi",
+    "-fPIC", "-shared", "-pthread",
+)  # fmt: skip
+CANDIDATES = ("cc", "gcc", "clang")
+
+
+class CompilerError(GateswapError):
+    """There is no C compiler here, or it does not take our source."""
+
+
+@dataclass(frozen=True)
+class Compiler:
+    """A C compiler that answered.
+
+    command: what to call, with the flag for this processor.
+    version: its name and version, for people.
+    fingerprint: hash of its predefined macros, which tell version and processor features.
+    features: the widest vector instructions it will use.
+    """
+
+    command: tuple[str, ...]
+    version: str
+    fingerprint: str
+    features: str
+
+
+@cache
+def find_compiler(variable: str | None = None) -> Compiler:
+    """The first working compiler of: the command in `variable` (default: $CC), cc, gcc, clang.
+
+    Raises CompilerError where none works.
+    """
+    asked = os.environ.get("CC", "") if variable is None else variable
+    for name in (asked, *CANDIDATES):
+        words = tuple(name.split())
+        if not words or shutil.which(words[0]) is None:
+            continue
+        # clang for some processors knows only the second
+        for native in ("-march=native", "-mcpu=native"):
+            macros = _run((*words, native, "-dM", "-E", "-x", "c", "-"), "")
+            if macros.returncode == 0:
+                return Compiler(
+                    command=(*words, native),
+                    version=_version(macros.stdout),
+                    fingerprint=hashlib.sha256(macros.stdout.encode()).hexdigest(),
+                    features=_features(macros.stdout),
+                )
+    raise CompilerError(
+        "there is no C compiler (looked for $CC, cc, gcc, clang); install gcc or clang"
+    )
+
+
+def compile_library(source: str) -> Path:
+    """Compile C source to a shared library, or find it compiled; returns its path.
+
+    Raises CompilerError without a compiler, or with the first error it reports.
+    """
+    compiler = find_compiler()
+    parts = (source, *FLAGS, *compiler.command, compiler.fingerprint)
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    path = cache_folder() / f"gru-{digest[:24]}.so"
+    if path.exists():
+        return path
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        command = (*compiler.command, *FLAGS, "-x", "c", "-", "-o", name, "-lm")
+        result = _run(command, source)
+        if result.returncode != 0:
+            errors = [line for line in result.stderr.splitlines() if "error" in line]
+            said = (errors or result.stderr.splitlines() or ["nothing"])[0]
+            raise CompilerError(f"{compiler.version} does not compile the kernel: {said}")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+@cache
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: gateswap/ in the user's cache folder.
+
+    If that cannot be written, a temporary folder of this process, with a warning.
+    """
+    wanted = _user_cache() / "gateswap"
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=wanted):
+            return wanted
+    except OSError as error:
+        warnings.warn(
+            f"compiled kernels cannot be kept in {wanted} ({error.strerror}) and will be compiled"
+            " again next time; set XDG_CACHE_HOME to a folder that can be written",
+            stacklevel=2,
+        )
+        return Path(_temporary_folder().name)
+
+
+@cache
+def load_library(source: str) -> ctypes.CDLL:
+    """Compile the source if need be and load it.
+
+    Raises CompilerError as compile_library does, and where the library does not load.
+    """
+    path = compile_library(source)
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise CompilerError(f"the compiled kernel does not load: {error}") from error
+
+
+@cache
+def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="gateswap-")  # kept, and removed at exit
+
+
+def _user_cache() -> Path:
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path.home() / ".cache"
+
+
+def _run(command: tuple[str, ...], text: str) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"LC_ALL": "C"}
+    try:
+        return subprocess.run(
+            command, input=text, capture_output=True, text=True, check=False, env=environment
+        )
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 1, "", str(error))
+
+
+def _macros(text: str) -> dict[str, str]:
+    pairs = (line.split(maxsplit=2)[1:] for line in text.splitlines())
+    return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
+
+
+def _version(macros: str) -> str:
+    known = _macros(macros)
+    name = "clang" if "__clang__" in known else "gcc"
+    prefix = "__clang_" if name == "clang" else "__GNUC_"
+    numbers = (
+        known.get("__clang_major__" if name == "clang" else "__GNUC__", "?"),
+        known.get(f"{prefix}minor__" if name == "clang" else "__GNUC_MINOR__", "?"),
+    )
+    return f"{name} {'.'.join(numbers)}"
+
+
+def _features(macros: str) -> str:
+    known = _macros(macros)
+    for macro, name in (("__AVX512F__", "avx512"), ("__AVX2__", "avx2"), ("__ARM_NEON", "neon")):
+        if macro in known:
+            return name
+    return "128-bit vectors"

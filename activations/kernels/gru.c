@@ -1,0 +1,658 @@
+/* GRU recurrences on packed frames, forward and backward. Same gate names as reference.py.
+
+   This file is compiled after vmath.h and the C of one activation triple (see emit.py), which gives for each site (update,
+   reset, candidate) SITE_PARAMETERS, SITE_value(x, p) and SITE_gradient(x, p, &dx, dp).
+
+   - A recurrence is one group and one direction. Its rows, longest first, are cut into strips of ROWS; every ntiles-th strip
+     makes a tile; a work item is one tile through all its time steps. No thread waits for another inside a step, a strip
+     stops at its own longest row, and taking turns over the strips gives tiles equal shares of long rows.
+   - The product with W_hh is register-blocked here: BLAS cannot be called for a step of a few rows without losing more than
+     it gives. Gates are computed on the accumulators of the block of units just multiplied.
+   - Every sum is taken in an order that depends on its own group alone: over k inside a product, over time inside a strip,
+     over strips at the end. Results are the same bits for any number of threads, tiles and companions.
+   - Sequences are walked s = 0, 1, ... in the direction's own order; "before" and "after" mean that order. */
+
+#include <pthread.h>
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define ROWS 8 /* ROWS * BLOCK accumulators, BLOCK weights and one state must fit 32 registers */
+#else
+#define ROWS 4 /* the same for 16 */
+#endif
+#define BLOCK 3 /* vectors in a block of columns; also the number of gates */
+#define FRAMES_AT_ONCE 192 /* a block of the weight gradient's right-hand side stays in 48 KiB of first-level cache */
+
+#define PARAMETERS (UPDATE_PARAMETERS + RESET_PARAMETERS + CANDIDATE_PARAMETERS)
+#define SUMS (3 + PARAMETERS) /* what is summed over frames for each unit: gradients of b_hh, then of the parameters */
+
+typedef int64_t i64;
+typedef void (*parallel_region)(void (*)(void *), void *, unsigned, unsigned); /* GOMP_parallel's type */
+
+struct call {
+    i64 G, D, B, T, H;
+    i64 threads;
+    i64 per_unit[3]; /* whether update's, reset's, candidate's parameters are [P, H] (else [P, 1]) */
+    const i64 *group_order; /* [G] most frames first */
+    const i64 *order, *batch_sizes, *starts; /* [G, B], [G, T], [G, T + 1]; see packing.py */
+    const float *gates_x; /* [N, D, 3H] */
+    const float *w_hh, *b_hh; /* [G, D, 3H, H], [G, D, 3H] */
+    const float *h0; /* [G, D, B, H] or NULL */
+    const float *parameters[3]; /* update, reset, candidate, each [G, D, P, K] */
+    float *h; /* [N, D, H] */
+    float *saved; /* [N, D, 4, H]: a_r, a_z, a_n and hn = W_hn h + b_hn; NULL without a backward pass */
+    const float *d_h; /* [N, D, H] */
+    float *d_gates_x; /* [N, D, 3H] */
+    float *d_hn; /* [N, D, H] */
+    float *d_w_hh, *d_b_hh, *d_h0; /* as w_hh, b_hh, h0; d_h0 may be NULL */
+    float *d_parameters[3];
+    float *sums; /* [G * D, strips, SUMS, Hp] */
+    char *scratch; /* threads * gru_scratch_bytes(call) */
+    parallel_region parallel; /* NULL: threads of our own */
+    i64 ntiles, nchunks; /* tiles of a recurrence; pieces of a weight gradient: set by share_out */
+    i64 next_item, next_thread; /* counters */
+};
+
+INLINE i64 least(i64 a, i64 b) { return a < b ? a : b; }
+INLINE i64 padded(i64 H) { return (H + LANES - 1) / LANES * LANES; }
+INLINE i64 strips_of(const struct call *c) { return (c->B + ROWS - 1) / ROWS; }
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* Products */
+
+/* sums[i][j] (+)= sum over k of a[i][k] panel[k][j], for i < rows and j < width vectors. */
+INLINE void multiply(const int rows, const int width, const float *const *a, const float *panel, i64 K, vf *sums, int add)
+{
+    vf acc[ROWS][BLOCK];
+    const float *row[ROWS];
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        row[i] = a[i];
+#pragma GCC unroll 3
+        for (int j = 0; j < width; j++)
+            acc[i][j] = add ? sums[i * width + j] : splat(0);
+    }
+    for (i64 k = 0; k < K; k++) {
+        vf b[BLOCK];
+#pragma GCC unroll 3
+        for (int j = 0; j < width; j++)
+            b[j] = *(const vf *)(panel + (k * width + j) * LANES);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++) {
+            vf factor = splat(row[i][k]);
+#pragma GCC unroll 3
+            for (int j = 0; j < width; j++)
+                acc[i][j] += factor * b[j];
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < width; j++)
+            sums[i * width + j] = acc[i][j];
+}
+
+#define MULTIPLY(rows, width)                                                                                              \
+    static __attribute__((noinline)) void multiply_##rows##_##width(                                                       \
+        const float *const *a, const float *panel, i64 K, vf *sums, int add)                                               \
+    {                                                                                                                      \
+        multiply(rows, width, a, panel, K, sums, add);                                                                     \
+    }
+#define MULTIPLY_WIDTHS(rows) MULTIPLY(rows, 1) MULTIPLY(rows, 2) MULTIPLY(rows, 3)
+#define WIDTHS(rows) {multiply_##rows##_1, multiply_##rows##_2, multiply_##rows##_3}
+MULTIPLY_WIDTHS(1)
+MULTIPLY_WIDTHS(2)
+MULTIPLY_WIDTHS(3)
+MULTIPLY_WIDTHS(4)
+#if ROWS == 8
+MULTIPLY_WIDTHS(5)
+MULTIPLY_WIDTHS(6)
+MULTIPLY_WIDTHS(7)
+MULTIPLY_WIDTHS(8)
+#endif
+static void (*const multiply_table[ROWS][BLOCK])(const float *const *, const float *, i64, vf *, int) = {
+    WIDTHS(1), WIDTHS(2), WIDTHS(3), WIDTHS(4),
+#if ROWS == 8
+    WIDTHS(5), WIDTHS(6), WIDTHS(7), WIDTHS(8),
+#endif
+};
+
+/* Blocks of BLOCK vectors cover `vectors` of them; a rest of one is avoided, a single column has too few accumulators. */
+INLINE i64 block_width(i64 vectors_left) { return vectors_left == 4 ? 2 : least(vectors_left, BLOCK); }
+
+/* to[k][gate][lane] = w_hh[gate][unit + lane][k], block after block of LANES units. */
+static void pack_forward(const float *w_hh, i64 H, float *to)
+{
+    memset(to, 0, (size_t)(padded(H) * BLOCK * H) * 4);
+    for (i64 unit = 0; unit < H; unit++)
+        for (i64 gate = 0; gate < 3; gate++) {
+            const float *from = w_hh + (gate * H + unit) * H;
+            float *column = to + (unit / LANES * H * BLOCK + gate) * LANES + unit % LANES;
+            for (i64 k = 0; k < H; k++)
+                column[k * BLOCK * LANES] = from[k];
+        }
+}
+
+/* Copy `rows` rows of H floats, block after block of columns: to[row][lane], the last vector filled with zeros. */
+static void pack_columns(const float *const *from, i64 rows, i64 H, float *to)
+{
+    i64 left = padded(H) / LANES;
+    for (i64 column = 0; column < H;) {
+        i64 width = block_width(left);
+        for (i64 row = 0; row < rows; row++)
+            for (i64 j = 0; j < width; j++, to += LANES) {
+                i64 start = column + j * LANES;
+                *(vf *)to = load_first(from[row] + start, least(H - start, LANES));
+            }
+        column += width * LANES;
+        left -= width;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* One recurrence */
+
+struct recurrence {
+    const struct call *c;
+    i64 g, d, T;
+    const i64 *order, *batch_sizes, *starts;
+    const float *w_hh;
+    float *bias; /* [3, Hp] */
+    float *parameters; /* [PARAMETERS, Hp], update's first */
+    float *panel;
+};
+
+/* Take aligned pieces from a thread's scratch. With base NULL only the size counts. */
+static float *take(char **from, i64 floats)
+{
+    float *piece = (float *)*from;
+    *from += (floats * 4 + 63) / 64 * 64;
+    return piece;
+}
+
+static void start_recurrence(struct recurrence *r, const struct call *c, i64 recurrence_number, char **scratch)
+{
+    i64 g = c->group_order[recurrence_number / c->D], H = c->H, Hp = padded(H);
+    r->c = c;
+    r->g = g;
+    r->d = recurrence_number % c->D;
+    r->order = c->order + g * c->B;
+    r->batch_sizes = c->batch_sizes + g * c->T;
+    r->starts = c->starts + g * (c->T + 1);
+    for (r->T = c->T; r->T > 0 && r->batch_sizes[r->T - 1] == 0;)
+        r->T--;
+    i64 gd = g * c->D + r->d;
+    r->w_hh = c->w_hh + gd * 3 * H * H;
+    r->bias = take(scratch, 3 * Hp);
+    r->parameters = take(scratch, PARAMETERS * Hp);
+    r->panel = take(scratch, 3 * Hp * H);
+    memset(r->bias, 0, (size_t)(3 * Hp) * 4);
+    memset(r->parameters, 0, (size_t)(PARAMETERS * Hp) * 4);
+    for (i64 gate = 0; gate < 3; gate++)
+        memcpy(r->bias + gate * Hp, c->b_hh + (gd * 3 + gate) * H, (size_t)H * 4);
+    const i64 counts[3] = {UPDATE_PARAMETERS, RESET_PARAMETERS, CANDIDATE_PARAMETERS};
+    float *to = r->parameters;
+    for (int site = 0; site < 3; site++)
+        for (i64 p = 0; p < counts[site]; p++, to += Hp) {
+            i64 K = c->per_unit[site] ? H : 1;
+            const float *from = c->parameters[site] + (gd * counts[site] + p) * K;
+            for (i64 j = 0; j < H; j++)
+                to[j] = from[K == 1 ? 0 : j];
+        }
+}
+
+/* Time step number s in the direction's order, rows running in it, and rows that already ran in the one before. */
+INLINE i64 time_of(const struct recurrence *r, i64 s) { return r->d ? r->T - 1 - s : s; }
+INLINE i64 running(const struct recurrence *r, i64 s)
+{
+    return s < 0 || s >= r->T ? 0 : r->batch_sizes[time_of(r, s)];
+}
+
+/* Number of the frame of row `rank` in step s, direction included: multiply by H for h, by 3H for gates_x. */
+INLINE i64 frame(const struct recurrence *r, i64 s, i64 rank)
+{
+    return (r->starts[time_of(r, s)] + rank) * r->c->D + r->d;
+}
+
+/* Initial state of row `rank`; NULL for zeros. */
+INLINE const float *initial(const struct recurrence *r, i64 rank)
+{
+    const struct call *c = r->c;
+    return c->h0 ? c->h0 + ((r->g * c->D + r->d) * c->B + r->order[rank]) * c->H : NULL;
+}
+
+/* Rows of a strip among the first `rows`. */
+INLINE i64 in_strip(i64 rows, i64 strip)
+{
+    i64 n = rows - strip * ROWS;
+    return n < 0 ? 0 : least(n, ROWS);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* Forward */
+
+/* States before step s of the strip's rows; returns how many of them are not zero. */
+static i64 states_before(const struct recurrence *r, i64 s, i64 strip, const float **states)
+{
+    i64 rows = in_strip(running(r, s), strip), old = least(in_strip(running(r, s - 1), strip), rows);
+    for (i64 i = 0; i < rows; i++) {
+        i64 rank = strip * ROWS + i;
+        states[i] = i < old ? r->c->h + frame(r, s - 1, rank) * r->c->H : initial(r, rank);
+    }
+    return r->c->h0 ? rows : old;
+}
+
+/* Gates and new states of one strip's LANES units from `unit` on. product [rows, 3]: W_hr h, W_hz h, W_hn h. */
+static void forward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit, const float *const *states, i64 products,
+                          const vf *product)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, Hp = padded(H), n = least(H - unit, LANES), rows = in_strip(running(r, s), strip);
+    vf b_r = load(r->bias + unit), b_z = load(r->bias + Hp + unit), b_n = load(r->bias + 2 * Hp + unit);
+    vf p[PARAMETERS + 1];
+    for (int i = 0; i < PARAMETERS; i++)
+        p[i] = load(r->parameters + i * Hp + unit);
+    const vf *p_update = p, *p_reset = p + UPDATE_PARAMETERS, *p_candidate = p + UPDATE_PARAMETERS + RESET_PARAMETERS;
+    for (i64 i = 0; i < rows; i++, product += BLOCK) {
+        i64 at = frame(r, s, strip * ROWS + i);
+        const float *x = c->gates_x + at * 3 * H + unit;
+        vf a_r = load_first(x, n) + b_r, a_z = load_first(x + H, n) + b_z, a_n = load_first(x + 2 * H, n), hn = b_n;
+        vf h = splat(0);
+        if (i < products) {
+            a_r += product[0];
+            a_z += product[1];
+            hn += product[2];
+            h = load_first(states[i] + unit, n);
+        }
+        vf z = update_value(a_z, p_update);
+        a_n += reset_value(a_r, p_reset) * hn;
+        store_first(c->h + at * H + unit, (1.0f - z) * candidate_value(a_n, p_candidate) + z * h, n);
+        if (c->saved) {
+            float *saved = c->saved + at * 4 * H + unit;
+            store_first(saved, a_r, n);
+            store_first(saved + H, a_z, n);
+            store_first(saved + 2 * H, a_n, n);
+            store_first(saved + 3 * H, hn, n);
+        }
+    }
+}
+
+static void forward_item(const struct call *c, i64 item, char *scratch)
+{
+    struct recurrence r;
+    start_recurrence(&r, c, item / c->ntiles, &scratch);
+    pack_forward(r.w_hh, c->H, r.panel);
+    const float **states = (const float **)take(&scratch, strips_of(c) * ROWS * 2);
+    i64 *products = (i64 *)take(&scratch, strips_of(c) * 2);
+    vf product[ROWS * BLOCK];
+    for (i64 s = 0; s < r.T; s++) {
+        i64 strips = (running(&r, s) + ROWS - 1) / ROWS;
+        for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles)
+            products[strip] = states_before(&r, s, strip, states + strip * ROWS);
+        for (i64 unit = 0; unit < c->H; unit += LANES)
+            for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles) {
+                i64 rows = products[strip];
+                if (rows)
+                    multiply_table[rows - 1][BLOCK - 1](states + strip * ROWS, r.panel + unit * BLOCK * c->H, c->H, product, 0);
+                forward_gates(&r, s, strip, unit, states + strip * ROWS, rows, product);
+            }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* Backward in time: gradients by the gates' inputs */
+
+/* Gradients of one strip's LANES units from `unit` on, in step s.
+   product [rows, stride]: gradient by the state that reached it through W_hh in the steps after, for the first `products` rows.
+   carry [ROWS, Hp]: the same through z ⊙ h; replaced by this step's. */
+static void backward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit, i64 products, const vf *product, i64 stride,
+                           float *carry, float *sums)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, Hp = padded(H), n = least(H - unit, LANES);
+    i64 rows = in_strip(running(r, s), strip), old = in_strip(running(r, s - 1), strip);
+    vf p[PARAMETERS + 1], sum[SUMS], d_p[PARAMETERS + 1];
+    for (int i = 0; i < PARAMETERS; i++)
+        p[i] = load(r->parameters + i * Hp + unit);
+    for (int i = 0; i < SUMS; i++)
+        sum[i] = load(sums + i * Hp + unit);
+    const int reset = UPDATE_PARAMETERS, candidate = UPDATE_PARAMETERS + RESET_PARAMETERS;
+    for (i64 i = 0; i < rows; i++, product += stride) {
+        i64 rank = strip * ROWS + i, at = frame(r, s, rank);
+        const float *state = i < old ? c->h + frame(r, s - 1, rank) * H : initial(r, rank);
+        const float *saved = c->saved + at * 4 * H + unit;
+        vf h = state ? load_first(state + unit, n) : splat(0);
+        vf d_state = load_first(c->d_h + at * H + unit, n);
+        if (i < products)
+            d_state += product[0] + load(carry + i * Hp + unit);
+        vf slope_z, slope_r, slope_n, hn = load_first(saved + 3 * H, n);
+        vf z = update_gradient(load_first(saved + H, n), p, &slope_z, d_p);
+        vf reset_gate = reset_gradient(load_first(saved, n), p + reset, &slope_r, d_p + reset);
+        vf new = candidate_gradient(load_first(saved + 2 * H, n), p + candidate, &slope_n, d_p + candidate);
+        vf d_z = d_state * (h - new), d_n = d_state * (1.0f - z);
+        vf d_an = d_n * slope_n, d_az = d_z * slope_z;
+        vf d_r = d_an * hn, d_hn = d_an * reset_gate;
+        vf d_ar = d_r * slope_r;
+        store(carry + i * Hp + unit, d_state * z);
+        float *d_x = c->d_gates_x + at * 3 * H + unit;
+        store_first(d_x, d_ar, n);
+        store_first(d_x + H, d_az, n);
+        store_first(d_x + 2 * H, d_an, n);
+        store_first(c->d_hn + at * H + unit, d_hn, n);
+        sum[0] += d_ar;
+        sum[1] += d_az;
+        sum[2] += d_hn;
+        for (int j = 0; j < reset; j++)
+            sum[3 + j] += d_z * d_p[j];
+        for (int j = reset; j < candidate; j++)
+            sum[3 + j] += d_r * d_p[j];
+        for (int j = candidate; j < PARAMETERS; j++)
+            sum[3 + j] += d_n * d_p[j];
+    }
+    for (int i = 0; i < SUMS; i++)
+        store(sums + i * Hp + unit, sum[i]);
+}
+
+/* product [rows, width] = gradient by the state before step s, through W_hh: d_ar, d_az, d_hn of that step times W_hh. */
+static void multiply_gradients(const struct recurrence *r, const i64 *frames, i64 rows, i64 width, const float *panel,
+                               vf *product)
+{
+    const struct call *c = r->c;
+    const float *a[ROWS];
+    for (i64 i = 0; i < rows; i++)
+        a[i] = c->d_gates_x + frames[i] * 3 * c->H;
+    multiply_table[rows - 1][width - 1](a, panel, 2 * c->H, product, 0);
+    for (i64 i = 0; i < rows; i++)
+        a[i] = c->d_hn + frames[i] * c->H;
+    multiply_table[rows - 1][width - 1](a, panel + 2 * c->H * width * LANES, c->H, product, 1);
+}
+
+static void backward_item(const struct call *c, i64 item, char *scratch)
+{
+    struct recurrence r;
+    start_recurrence(&r, c, item / c->ntiles, &scratch);
+    i64 H = c->H, Hp = padded(H), vectors = Hp / LANES, strips = strips_of(c);
+    const float **rows_of_w = (const float **)take(&scratch, 3 * H * 2);
+    for (i64 k = 0; k < 3 * H; k++)
+        rows_of_w[k] = r.w_hh + k * H;
+    pack_columns(rows_of_w, 3 * H, H, r.panel);
+    float *carry = take(&scratch, strips * ROWS * Hp);
+    float *sums = c->sums + (r.g * c->D + r.d) * strips * SUMS * Hp;
+    for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles)
+        memset(sums + strip * SUMS * Hp, 0, (size_t)(SUMS * Hp) * 4);
+    vf product[ROWS * BLOCK];
+    i64 frames[ROWS];
+    for (i64 s = r.T - 1; s >= 0; s--)
+        for (i64 first = 0, width; first < vectors; first += width) {
+            width = block_width(vectors - first);
+            for (i64 strip = item % c->ntiles; strip * ROWS < running(&r, s); strip += c->ntiles) {
+                i64 rows = least(in_strip(running(&r, s + 1), strip), in_strip(running(&r, s), strip));
+                for (i64 i = 0; i < rows; i++)
+                    frames[i] = frame(&r, s + 1, strip * ROWS + i);
+                if (rows)
+                    multiply_gradients(&r, frames, rows, width, r.panel + first * LANES * 3 * H, product);
+                for (i64 j = 0; j < width; j++)
+                    backward_gates(&r, s, strip, (first + j) * LANES, rows, product + j, width, carry + strip * ROWS * Hp,
+                                   sums + strip * SUMS * Hp);
+            }
+        }
+    if (!c->d_h0)
+        return;
+    for (i64 first = 0, width; first < vectors; first += width) {
+        width = block_width(vectors - first);
+        for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles) {
+            i64 rows = in_strip(r.T ? r.batch_sizes[0] : 0, strip);
+            for (i64 i = 0; i < rows; i++) {
+                i64 s = 0; /* the row's own first step: backward in time it joins late */
+                while (running(&r, s) <= strip * ROWS + i)
+                    s++;
+                frames[i] = frame(&r, s, strip * ROWS + i);
+            }
+            if (rows)
+                multiply_gradients(&r, frames, rows, width, r.panel + first * LANES * 3 * H, product);
+            for (i64 i = 0; i < in_strip(c->B, strip); i++) {
+                i64 rank = strip * ROWS + i;
+                float *to = c->d_h0 + ((r.g * c->D + r.d) * c->B + r.order[rank]) * H;
+                for (i64 j = 0; j < width; j++) {
+                    i64 unit = (first + j) * LANES;
+                    vf d_state = splat(0);
+                    if (i < rows)
+                        d_state = product[i * width + j] + load(carry + rank * Hp + unit);
+                    store_first(to + unit, d_state, least(H - unit, LANES));
+                }
+            }
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* Sums over frames: gradients by weights, biases and parameters */
+
+/* sums[i][j] = sum over k of a[k][i] panel[k][j]: the outer products of frames, i < ROWS gate inputs. */
+INLINE void multiply_packed(const int width, const float *a, const float *panel, i64 K, vf *sums)
+{
+    vf acc[ROWS][BLOCK];
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < width; j++)
+            acc[i][j] = splat(0);
+    for (i64 k = 0; k < K; k++) {
+        vf b[BLOCK];
+#pragma GCC unroll 3
+        for (int j = 0; j < width; j++)
+            b[j] = *(const vf *)(panel + (k * width + j) * LANES);
+#pragma GCC unroll 8
+        for (int i = 0; i < ROWS; i++) {
+            vf factor = splat(a[k * ROWS + i]);
+#pragma GCC unroll 3
+            for (int j = 0; j < width; j++)
+                acc[i][j] += factor * b[j];
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < width; j++)
+            sums[i * width + j] = acc[i][j];
+}
+
+#define MULTIPLY_PACKED(width)                                                                                             \
+    static __attribute__((noinline)) void multiply_packed_##width(const float *a, const float *panel, i64 K, vf *sums)     \
+    {                                                                                                                      \
+        multiply_packed(width, a, panel, K, sums);                                                                         \
+    }
+MULTIPLY_PACKED(1)
+MULTIPLY_PACKED(2)
+MULTIPLY_PACKED(3)
+static void (*const multiply_packed_table[BLOCK])(const float *, const float *, i64, vf *) = {
+    multiply_packed_1, multiply_packed_2, multiply_packed_3};
+
+/* d_w[first..last) += gradients^T states for K frames; rows of d_w are gate inputs (r, z, n one after another). */
+static void add_outer_products(const struct recurrence *r, const i64 *frames, const float *const *states, i64 K, i64 first,
+                               i64 last, float *left, float *right, float *d_w)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, vectors = padded(H) / LANES;
+    float *to = left;
+    for (i64 m = first; m < last; m += ROWS) /* left: block after block of ROWS gate inputs, [K, ROWS] */
+        for (i64 k = 0; k < K; k++, to += ROWS) {
+            const float *x = c->d_gates_x + frames[k] * 3 * H, *hn = c->d_hn + (frames[k] - 2) * H;
+            if (m + ROWS <= 2 * H)
+                memcpy(to, x + m, ROWS * 4);
+            else if (m >= 2 * H && m + ROWS <= last)
+                memcpy(to, hn + m, ROWS * 4);
+            else
+                for (i64 i = 0; i < ROWS; i++)
+                    to[i] = m + i >= last ? 0 : m + i < 2 * H ? x[m + i] : hn[m + i];
+        }
+    pack_columns(states, K, H, right);
+    vf product[ROWS * BLOCK];
+    for (i64 block = 0, width; block < vectors; block += width) {
+        width = block_width(vectors - block);
+        for (i64 m = first; m < last; m += ROWS) {
+            multiply_packed_table[width - 1](left + (m - first) * K, right + block * LANES * K, K, product);
+            for (i64 i = 0; i < least(ROWS, last - m); i++)
+                for (i64 j = 0; j < width; j++) {
+                    i64 unit = (block + j) * LANES, n = least(H - unit, LANES);
+                    float *at = d_w + (m + i) * H + unit;
+                    store_first(at, load_first(at, n) + product[i * width + j], n);
+                }
+        }
+    }
+}
+
+/* Add up the strips' sums into the gradients of b_hh and the parameters. */
+static void reduce_sums(const struct recurrence *r, float *totals)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, Hp = padded(H), gd = r->g * c->D + r->d;
+    const float *sums = c->sums + gd * strips_of(c) * SUMS * Hp;
+    memset(totals, 0, (size_t)(SUMS * Hp) * 4);
+    for (i64 strip = 0; strip < strips_of(c); strip++)
+        for (i64 j = 0; j < SUMS * Hp; j++)
+            totals[j] += sums[strip * SUMS * Hp + j];
+    for (i64 gate = 0; gate < 3; gate++)
+        memcpy(c->d_b_hh + (gd * 3 + gate) * H, totals + gate * Hp, (size_t)H * 4);
+    const i64 counts[3] = {UPDATE_PARAMETERS, RESET_PARAMETERS, CANDIDATE_PARAMETERS};
+    const float *from = totals + 3 * Hp;
+    for (int site = 0; site < 3; site++)
+        for (i64 p = 0; p < counts[site]; p++, from += Hp) {
+            if (c->per_unit[site]) {
+                memcpy(c->d_parameters[site] + (gd * counts[site] + p) * H, from, (size_t)H * 4);
+                continue;
+            }
+            double sum = 0;
+            for (i64 j = 0; j < H; j++)
+                sum += from[j];
+            c->d_parameters[site][gd * counts[site] + p] = (float)sum;
+        }
+}
+
+/* One piece of the rows of one recurrence's d_w_hh, over all its frames. */
+static void weights_item(const struct call *c, i64 item, char *scratch)
+{
+    struct recurrence r;
+    start_recurrence(&r, c, item / c->nchunks, &scratch);
+    i64 H = c->H, chunk = item % c->nchunks;
+    i64 each = (3 * H + c->nchunks * ROWS - 1) / (c->nchunks * ROWS) * ROWS;
+    i64 first = least(chunk * each, 3 * H), last = least(first + each, 3 * H);
+    float *left = take(&scratch, (each + ROWS) * FRAMES_AT_ONCE);
+    float *right = take(&scratch, padded(H) * FRAMES_AT_ONCE);
+    float *totals = take(&scratch, SUMS * padded(H));
+    float *d_w = c->d_w_hh + (r.g * c->D + r.d) * 3 * H * H;
+    memset(d_w + first * H, 0, (size_t)((last - first) * H) * 4);
+    if (chunk == 0)
+        reduce_sums(&r, totals);
+    i64 frames[FRAMES_AT_ONCE], K = 0;
+    const float *states[FRAMES_AT_ONCE];
+    for (i64 s = 0; s < r.T; s++) {
+        i64 old = running(&r, s - 1);
+        for (i64 rank = 0; rank < running(&r, s); rank++) {
+            const float *state = rank < old ? c->h + frame(&r, s - 1, rank) * H : initial(&r, rank);
+            if (!state)
+                continue;
+            frames[K] = frame(&r, s, rank);
+            states[K++] = state;
+            if (K == FRAMES_AT_ONCE) {
+                add_outer_products(&r, frames, states, K, first, last, left, right, d_w);
+                K = 0;
+            }
+        }
+    }
+    if (K)
+        add_outer_products(&r, frames, states, K, first, last, left, right, d_w);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* Work items over threads */
+
+struct region {
+    struct call *c;
+    i64 items, scratch_bytes;
+    void (*work)(const struct call *, i64, char *);
+};
+
+static void run_items(void *argument)
+{
+    struct region *region = argument;
+    struct call *c = region->c;
+    char *scratch = c->scratch + __atomic_fetch_add(&c->next_thread, 1, __ATOMIC_RELAXED) * region->scratch_bytes;
+    for (i64 item; (item = __atomic_fetch_add(&c->next_item, 1, __ATOMIC_RELAXED)) < region->items;)
+        region->work(c, item, scratch);
+}
+
+static void *run_thread(void *argument)
+{
+    run_items(argument);
+    return NULL;
+}
+
+/* The fewest pieces of each of `whole` equal things that keep all threads busy nine tenths of the time. */
+static i64 pieces(i64 whole, i64 threads, i64 fewest, i64 most)
+{
+    i64 best = fewest;
+    double best_share = 0;
+    for (i64 n = fewest; n <= most; n++) {
+        i64 items = whole * n, rounds = (items + threads - 1) / threads;
+        double share = (double)items / (double)(rounds * threads);
+        if (share > best_share + 1e-9) {
+            best_share = share;
+            best = n;
+        }
+        if (best_share >= 0.9)
+            break;
+    }
+    return best;
+}
+
+static void share_out(struct call *c)
+{
+    i64 H = c->H, blocks = (3 * H + ROWS - 1) / ROWS;
+    c->ntiles = pieces(c->G * c->D, c->threads, 1, strips_of(c));
+    c->nchunks = pieces(c->G * c->D, c->threads, least((3 * H + 639) / 640, blocks), blocks); /* 640: half of 1 MiB of cache */
+}
+
+/* Floats of `sums` for this call. */
+i64 gru_sums(const struct call *c) { return c->G * c->D * strips_of(c) * SUMS * padded(c->H); }
+
+/* Bytes of scratch a thread needs for this call. */
+i64 gru_scratch_bytes(const struct call *c)
+{
+    i64 H = c->H, Hp = padded(H), strips = strips_of(c);
+    i64 floats = 3 * Hp + PARAMETERS * Hp + 3 * Hp * H; /* start_recurrence */
+    i64 forward = strips * (ROWS + 1) * 2, backward = 6 * H + strips * ROWS * Hp;
+    i64 weights = (3 * H + 2 * ROWS + Hp) * FRAMES_AT_ONCE + SUMS * Hp;
+    i64 most = forward > backward ? forward : backward;
+    return ((floats + (most > weights ? most : weights)) * 4 + 4096) / 4096 * 4096;
+}
+
+static void run(struct call *c, i64 items, void (*work)(const struct call *, i64, char *))
+{
+    struct region region = {c, items, gru_scratch_bytes(c), work};
+    i64 threads = least(c->threads, items);
+    c->next_item = c->next_thread = 0;
+    if (threads > 1 && c->parallel) {
+        c->parallel(run_items, &region, (unsigned)threads, 0);
+        return;
+    }
+    pthread_t others[256];
+    i64 started = 0;
+    while (started < least(threads - 1, 256) && pthread_create(&others[started], NULL, run_thread, &region) == 0)
+        started++;
+    run_items(&region);
+    while (started > 0)
+        pthread_join(others[--started], NULL);
+}
+
+void gru_forward(struct call *c)
+{
+    share_out(c);
+    run(c, c->G * c->D * c->ntiles, forward_item);
+}
+
+void gru_backward(struct call *c)
+{
+    share_out(c);
+    run(c, c->G * c->D * c->ntiles, backward_item);
+    run(c, c->G * c->D * c->nchunks, weights_item);
+}
