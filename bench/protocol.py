@@ -34,8 +34,8 @@ class Protocol:
     classes: the labels kept, in the order of the logits. merge: labels counted as another one.
     context_turns: how many turns back a context may lie. test_unit: what one fold tests, a session
     or a speaker.
-    dev: "session": the next test unit in sorted order (the first again after the last), so no dev
-    speaker trains; "dialogues": `dev_fraction` of the dialogues of each training unit, drawn by
+    dev: "session": the next test unit in sorted order (the first again after the last), so that
+    no dev speaker trains; "dialogues": `dev_fraction` of the training units' dialogues, drawn by
     `dev_seed`.
     selection: the checkpoint whose score counts: "last", "dev" (best on dev) or "oracle" (best on
     test: what the authors of IAAN did; too good by construction).
@@ -201,27 +201,32 @@ def _fold(
         if protocol.test_unit == "speaker":
             train &= ~np.isin(examples.dialog, examples.dialog[dev])
     else:
-        dev = free & np.isin(
-            examples.dialog, _held_out(examples.dialog[free], units[free], protocol)
-        )
+        held = _held_out(examples.dialog[free], examples.session[free], protocol)
+        dev = free & np.isin(examples.dialog, held)
         train = free & ~dev
     return Fold(name, *(np.flatnonzero(side).astype(np.int64) for side in (train, dev, test)))
 
 
-def _held_out(dialogs: NDArray[np.str_], units: NDArray[np.str_], protocol: Protocol) -> list[str]:
-    """The dialogues of the dev set: the smallest seeded hashes of each unit, one at least.
+def _held_out(
+    dialogs: NDArray[np.str_], sessions: NDArray[np.str_], protocol: Protocol
+) -> list[str]:
+    """The dialogues of the dev set: every so many-th of a shuffled list, session by session.
 
-    dialogs, units: [n]. Hashes rather than a generator: the draw is the same in every fold and with
-    every numpy.
+    dialogs, sessions: [n]. Shuffled by seeded hashes, not by a generator: the draw is the same with
+    every numpy. At least one dialogue is held out, and one left.
     """
-    held: list[str] = []
-    for unit in np.unique(units):
-        own = sorted(
-            np.unique(dialogs[units == unit]).tolist(),
-            key=lambda dialog: hashlib.sha256(f"{protocol.dev_seed}/{dialog}".encode()).digest(),
-        )
-        held += own[: max(1, round(protocol.dev_fraction * len(own)))]
-    return held
+
+    def place(pair: tuple[str, str]) -> tuple[str, bytes]:
+        session, dialog = pair
+        return session, hashlib.sha256(f"{protocol.dev_seed}/{dialog}".encode()).digest()
+
+    # a dialogue that is of two sessions (then it is folded by speaker) counts for the last
+    session_of = dict(zip(dialogs.tolist(), sessions.tolist(), strict=True))
+    ordered = [dialog for _, dialog in sorted(((s, d) for d, s in session_of.items()), key=place)]
+    if not ordered:
+        return []
+    count = min(max(1, round(protocol.dev_fraction * len(ordered))), max(1, len(ordered) - 1))
+    return [ordered[(2 * k + 1) * len(ordered) // (2 * count)] for k in range(count)]
 
 
 def _check_labels(classes: object, merge: object) -> None:

@@ -153,8 +153,8 @@ class _Row:
         try:
             value = float(text) if text else math.nan
         except ValueError:
-            value = math.inf
-        if value < 0 or math.isinf(value):
+            value = -1.0
+        if text and not 0 <= value < math.inf:
             self.refuse(column, text, "a time in seconds")
         return value
 

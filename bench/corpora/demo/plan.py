@@ -23,11 +23,11 @@ KNOBS = ("rate", "pitch", "range", "gain", "gap")
 
 # mean of each knob by emotion, in standard deviations between utterances of one emotion
 EMOTIONS: dict[str, tuple[float, float, float, float, float]] = {
-    "ang": (0.7, 0.3, 0.2, 1.8, -0.5),
-    "hap": (0.4, 1.4, 1.3, 0.4, -0.2),
-    "exc": (0.8, 1.8, 1.6, 0.9, -0.4),
-    "neu": (0.0, -0.2, -0.3, -0.2, 0.0),
-    "sad": (-1.1, -0.8, -0.9, -1.4, 1.0),
+    "ang": (0.8, 0.3, 0.2, 2.1, -0.6),
+    "hap": (0.5, 1.6, 1.5, 0.4, -0.2),
+    "exc": (0.9, 2.0, 1.8, 1.0, -0.5),
+    "neu": (0.0, -0.3, -0.4, -0.2, 0.0),
+    "sad": (-1.3, -0.9, -1.0, -1.6, 1.1),
     "fru": (0.1, 0.1, -0.1, 0.9, 0.2),
     "sur": (0.3, 1.5, 1.2, 0.5, 0.0),
 }
