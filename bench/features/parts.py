@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +94,8 @@ def load_part(path: Path, first: int, count: int) -> Part | None:
         part = Part(
             first=int(fields.pop("first")), notes=tuple(fields.pop("notes").tolist()), **fields
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError):  # damaged: as if it were not there
-        return None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
+        return None  # a damaged part is as good as none
     whole = part.first == first and len(part.lengths) == len(part.counts) == count
     return part if whole and len(part.frames) == part.lengths.sum() else None
 

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +83,7 @@ class FeatureStore:
                 f"{folder} is not a feature store: {Path(error.filename).name} is missing. "
                 f"Delete the folder if it exists and compute the features again."
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise InputError(_damaged(folder, str(error))) from None
         if frames.shape != (lengths.sum(), len(names)) or len(ids) != len(lengths):
             raise InputError(_damaged(folder, "its files do not fit together"))
@@ -309,7 +310,7 @@ def _write_store(
             building / "frames.npy",
             mode="w+",
             dtype=np.float32,
-            shape=(lengths.sum(), centre.shape[1]),
+            shape=(int(lengths.sum()), centre.shape[1]),
         )
         at = 0
         for part in parts:
