@@ -1,10 +1,389 @@
-"""The command line: each command is a few lines that call a package."""
+"""The command line: each command is a few lines that call a package.
+
+- `gateswap --help` answers within half a second, so everything but typer is imported by the command
+  that uses it.
+- stdout carries what was asked for (one JSON document with --json), stderr everything else.
+- An error is one line that starts with `gateswap:`; exit code 2 means the input, 1 anything else.
+"""
+
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
-app = typer.Typer(no_args_is_help=True)
+from activations.errors import GateswapError, InputError
+from studies.workspace import Workspace
+
+app = typer.Typer(
+    help="Which activation belongs inside your GRU? An ablation benchmark for speech emotion.",
+    epilog="Start with: gateswap demo",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+corpus = typer.Typer(help="Make the demo corpus, or look into one.")
+app.add_typer(corpus, name="corpus")
+
+Study = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A shipped study (demo, paper) or a YAML file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Fields to change, e.g. training.steps=300."),
+]
+WorkspaceFolder = Annotated[
+    Path, typer.Option("--workspace", help="The folder that everything is written to.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Layout = Annotated[
+    str, typer.Option("--format", help="How the folder is laid out: iemocap or manifest.")
+]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; by default one per core.")]
+RUNS = Path("runs")
 
 
-def main() -> None:
-    """Run the command line."""
-    app()
+@app.command()
+def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
+    """Make the demo corpus, run a small study on it and write its report."""
+    from studies.display import Display
+    from studies.loading import load
+    from studies.runner import run_study
+
+    place = Workspace(workspace)
+    spec = load("demo", workspace=place)
+    run_study(spec, place, device=device, display=Display())
+    page = _report(spec.name, place, spec.baseline)
+    shown = "" if workspace == RUNS else f" --workspace {workspace}"
+    print(f"The report: {page}\n  open it in a browser: {page.resolve().as_uri()}")
+    print(f"Every run in MLflow: gateswap ui{shown}")
+    print("The speech is synthetic: these numbers say nothing about human emotion.")
+
+
+@app.command()
+def activations(
+    activation: Annotated[
+        str | None, typer.Argument(metavar="[NAME|FORMULA]", help="One of them, in detail.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw it and its derivative into this SVG, PDF or PNG.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the activations, or describe one: a name, an alias or a formula."""
+    from activations import describe
+    from studies.display import print_fields, print_table
+
+    if activation is None:
+        if plot:
+            raise InputError(
+                "--plot needs to know what to draw: gateswap activations NAME --plot F"
+            )
+        listing = describe.listing()
+        if as_json:
+            _print_json(listing)
+        else:
+            print_table(
+                ["name", "aliases", "family", "formula"],
+                [
+                    [entry["name"], ", ".join(entry["aliases"]), entry["family"], entry["formula"]]
+                    for entry in listing
+                ],
+            )
+        return
+    if plot:
+        describe.plot(activation, plot)
+    detail = describe.detail(activation)
+    if as_json:
+        _print_json(detail)
+    else:
+        print_fields(detail)
+
+
+@corpus.command("demo")
+def corpus_demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where it is written to.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+    dialogues: Annotated[int, typer.Option(help="Dialogues in each of the five sessions.")] = 10,
+    jobs: Jobs = None,
+) -> None:
+    """Speak the demo corpus: synthetic speech in IEMOCAP's layout."""
+    from bench.corpora.demo import write_demo_corpus
+    from studies.display import Display
+
+    with Display().counting("utterances spoken") as count:
+        root = write_demo_corpus(
+            folder, seed=seed, dialogues_per_session=dialogues, jobs=jobs, progress=count
+        )
+    print(root)
+
+
+@corpus.command("describe")
+def corpus_describe(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The corpus's folder.")],
+    layout: Layout = "iemocap",
+    as_json: Json = False,
+) -> None:
+    """Count what is in a corpus and what the default protocol makes of it."""
+    from bench.corpora import describe, read_corpus
+    from bench.protocol import Protocol
+    from studies.display import print_fields
+
+    found = describe(read_corpus(folder, layout, strict=False), Protocol())
+    if as_json:
+        _print_json(found)
+    else:
+        print_fields(found)
+
+
+@app.command()
+def features(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The corpus's folder.")],
+    layout: Layout = "iemocap",
+    jobs: Jobs = None,
+    workspace: WorkspaceFolder = RUNS,
+) -> None:
+    """Compute the features of a corpus ahead of a study, with the default settings."""
+    from bench.corpora import read_corpus
+    from bench.features import compute_features
+    from studies.display import Display
+
+    with Display().counting("utterances") as count:
+        store = compute_features(
+            read_corpus(folder, layout), Workspace(workspace).features, jobs=jobs, progress=count
+        )
+    print(f"{store.folder}: {len(store):,} utterances, {len(store.frames):,} frames")
+
+
+@app.command()
+def run(
+    study: Study,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, do nothing.")] = False,
+    workspace: WorkspaceFolder = RUNS,
+) -> None:
+    """Train what is missing of a study; the same command continues after an interruption."""
+    from studies.display import Display, print_status
+    from studies.loading import load
+    from studies.runner import foresee_study, run_study
+
+    place, display = Workspace(workspace), Display()
+    spec = load(study, overrides or [], workspace=place)
+    if dry_run:
+        plan, status = foresee_study(spec, place, display)
+        print_status(status)
+        print(f"{len(plan.stacks)} stacks of up to {max(map(len, plan.stacks))} members")
+        return
+    done = run_study(spec, place, device=device, display=display)
+    print(
+        f"study {spec.name}: {done.planned} members, {done.trained} trained now, "
+        f"{done.diverged} of these diverged; next: gateswap report {spec.name}"
+    )
+
+
+@app.command()
+def tune(
+    study: Study,
+    overrides: Overrides = None,
+    trials: Annotated[int, typer.Option(min=1, help="Trials of each variant in all.")] = 10,
+    device: Device = "auto",
+    workspace: WorkspaceFolder = RUNS,
+) -> None:
+    """Search the settings of each variant, judged on the dev set; finished trials count."""
+    from studies.display import Display, print_table
+    from studies.loading import load
+    from studies.runner import tune_study
+
+    place = Workspace(workspace)
+    spec = load(study, overrides or [], workspace=place)
+    best = tune_study(spec, place, trials=trials, device=device, display=Display())
+    fields = [key.partition(".")[2] for key in spec.search]
+    print_table(
+        ["variant", "trials", "dev UAR", *fields],
+        [
+            [label, len(found), f"{100 * found[0][1]:.1f}"]
+            + [str(getattr(found[0][0].hyper, name)) for name in fields]
+            for label, found in best.items()
+        ],
+    )
+
+
+@app.command()
+def status(study: Study, workspace: WorkspaceFolder = RUNS, as_json: Json = False) -> None:
+    """Show how far a study is."""
+    from studies.display import print_status
+    from studies.results import PlanRecord
+    from studies.status import find_study, study_status
+
+    place = Workspace(workspace)
+    folder = place.study(find_study(study, place))
+    record = PlanRecord.read(folder)
+    found = study_status(record.study, record.members, folder)
+    if as_json:
+        _print_json(found.as_dict())
+    else:
+        print_status(found)
+
+
+@app.command()
+def report(
+    study: Study,
+    baseline: Annotated[
+        str | None, typer.Option(help="The activation that the others are compared with.")
+    ] = None,
+    workspace: WorkspaceFolder = RUNS,
+) -> None:
+    """Write the report of a study: a page, tables and figures."""
+    from studies.loading import load
+    from studies.status import find_study
+
+    place = Workspace(workspace)
+    name = find_study(study, place)
+    if baseline is None and place.study(name).spec.exists():
+        baseline = load(str(place.study(name).spec), workspace=place).baseline
+    print(_report(name, place, baseline))
+
+
+@app.command()
+def mirror(study: Study, workspace: WorkspaceFolder = RUNS) -> None:
+    """Rebuild what MLflow and Optuna lack of a study from its result files."""
+    from studies.runner import mirror_study
+    from studies.status import find_study
+
+    place = Workspace(workspace)
+    members, trials = mirror_study(find_study(study, place), place)
+    print(f"added {members} members to {place.mlflow_database}")
+    print(f"added {trials} trials to {place.optuna_database}")
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000, workspace: WorkspaceFolder = RUNS
+) -> None:
+    """Browse all runs in MLflow, served to this machine only."""
+    from studies.tracking import server_command
+
+    command, environment = server_command(Workspace(workspace), port)
+    print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
+    os.execve(command[0], command, environment)
+
+
+@app.command()
+def speed(
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    activation: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be given several times.")
+    ] = None,
+    hidden: Annotated[
+        list[int] | None, typer.Option(help="Only this size; may be given several times.")
+    ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(help="layer, stack, lengths or peers; may be given several times."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Rounds whose median counts.")] = 7,
+    as_json: Json = False,
+) -> None:
+    """Time GRU layers against torch.nn.GRU and others, forward and backward."""
+    from rich import print as rich_print
+
+    from activations.speed import PARTS, measure
+    from studies.display import Display
+
+    with Display().counting("heats") as count:
+        found = measure(
+            device,
+            activations=activation,
+            parts=part or [name for name in PARTS if name != "peers"],
+            hidden=hidden,
+            repeats=repeats,
+            progress=lambda done, total, _: count(done, total),
+        )
+    if as_json:
+        _print_json(found.as_dict())
+    else:
+        rich_print(found)
+
+
+@app.command()
+def doctor(workspace: WorkspaceFolder = RUNS, as_json: Json = False) -> None:
+    """Check what works on this machine and say what to do about the rest."""
+    from studies.display import print_table
+    from studies.doctor import examine
+
+    found = examine(Workspace(workspace))
+    if as_json:
+        _print_json(found.as_dict())
+    else:
+        marks = {(True, True): "ok", (True, False): "ok", (False, True): "MISSING"}
+        print_table(
+            ["", "what", "found", "to do"],
+            [
+                [marks.get((c.ok, c.needed), "–"), c.name, c.found, "" if c.ok else c.remedy]
+                for c in found.checks
+            ],
+        )
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 or 2 (the input is wrong)."""
+    signal.signal(signal.SIGTERM, _terminate)
+    warnings.showwarning = _show_warning
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(given or ["--help"], prog_name="gateswap", standalone_mode=False)
+        sys.stdout.flush()
+    except GateswapError as error:
+        if os.environ.get("GATESWAP_TRACEBACK"):
+            raise
+        return _complain(str(error), 2 if isinstance(error, InputError) else 1)
+    except TyperException as error:
+        return _complain(f"{error.format_message().rstrip('.')}. See gateswap --help", 2)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("stopped", 1)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if code == 130:  # typer's answer to Ctrl-C
+        return _complain("stopped", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    print(f"gateswap: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    """A polite kill ends a command as Ctrl-C does: what is finished is kept."""
+    raise KeyboardInterrupt
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Warnings are for people: one line, without the place in our code."""
+    print(f"gateswap: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _report(name: str, place: Workspace, baseline: str | None) -> Path:
+    from reports.page import write_report
+    from studies.results import read_study
+
+    folder = place.study(name)
+    return write_report(read_study(folder), folder.report, baseline=baseline or "tanh")
+
+
+def _print_json(data: object) -> None:
+    print(json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

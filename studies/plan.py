@@ -34,6 +34,14 @@ class Data:
     features: str
     folds: tuple[str, ...]
 
+    @classmethod
+    def of(cls, record: PlanRecord) -> "Data":
+        """What the members of a plan that was saved are trained on."""
+        folds = tuple(dict.fromkeys(member.fold for member in record.members.values()))
+        return cls(
+            corpus=record.context["corpus"], features=record.context["features"], folds=folds
+        )
+
 
 @dataclass(frozen=True)
 class Trial:

@@ -4,15 +4,14 @@
   and renamed, so that kill -9 at any moment leaves either nothing or everything.
 - The file's name is the member's hash (studies.plan), so finished work is found without an index.
 - The folder may hold more than the current plan asks for: members of an earlier specification, or
-  of tuning. `read_study` returns the plan's, `ResultFolder.all` every one.
+  of tuning. `read_study` returns the plan's, `ResultFolder.by_hash` every one.
 """
 
 import contextlib
 import dataclasses
 import json
 import os
-import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +43,8 @@ class ResultFolder:
         """Read one result. Raises InputError for a file that is missing or torn."""
         return MemberResult.load(self.file(member_hash))
 
-    def all(self) -> dict[str, MemberResult]:
-        """Read every whole result by hash; files that are not whole are passed over."""
+    def by_hash(self) -> dict[str, MemberResult]:
+        """Read every whole result; files that are not whole are passed over."""
         found = {}
         for member_hash in sorted(self.hashes()):
             with contextlib.suppress(InputError):
@@ -56,14 +55,14 @@ class ResultFolder:
         """Write one result, all or nothing. Raises GateswapError where the disk refuses."""
         write_atomically(self.file(member_hash), result.to_bytes())
 
-    def clean(self, wanted: Collection[str], report: Callable[[str], None]) -> None:
-        """Remove what killed processes left: half files, and torn files of the members `wanted`.
+    def clean(self, report: Callable[[str], None]) -> None:
+        """Remove what killed processes left: half files, and result files that are torn.
 
         Each torn file is named to `report`; its member counts as missing from then on.
         """
         for leftover in self.path.glob(f"*{UNFINISHED}"):
             leftover.unlink(missing_ok=True)
-        for member_hash in sorted(self.hashes() & set(wanted)):
+        for member_hash in sorted(self.hashes()):
             try:
                 self.read(member_hash)
             except InputError as error:
@@ -139,15 +138,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=UNFINISHED)
+        beside = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with beside.open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, path)
+            beside.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
             raise
         folder = os.open(path.parent, os.O_RDONLY)
         try:

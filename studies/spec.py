@@ -9,6 +9,7 @@
 import difflib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -71,6 +72,10 @@ def _activation(text: str) -> str:
     return formula.name
 
 
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
 def _told(read: Callable[[Any], Any], value: object) -> Any:
     """What `read` makes of a value; its message becomes one that pydantic can locate."""
     try:
@@ -93,10 +98,23 @@ class Section(BaseModel):
 
 
 class CorpusSpec(Section):
-    """Which speech. format `demo`: spoken by gateswap into the workspace when first needed."""
+    """Which speech. format `demo`: spoken by gateswap into the workspace when first needed.
+
+    path: the corpus's folder, for the other formats. seed, dialogues_per_session: the demo's.
+    """
 
     format: Literal["iemocap", "manifest", "demo"]
-    path: str | None = None
+    path: Annotated[str, AfterValidator(_absolute)] | None = None
+    seed: Annotated[Int, Field(ge=0)] | None = None
+    dialogues_per_session: Annotated[Int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _belong_to_the_format(self) -> Self:
+        others = ("path",) if self.format == "demo" else ("seed", "dialogues_per_session")
+        for name in others:
+            if getattr(self, name) is not None:
+                raise ValueError(f"corpus.{name} has no meaning with corpus.format: {self.format}")
+        return self
 
 
 class FeaturesSpec(Section):

@@ -11,13 +11,15 @@ import csv
 import io
 import logging
 import os
+import socket
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from activations.errors import GateswapError
+from activations.errors import GateswapError, InputError
 from bench import metrics
 from bench.results import CURVES, SELECTIONS, MemberResult
 from studies.results import ResultFolder
@@ -55,17 +57,18 @@ class Mirror:
         except Exception as error:  # whatever SQLite, Alembic or MLflow raise
             raise self._trouble(error) from error
 
-    def add(self, results: Mapping[str, MemberResult], folder: ResultFolder) -> int:
-        """Draw the results (by hash) that are not there yet; return how many those were.
+    def add(self, results: ResultFolder) -> int:
+        """Draw the members that are not there yet, dated as their files; return how many.
 
-        folder: where the files lie, whose dates become the runs'.
+        Raises InputError for a result file that is torn.
         """
-        new = {key: result for key, result in results.items() if key not in self._members}
-        try:
-            for key, result in new.items():
-                self._add(key, result, ended=_milliseconds(folder.file(key)))
-        except Exception as error:
-            raise self._trouble(error) from error
+        new = sorted(results.hashes() - self._members.keys())
+        for key in new:
+            result = results.read(key)
+            try:
+                self._add(key, result, ended=_milliseconds(results.file(key)))
+            except Exception as error:
+                raise self._trouble(error) from error
         return len(new)
 
     def _open(self) -> str:
@@ -152,6 +155,32 @@ class Mirror:
         )
 
 
+def server_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command line and environment that serve a workspace's runs on 127.0.0.1.
+
+    Raises InputError where nothing was mirrored yet or the port is taken.
+    """
+    if not workspace.mlflow_database.exists():
+        raise InputError(
+            f"there are no runs in {workspace.root} yet; make some with: gateswap demo "
+            "(or name another folder with --workspace)"
+        )
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError(
+                f"port {port} of this machine cannot be used ({error.strerror}); "
+                f"choose another: gateswap ui --port {port % 65535 + 1}"
+            ) from None
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri"]
+    command += [tracking_uri(workspace), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--artifacts-destination", workspace.mlflow_artifacts.resolve().as_uri()]
+    command += ["--workers", "1"]
+    return command, {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
 def member_scores(result: MemberResult) -> dict[str, float]:
     """UAR and WAR on the test fold, as shares, for each selection: {"test_uar.dev": …}."""
     scores = {}
@@ -191,7 +220,7 @@ def _client(workspace: Workspace) -> "MlflowClient":
 def _curves(result: MemberResult, ended: int) -> "Iterable[Metric]":
     from mlflow.entities import Metric
 
-    steps = result.curves["step"].tolist()
+    steps = result.curves["step"].astype(int).tolist()
     for name in CURVES[1:]:
         for step, value in zip(steps, result.curves[name].tolist(), strict=True):
             yield Metric(name, value, ended, step)

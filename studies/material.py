@@ -1,0 +1,112 @@
+"""What a specification trains on: corpus, examples, folds and features, read or made when needed.
+
+- A plan needs only identities (the corpus's fingerprint, the features' key, the folds' names), so
+  features are computed after the plan, and not at all where nothing is missing.
+- The demo corpus is spoken into the workspace on first use: `gateswap run demo` needs no other
+  command before it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from activations.errors import InputError
+from bench.batches import TrainingData
+from bench.corpora import Corpus, read_corpus
+from bench.corpora.demo import write_demo_corpus
+from bench.examples import Examples, build_examples
+from bench.features import compute_features
+from bench.protocol import Fold, make_folds
+from studies.display import Display
+from studies.plan import Data
+from studies.spec import StudySpec
+from studies.workspace import Workspace
+
+DEMO_SEED = 0
+DEMO_DIALOGUES = 10
+DEMO_FOLDS = tuple(f"Ses0{number}" for number in range(1, 6))
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """A corpus as a protocol sees it."""
+
+    corpus: Corpus
+    examples: Examples
+    folds: Sequence[Fold]
+    data: Data
+
+
+def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Material:
+    """Read the corpus of a specification, speaking it first if it is the demo.
+
+    Raises InputError for a corpus that is missing or cannot give the protocol's folds.
+    """
+    root, layout = corpus_folder(spec, workspace), spec.corpus.format
+    if layout == "demo":
+        layout = "iemocap"
+        with display.counting("demo corpus, utterances spoken") as count:
+            write_demo_corpus(
+                root,
+                seed=DEMO_SEED if spec.corpus.seed is None else spec.corpus.seed,
+                dialogues_per_session=spec.corpus.dialogues_per_session or DEMO_DIALOGUES,
+                progress=count,
+            )
+    corpus = read_corpus(root, layout)
+    for problem in corpus.problems:
+        display.say(f"{corpus.name}: {problem}")
+    examples = build_examples(corpus, spec.protocol)
+    folds = make_folds(examples, spec.protocol)
+    data = Data(
+        corpus={
+            "name": corpus.name,
+            "fingerprint": corpus.fingerprint,
+            "synthetic": corpus.synthetic,
+        },
+        features=spec.features.settings().key(corpus.fingerprint),
+        folds=tuple(fold.name for fold in folds),
+    )
+    return Material(corpus, examples, folds, data)
+
+
+def foresee(spec: StudySpec, workspace: Workspace, display: Display) -> Data:
+    """The identities for a dry run: nothing is written, so an unspoken demo has only its folds."""
+    if spec.corpus.format == "demo" and not corpus_folder(spec, workspace).is_dir():
+        corpus = {"name": "demo, not spoken yet", "fingerprint": "", "synthetic": True}
+        return Data(corpus=corpus, features="", folds=DEMO_FOLDS)
+    return read_material(spec, workspace, display).data
+
+
+def training_data(
+    spec: StudySpec,
+    material: Material,
+    workspace: Workspace,
+    display: Display,
+    device: torch.device,
+) -> TrainingData:
+    """Features and examples on a device; features are computed unless the workspace has them."""
+    with display.counting("features, utterances") as count:
+        store = compute_features(
+            material.corpus,
+            workspace.features,
+            settings=spec.features.settings(),
+            progress=count,
+        )
+    return TrainingData.build(store, material.examples, material.folds, device)
+
+
+def corpus_folder(spec: StudySpec, workspace: Workspace) -> Path:
+    """Where the corpus of a specification lies. Raises InputError where it does not say so."""
+    corpus = spec.corpus
+    if corpus.format == "demo":
+        seed = DEMO_SEED if corpus.seed is None else corpus.seed
+        size = corpus.dialogues_per_session or DEMO_DIALOGUES
+        return workspace.corpora / f"demo-{seed}-{size}"
+    if corpus.path is None:
+        raise InputError(
+            f"study {spec.name} needs a corpus; say where it is: "
+            f"gateswap run {spec.name} corpus.path=/path/to/{corpus.format}"
+        )
+    return Path(corpus.path)

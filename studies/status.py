@@ -1,0 +1,140 @@
+"""How far a study is: trials and their members, from the result files alone.
+
+- It answers while another process trains, and without reading a corpus.
+- Times left are projected from members that are finished, of the same trial where there are any.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.members import Member
+from bench.results import MemberResult
+from studies.loading import load
+from studies.plan import Trial, group_trials
+from studies.results import ResultFolder
+from studies.workspace import StudyFolder, Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStatus:
+    """One trial: variant label, setting where trials differ in it, and numbers of members.
+
+    seconds: wall time of the finished members. seconds_left: projected for the missing ones; None
+    where nothing comparable is finished.
+    """
+
+    variant: str
+    setting: dict[str, Any]
+    members: int
+    finished: int
+    diverged: int
+    seconds: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """The trials of a study, and the files that belong to it."""
+
+    study: str
+    trials: tuple[TrialStatus, ...]
+    other_results: int  # of earlier specifications or of tuning
+    folder: Path
+    report: Path | None
+
+    @property
+    def members(self) -> int:
+        """How many members the study has."""
+        return sum(trial.members for trial in self.trials)
+
+    @property
+    def finished(self) -> int:
+        """How many of them are finished."""
+        return sum(trial.finished for trial in self.trials)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Projected for all missing members; None where a trial cannot be projected."""
+        parts = [trial.seconds_left for trial in self.trials]
+        return None if None in parts else float(sum(part or 0.0 for part in parts))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "study": self.study,
+            "members": self.members,
+            "finished": self.finished,
+            "missing": self.members - self.finished,
+            "diverged": sum(trial.diverged for trial in self.trials),
+            "seconds": sum(trial.seconds for trial in self.trials),
+            "seconds_left": self.seconds_left,
+            "other_results": self.other_results,
+            "folder": str(self.folder),
+            "report": None if self.report is None else str(self.report),
+            "trials": [asdict(trial) for trial in self.trials],
+        }
+
+
+def study_status(name: str, members: Mapping[str, Member], folder: StudyFolder) -> Status:
+    """How far the study of these members (by hash) is, as its folder has it."""
+    results = ResultFolder(folder.results)
+    page = folder.report / "index.html"
+    return Status(
+        study=name,
+        trials=trial_status(members, results.by_hash()),
+        other_results=len(results.hashes() - members.keys()),
+        folder=folder.root,
+        report=page if page.exists() else None,
+    )
+
+
+def find_study(study: str, workspace: Workspace) -> str:
+    """The name of the study that STUDY means: one of the workspace's, a shipped one, a YAML file's.
+
+    Raises InputError where it means none.
+    """
+    if study in workspace.study_names():
+        return study
+    return load(study, workspace=workspace).name
+
+
+def trial_status(
+    members: Mapping[str, Member], results: Mapping[str, MemberResult]
+) -> tuple[TrialStatus, ...]:
+    """The trials that members (by hash) make up, with what is finished among the results."""
+    trials = group_trials(members)
+    settings = [trial.hyper.as_dict() for trial in trials]
+    varying = [name for name in settings[0] if len({s[name] for s in settings}) > 1]
+    return tuple(
+        _status(trial, {name: setting[name] for name in varying}, results)
+        for trial, setting in zip(trials, settings, strict=True)
+    )
+
+
+def _status(
+    trial: Trial, setting: dict[str, Any], results: Mapping[str, MemberResult]
+) -> TrialStatus:
+    own = [results[key] for key in trial.hashes if key in results]
+    comparable = own or [
+        result
+        for result in results.values()
+        if result.hyper == trial.hyper and result.variant.direction == trial.variant.direction
+    ]
+    missing = len(trial.hashes) - len(own)
+    left = None
+    if comparable or not missing:
+        each = np.mean([result.wall_seconds for result in comparable]) if missing else 0.0
+        left = float(missing * each)
+    return TrialStatus(
+        variant=trial.variant.label,
+        setting=setting,
+        members=len(trial.hashes),
+        finished=len(own),
+        diverged=sum(result.outcome == "diverged" for result in own),
+        seconds=sum(result.wall_seconds for result in own),
+        seconds_left=left,
+    )
