@@ -1,0 +1,238 @@
+"""The benchmark: that the contestants do the same work, and that its arithmetic is right."""
+
+import io
+import json
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import activations.registry as registry
+from activations.errors import GateswapError, InputError
+from activations.speed import Report, Row, Shape, figure, measure, summary
+from activations.speed.contestants import NATIVE, eager_activation, eager_gru, enter
+from activations.speed.measure import iemocap_lengths
+
+KEYS = {"activation", "T", "B", "I", "H", "R", "contestant", "ms", "gflops", "ratio"}
+
+
+def row(activation, contestant, ms, *, shape=None, ratio=1.0, frames=6400.0):
+    return Row(
+        activation=activation,
+        shape=shape or Shape(T=100, B=64, I=45, H=128),
+        contestant=contestant,
+        ms=ms,
+        ms_quartiles=(ms, ms),
+        gflops=50.0,
+        sgemm_share=0.5,
+        ratio=ratio,
+        frames=frames,
+    )
+
+
+def report(*rows):
+    return Report(
+        machine="a machine",
+        device="cpu",
+        kernel="cpu (gcc)",
+        repeats=7,
+        sgemm_gflops=100.0,
+        rows=rows,
+        absent=("jax",),
+    )
+
+
+def test_the_eager_loop_is_torchs_gru():
+    gru = nn.GRU(5, 7)
+    x = torch.randn(6, 3, 5)
+    with torch.no_grad():
+        states = eager_gru(x, *gru.parameters(), [], torch.tanh)
+        torch.testing.assert_close(states, gru(x)[0])
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_the_eager_loops_activation_is_the_formula(name):
+    formula = registry.get(name)
+    x = torch.linspace(-6, 6, 97, dtype=torch.float64)
+    parameters = [x.new_tensor([initial]) for initial in formula.initial]
+    torch.testing.assert_close(
+        eager_activation(formula)(x, *parameters), formula.torch_function(x, *parameters)
+    )
+    assert (name in NATIVE) <= (not parameters)
+
+
+def test_operations_are_those_that_torch_counts_in_the_eager_loop():
+    shape = Shape(T=6, B=3, I=5, H=7)
+    gru = nn.GRU(shape.I, shape.H)
+    x = torch.randn(shape.T, shape.B, shape.I, requires_grad=True)
+    with FlopCounterMode(display=False) as counter:
+        eager_gru(x, *gru.parameters(), [], torch.tanh).sum().backward()
+    # the loop leaves out one product: no gradient by the first step's state, which is constant
+    left_out = 2 * shape.B * 3 * shape.H * shape.H
+    assert counter.get_total_flops() == shape.flops_per_frame * shape.T * shape.B - left_out
+
+
+@pytest.mark.parametrize("lengths", ["equal", "iemocap"])
+def test_a_stack_and_torchs_calls_run_over_the_same_frames(lengths):
+    shape = Shape(T=9, B=4, I=5, H=3, R=2, lengths=lengths)
+    batches = [torch.tensor([[9, 9, 9, 9], [9, 9, 9, 9]])]
+    if lengths == "iemocap":
+        batches = [torch.tensor([[3, 9, 1, 5], [2, 2, 9, 1]]), torch.tensor([[1, 1, 2, 1]] * 2)]
+    device = torch.device("cpu")
+    for name in ("gateswap", "torch.nn.GRU"):
+        entry = enter(name, registry.get("relu"), shape, batches, device)
+        assert entry.frames == sum(int(each.sum()) for each in batches)
+        assert entry.batches == len(batches)
+        assert entry.activation == ("relu" if name == "gateswap" else "tanh")
+        entry.run()
+    assert enter("eager", registry.get("relu"), shape, batches, device) is None
+
+
+def test_a_measurement_of_every_part_has_the_rows_and_keys_that_programs_read():
+    seen = []
+    found = measure(
+        activations=["relu", "x*sigmoid(b*x); b=1"],
+        hidden=[4],
+        contestants=["gateswap", "eager"],
+        repeats=1,
+        progress=lambda *arguments: seen.append(arguments),
+    )
+    data = json.loads(json.dumps(found.as_dict()))
+    assert {"machine", "sgemm_gflops", "rows"} <= set(data)
+    assert data["sgemm_gflops"] > 0
+    assert [done for done, *_ in seen] == [0, 1, 2]
+    for each in data["rows"]:
+        assert set(each) >= KEYS
+        assert each["ms"] > 0
+        # with one heat for each shape a ratio is that of the two medians themselves
+        base = [
+            other["ms"]
+            for other in data["rows"]
+            if other["contestant"] == "torch.nn.GRU"
+            and all(other[key] == each[key] for key in ("T", "B", "I", "H", "R", "lengths"))
+        ]
+        assert each["ratio"] == pytest.approx(base[0] / each["ms"])
+    layers = {
+        (each["activation"], each["contestant"])
+        for each in data["rows"]
+        if each["R"] == 1 and each["T"] == 100
+    }
+    own = "x*sigmoid(b*x); b=1.0"
+    assert layers == {
+        ("tanh", "torch.nn.GRU"),
+        ("relu", "gateswap"),
+        ("relu", "eager"),
+        (registry.get(own).name, "gateswap"),
+        (registry.get(own).name, "eager"),
+    }
+    assert {each["R"] for each in data["rows"]} == {1, 3, 15, 25}
+    assert {each["lengths"] for each in data["rows"]} == {"equal", "iemocap"}
+
+
+def test_lengths_are_as_long_as_iemocaps_and_the_same_in_every_run():
+    shape = Shape(T=500, B=64, I=45, H=8, R=3, lengths="iemocap")
+    drawn = torch.stack(iemocap_lengths(shape, 40))
+    assert drawn.shape == (40, 3, 64)
+    assert drawn.min() >= 1
+    assert drawn.max() == 500
+    assert drawn.double().mean() == pytest.approx(91, rel=0.03)
+    assert torch.equal(drawn, torch.stack(iemocap_lengths(shape, 40)))
+
+
+def test_the_summary_is_what_one_computes_by_hand():
+    found = summary(
+        report(
+            row("tanh", "torch.nn.GRU", 40.0),
+            row("tanh", "gateswap", 10.0, ratio=4.0),
+            row("relu", "gateswap", 40.0, ratio=1.0),
+            row("tanh", "eager", 60.0),
+            row("relu", "eager", 60.0),
+        )
+    )
+    values = [(finding.value, finding.where) for finding in found]
+    assert values == [
+        (pytest.approx(2.0), "n=2"),  # √(4 · 1)
+        (1.0, "relu"),
+        (pytest.approx(3.0), "n=2"),  # √(6 · 1.5)
+        (1.5, "relu"),
+        (50.0, "tanh"),
+    ]
+
+
+def test_stacks_are_compared_per_gru_and_lengths_per_real_frame():
+    stack = {R: Shape(T=100, B=64, I=45, H=128, R=R) for R in (3, 15)}
+    equal = Shape(T=91, B=64, I=45, H=128, R=3)
+    ragged = Shape(T=500, B=64, I=45, H=128, R=3, lengths="iemocap")
+    found = summary(
+        report(
+            row("tanh", "gateswap", 30.0, shape=stack[3], frames=3 * 6400),
+            row("tanh", "gateswap", 120.0, shape=stack[15], frames=15 * 6400),
+            row("tanh", "gateswap", 20.0, shape=equal, frames=3 * 64 * 91),
+            row("tanh", "gateswap", 30.0, shape=ragged, frames=3 * 64 * 91 * 1.02),
+        )
+    )
+    assert [finding.value for finding in found] == [
+        pytest.approx((120 / 15) / (30 / 3)),
+        pytest.approx(30 / 20 / 1.02),
+    ]
+
+
+def test_people_get_a_table_with_the_machine_and_who_is_missing():
+    text = io.StringIO()
+    Console(file=text, width=120).print(
+        report(row("tanh", "torch.nn.GRU", 40.0), row("arelu", "gateswap", 12.345, ratio=3.24))
+    )
+    for part in ("a machine", "T=100 B=64 I=45 H=128 R=1", "12.35", "3.24", "did not take part"):
+        assert part in text.getvalue()
+
+
+def test_the_figure_shows_one_mark_for_each_activation_and_size():
+    wide = Shape(T=100, B=64, I=45, H=512)
+    fig, axes = figure(
+        report(
+            row("tanh", "torch.nn.GRU", 40.0),
+            row("tanh", "gateswap", 10.0, ratio=4.0),
+            row("relu", "gateswap", 20.0, ratio=2.0),
+            row("tanh", "gateswap", 30.0, ratio=1.5, shape=wide),
+        )
+    )
+    marks = [line.get_xydata().tolist() for line in axes.lines if line.get_marker() != "None"]
+    assert marks == [[[4.0, 0.0], [2.0, 1.0]], [[1.5, 0.0]]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["tanh", "relu"]
+    fig.savefig(io.BytesIO(), format="svg")
+    plt.close("all")
+
+
+def test_nothing_to_draw_is_said():
+    with pytest.raises(ValueError, match="no single layers"):
+        figure(report())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_without_a_gpu_the_cuda_benchmark_says_what_to_do():
+    with pytest.raises(GateswapError, match="--device cpu"):
+        measure("cuda")
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_layer_is_timed_with_device_events():
+    found = measure("cuda", activations=["tanh"], parts=["layer"], hidden=[32], repeats=2)
+    assert {each.contestant for each in found.rows} >= {"torch.nn.GRU", "gateswap"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"device": "tpu"}, "no device 'tpu'"),
+        ({"parts": ["layers"]}, "no part 'layers'"),
+        ({"contestants": ["tensorflow"]}, "no contestant 'tensorflow'"),
+        ({"activations": ["swsh"]}, "no activation 'swsh'"),
+        ({"repeats": 0}, "at least 1"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_runs(arguments, message):
+    with pytest.raises(InputError, match=message):
+        measure(**arguments)
