@@ -74,8 +74,10 @@ def figure(formula: Formula, *, limit: float = 6.0) -> tuple["Figure", "Axes"]:
     axes.set_xlim(-limit, limit)
     axes.set_ylim(*_window(np.asarray(curves[0])))
     axes.set_xlabel("x")
-    place = "outside right upper" if len(labels) > 5 else "outside upper center"
-    fig.legend(frameon=False, fontsize="small", loc=place, ncols=1 if len(labels) > 5 else 4)
+    if len(labels) > 5:
+        fig.legend(frameon=False, fontsize="small", loc="outside right upper")
+    else:
+        fig.legend(frameon=False, fontsize="small", loc="outside upper center", ncols=4)
     return fig, axes
 
 

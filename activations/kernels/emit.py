@@ -15,7 +15,7 @@ import sympy
 
 from activations.kernels import Cell
 from activations.primitives import Comparison, IsNan, Primitive, Where
-from activations.program import Program
+from activations.program import Program, factors_in_order
 
 SITES = ("update", "reset", "candidate")
 
@@ -93,7 +93,7 @@ class Printer:
         above: list[str] = []
         below: list[str] = []
         sign = ""
-        for factor in sympy.Mul.make_args(expression):
+        for factor in factors_in_order(expression):
             if factor == -1:
                 sign = "-"
                 continue
