@@ -34,7 +34,7 @@ class _Call(ctypes.Structure):
     """`struct call` of gru.c."""
 
     _fields_ = (
-        *((name, _I64) for name in ("G", "D", "B", "T", "H", "threads")),
+        *((name, _I64) for name in ("G", "D", "B", "T", "H", "N", "threads")),
         ("per_unit", _I64 * 3),
         *((name, _POINTER) for name in ("group_order", "order", "batch_sizes", "starts")),
         *((name, _POINTER) for name in ("gates_x", "w_hh", "b_hh", "h0")),
@@ -111,9 +111,9 @@ class _Recurrence(torch.autograd.Function):
         parameters = [each.contiguous() for each in (update, reset, candidate)]
         gates_x = gates_x.contiguous()
         N, D, H = packing.N, w_hh.shape[1], w_hh.shape[3]
-        h = torch.empty(N, D, H)
-        saved = torch.empty(N, D, 4, H) if differentiate else None
         library = _load(cell)
+        h = torch.empty(N, D, H)
+        saved = torch.empty(N * D * 4 * library.gru_padded(H)) if differentiate else None
         call = _call(packing, w_hh, b_hh, h0, parameters, h, saved)
         call.gates_x = gates_x.data_ptr()
         _run(library.gru_forward, call, library)
@@ -157,7 +157,7 @@ def _call(
 ) -> _Call:
     """What forward and backward tell the kernel alike. The tensors must outlive the call."""
     G, D, _, H = w_hh.shape
-    call = _Call(G=G, D=D, B=packing.rows, T=packing.T, H=H, threads=torch.get_num_threads())
+    call = _Call(G=G, D=D, B=packing.rows, T=packing.T, H=H, N=packing.N, threads=torch.get_num_threads())
     call.per_unit = (_I64 * 3)(*(each.shape[-1] == H for each in parameters))
     bounds = packing.bounds
     frames = [end - start for start, end in pairwise(bounds)]
@@ -223,6 +223,8 @@ def _load(cell: Cell) -> ctypes.CDLL:
         function = getattr(library, name)
         function.argtypes = [ctypes.POINTER(_Call)]
         function.restype = result
+    library.gru_padded.argtypes = [_I64]
+    library.gru_padded.restype = _I64
     return library
 
 

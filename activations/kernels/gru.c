@@ -29,7 +29,7 @@ typedef int64_t i64;
 typedef void (*parallel_region)(void (*)(void *), void *, unsigned, unsigned); /* GOMP_parallel's type */
 
 struct call {
-    i64 G, D, B, T, H;
+    i64 G, D, B, T, H, N;
     i64 threads;
     i64 per_unit[3]; /* whether update's, reset's, candidate's parameters are [P, H] (else [P, 1]) */
     const i64 *group_order; /* [G] most frames first */
@@ -39,7 +39,7 @@ struct call {
     const float *h0; /* [G, D, B, H] or NULL */
     const float *parameters[3]; /* update, reset, candidate, each [G, D, P, K] */
     float *h; /* [N, D, H] */
-    float *saved; /* [N, D, 4, H]: a_r, a_z, a_n and hn = W_hn h + b_hn; NULL without a backward pass */
+    float *saved; /* N * D * 4 * Hp floats, see saved_at; NULL without a backward pass */
     const float *d_h; /* [N, D, H] */
     float *d_gates_x; /* [N, D, 3H] */
     float *d_hn; /* [N, D, H] */
@@ -122,13 +122,16 @@ INLINE i64 block_width(i64 vectors_left) { return vectors_left == 4 ? 2 : least(
 /* to[k][gate][lane] = w_hh[gate][unit + lane][k], block after block of LANES units. */
 static void pack_forward(const float *w_hh, i64 H, float *to)
 {
-    memset(to, 0, (size_t)(padded(H) * BLOCK * H) * 4);
-    for (i64 unit = 0; unit < H; unit++)
+    memset(to + (padded(H) - LANES) * BLOCK * H, 0, (size_t)(LANES * BLOCK * H) * 4);
+    for (i64 unit = 0; unit < H; unit += LANES)
         for (i64 gate = 0; gate < 3; gate++) {
             const float *from = w_hh + (gate * H + unit) * H;
-            float *column = to + (unit / LANES * H * BLOCK + gate) * LANES + unit % LANES;
-            for (i64 k = 0; k < H; k++)
-                column[k * BLOCK * LANES] = from[k];
+            float *block = to + unit * BLOCK * H + gate * LANES;
+            i64 lanes = least(H - unit, LANES);
+            for (i64 k0 = 0; k0 < H; k0 += LANES) /* square by square, for both sides to stay in cache */
+                for (i64 lane = 0; lane < lanes; lane++)
+                    for (i64 k = k0; k < least(k0 + LANES, H); k++)
+                        block[k * BLOCK * LANES + lane] = from[lane * H + k];
         }
 }
 
@@ -213,6 +216,23 @@ INLINE i64 frame(const struct recurrence *r, i64 s, i64 rank)
     return (r->starts[time_of(r, s)] + rank) * r->c->D + r->d;
 }
 
+/* What forward leaves for backward, in the order in which both walk it, so that memory is read and written in sequence:
+   for each step, strip and block of LANES units [rows, 4, LANES] of a_r, a_z, a_n and hn = W_hn h + b_hn. */
+INLINE float *saved_at(const struct recurrence *r, i64 s, i64 strip, i64 unit, i64 rows)
+{
+    i64 first = r->starts[time_of(r, s)] + strip * ROWS;
+    return r->c->saved + (r->d * r->c->N + first) * 4 * padded(r->c->H) + unit * rows * 4;
+}
+
+/* How far ahead, in frames as `frame` counts them, the same row's frame of step s + by lies; 0 where there is no such step. */
+INLINE i64 ahead(const struct recurrence *r, i64 s, i64 by)
+{
+    return s + by < 0 || s + by >= r->T ? 0 : frame(r, s + by, 0) - frame(r, s, 0);
+}
+
+INLINE void will_read(const float *from) { __builtin_prefetch(from, 0, 2); }
+INLINE void will_write(const float *to) { __builtin_prefetch(to, 1, 2); }
+
 /* Initial state of row `rank`; NULL for zeros. */
 INLINE const float *initial(const struct recurrence *r, i64 rank)
 {
@@ -252,9 +272,13 @@ static void forward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit
     for (int i = 0; i < PARAMETERS; i++)
         p[i] = load(r->parameters + i * Hp + unit);
     const vf *p_update = p, *p_reset = p + UPDATE_PARAMETERS, *p_candidate = p + UPDATE_PARAMETERS + RESET_PARAMETERS;
-    for (i64 i = 0; i < rows; i++, product += BLOCK) {
-        i64 at = frame(r, s, strip * ROWS + i);
-        const float *x = c->gates_x + at * 3 * H + unit;
+    i64 at = frame(r, s, strip * ROWS), next = ahead(r, s, 1);
+    float *saved = c->saved ? saved_at(r, s, strip, unit, rows) : NULL;
+    for (i64 i = 0; i < rows; i++, product += BLOCK, at += c->D) {
+        const float *x = c->gates_x + at * 3 * H + unit, *next_x = x + next * 3 * H;
+        will_read(next_x);
+        will_read(next_x + H);
+        will_read(next_x + 2 * H);
         vf a_r = load_first(x, n) + b_r, a_z = load_first(x + H, n) + b_z, a_n = load_first(x + 2 * H, n), hn = b_n;
         vf h = splat(0);
         if (i < products) {
@@ -266,12 +290,12 @@ static void forward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit
         vf z = update_value(a_z, p_update);
         a_n += reset_value(a_r, p_reset) * hn;
         store_first(c->h + at * H + unit, (1.0f - z) * candidate_value(a_n, p_candidate) + z * h, n);
-        if (c->saved) {
-            float *saved = c->saved + at * 4 * H + unit;
-            store_first(saved, a_r, n);
-            store_first(saved + H, a_z, n);
-            store_first(saved + 2 * H, a_n, n);
-            store_first(saved + 3 * H, hn, n);
+        if (saved) {
+            store(saved, a_r);
+            store(saved + LANES, a_z);
+            store(saved + 2 * LANES, a_n);
+            store(saved + 3 * LANES, hn);
+            saved += 4 * LANES;
         }
     }
 }
@@ -316,18 +340,24 @@ static void backward_gates(const struct recurrence *r, i64 s, i64 strip, i64 uni
     for (int i = 0; i < SUMS; i++)
         sum[i] = load(sums + i * Hp + unit);
     const int reset = UPDATE_PARAMETERS, candidate = UPDATE_PARAMETERS + RESET_PARAMETERS;
-    for (i64 i = 0; i < rows; i++, product += stride) {
-        i64 rank = strip * ROWS + i, at = frame(r, s, rank);
-        const float *state = i < old ? c->h + frame(r, s - 1, rank) * H : initial(r, rank);
-        const float *saved = c->saved + at * 4 * H + unit;
+    i64 at = frame(r, s, strip * ROWS), before = ahead(r, s, -1), before_that = ahead(r, s, -2);
+    const float *saved = saved_at(r, s, strip, unit, rows), *next_saved = saved;
+    if (s > 0)
+        next_saved = saved_at(r, s - 1, strip, unit, in_strip(running(r, s - 1), strip));
+    for (i64 i = 0; i < rows; i++, product += stride, at += c->D, saved += 4 * LANES, next_saved += 4 * LANES) {
+        const float *state = i < old ? c->h + (at + before) * H : initial(r, strip * ROWS + i);
+        for (int j = 0; j < 4; j++)
+            will_read(next_saved + j * LANES);
+        will_read(c->d_h + (at + before) * H + unit);
+        will_read(c->h + (at + before_that) * H + unit);
         vf h = state ? load_first(state + unit, n) : splat(0);
         vf d_state = load_first(c->d_h + at * H + unit, n);
         if (i < products)
             d_state += product[0] + load(carry + i * Hp + unit);
-        vf slope_z, slope_r, slope_n, hn = load_first(saved + 3 * H, n);
-        vf z = update_gradient(load_first(saved + H, n), p, &slope_z, d_p);
-        vf reset_gate = reset_gradient(load_first(saved, n), p + reset, &slope_r, d_p + reset);
-        vf new = candidate_gradient(load_first(saved + 2 * H, n), p + candidate, &slope_n, d_p + candidate);
+        vf slope_z, slope_r, slope_n, hn = load(saved + 3 * LANES);
+        vf z = update_gradient(load(saved + LANES), p, &slope_z, d_p);
+        vf reset_gate = reset_gradient(load(saved), p + reset, &slope_r, d_p + reset);
+        vf new = candidate_gradient(load(saved + 2 * LANES), p + candidate, &slope_n, d_p + candidate);
         vf d_z = d_state * (h - new), d_n = d_state * (1.0f - z);
         vf d_an = d_n * slope_n, d_az = d_z * slope_z;
         vf d_r = d_an * hn, d_hn = d_an * reset_gate;
@@ -467,34 +497,38 @@ MULTIPLY_PACKED(3)
 static void (*const multiply_packed_table[BLOCK])(const float *, const float *, i64, vf *) = {
     multiply_packed_1, multiply_packed_2, multiply_packed_3};
 
-/* d_w[first..last) += gradients^T states for K frames; rows of d_w are gate inputs (r, z, n one after another). */
+/* A weight gradient's rows are gate inputs; a block is ROWS of them, within one gate. */
+INLINE i64 blocks_of_gate(i64 H) { return (H + ROWS - 1) / ROWS; }
+
+/* Blocks first..last of d_w += gradients^T states, for K frames. */
 static void add_outer_products(const struct recurrence *r, const i64 *frames, const float *const *states, i64 K, i64 first,
                                i64 last, float *left, float *right, float *d_w)
 {
     const struct call *c = r->c;
-    i64 H = c->H, vectors = padded(H) / LANES;
-    float *to = left;
-    for (i64 m = first; m < last; m += ROWS) /* left: block after block of ROWS gate inputs, [K, ROWS] */
-        for (i64 k = 0; k < K; k++, to += ROWS) {
-            const float *x = c->d_gates_x + frames[k] * 3 * H, *hn = c->d_hn + (frames[k] - 2) * H;
-            if (m + ROWS <= 2 * H)
-                memcpy(to, x + m, ROWS * 4);
-            else if (m >= 2 * H && m + ROWS <= last)
-                memcpy(to, hn + m, ROWS * 4);
+    i64 H = c->H, vectors = padded(H) / LANES, blocks = blocks_of_gate(H);
+    for (i64 k = 0; k < K; k++) { /* left: block after block [K, ROWS] */
+        float *to = left + k * ROWS;
+        for (i64 block = first; block < last; block++, to += K * ROWS) {
+            i64 gate = block / blocks, unit = block % blocks * ROWS;
+            const float *from = gate == 2 ? c->d_hn + frames[k] * H + unit : c->d_gates_x + (frames[k] * 3 + gate) * H + unit;
+            if (unit + ROWS <= H)
+                memcpy(to, from, ROWS * 4);
             else
                 for (i64 i = 0; i < ROWS; i++)
-                    to[i] = m + i >= last ? 0 : m + i < 2 * H ? x[m + i] : hn[m + i];
+                    to[i] = unit + i < H ? from[i] : 0;
         }
+    }
     pack_columns(states, K, H, right);
     vf product[ROWS * BLOCK];
-    for (i64 block = 0, width; block < vectors; block += width) {
-        width = block_width(vectors - block);
-        for (i64 m = first; m < last; m += ROWS) {
-            multiply_packed_table[width - 1](left + (m - first) * K, right + block * LANES * K, K, product);
-            for (i64 i = 0; i < least(ROWS, last - m); i++)
+    for (i64 column = 0, width; column < vectors; column += width) {
+        width = block_width(vectors - column);
+        for (i64 block = first; block < last; block++) {
+            multiply_packed_table[width - 1](left + (block - first) * K * ROWS, right + column * LANES * K, K, product);
+            i64 gate = block / blocks, row = block % blocks * ROWS;
+            for (i64 i = 0; i < least(ROWS, H - row); i++)
                 for (i64 j = 0; j < width; j++) {
-                    i64 unit = (block + j) * LANES, n = least(H - unit, LANES);
-                    float *at = d_w + (m + i) * H + unit;
+                    i64 unit = (column + j) * LANES, n = least(H - unit, LANES);
+                    float *at = d_w + (gate * H + row + i) * H + unit;
                     store_first(at, load_first(at, n) + product[i * width + j], n);
                 }
         }
@@ -534,13 +568,15 @@ static void weights_item(const struct call *c, i64 item, char *scratch)
     struct recurrence r;
     start_recurrence(&r, c, item / c->nchunks, &scratch);
     i64 H = c->H, chunk = item % c->nchunks;
-    i64 each = (3 * H + c->nchunks * ROWS - 1) / (c->nchunks * ROWS) * ROWS;
-    i64 first = least(chunk * each, 3 * H), last = least(first + each, 3 * H);
-    float *left = take(&scratch, (each + ROWS) * FRAMES_AT_ONCE);
+    i64 blocks = 3 * blocks_of_gate(H), first = blocks * chunk / c->nchunks, last = blocks * (chunk + 1) / c->nchunks;
+    float *left = take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE);
     float *right = take(&scratch, padded(H) * FRAMES_AT_ONCE);
     float *totals = take(&scratch, SUMS * padded(H));
     float *d_w = c->d_w_hh + (r.g * c->D + r.d) * 3 * H * H;
-    memset(d_w + first * H, 0, (size_t)((last - first) * H) * 4);
+    for (i64 block = first; block < last; block++) {
+        i64 gate = block / (blocks / 3), row = block % (blocks / 3) * ROWS;
+        memset(d_w + (gate * H + row) * H, 0, (size_t)(least(ROWS, H - row) * H) * 4);
+    }
     if (chunk == 0)
         reduce_sums(&r, totals);
     i64 frames[FRAMES_AT_ONCE], K = 0;
@@ -607,10 +643,13 @@ static i64 pieces(i64 whole, i64 threads, i64 fewest, i64 most)
 
 static void share_out(struct call *c)
 {
-    i64 H = c->H, blocks = (3 * H + ROWS - 1) / ROWS;
+    i64 H = c->H, blocks = 3 * blocks_of_gate(H);
     c->ntiles = pieces(c->G * c->D, c->threads, 1, strips_of(c));
     c->nchunks = pieces(c->G * c->D, c->threads, least((3 * H + 639) / 640, blocks), blocks); /* 640: half of 1 MiB of cache */
 }
+
+/* H rounded up to whole vectors. */
+i64 gru_padded(i64 H) { return padded(H); }
 
 /* Floats of `sums` for this call. */
 i64 gru_sums(const struct call *c) { return c->G * c->D * strips_of(c) * SUMS * padded(c->H); }
@@ -621,7 +660,7 @@ i64 gru_scratch_bytes(const struct call *c)
     i64 H = c->H, Hp = padded(H), strips = strips_of(c);
     i64 floats = 3 * Hp + PARAMETERS * Hp + 3 * Hp * H; /* start_recurrence */
     i64 forward = strips * (ROWS + 1) * 2, backward = 6 * H + strips * ROWS * Hp;
-    i64 weights = (3 * H + 2 * ROWS + Hp) * FRAMES_AT_ONCE + SUMS * Hp;
+    i64 weights = (3 * blocks_of_gate(H) * ROWS + Hp) * FRAMES_AT_ONCE + SUMS * Hp;
     i64 most = forward > backward ? forward : backward;
     return ((floats + (most > weights ? most : weights)) * 4 + 4096) / 4096 * 4096;
 }
