@@ -21,8 +21,8 @@ from typing import Any
 
 from activations.errors import GateswapError, InputError
 from bench.corpora.demo import speak
-from bench.corpora.demo.annotate import annotate, turn_ids
-from bench.corpora.demo.plan import Dialogue, plan
+from bench.corpora.demo.annotate import turn_ids, write_annotations
+from bench.corpora.demo.plan import Dialogue, plan_corpus
 from bench.corpora.iemocap import SYNTHETIC_MARKER
 
 __all__ = ["write_demo_corpus"]
@@ -66,7 +66,7 @@ def write_demo_corpus(
     if present is not None and {name: present.get(name) for name in settings} == settings:
         return root
     settings["synthesiser"] = _synthesiser()
-    dialogues = plan(seed, dialogues_per_session)
+    dialogues = plan_corpus(seed, dialogues_per_session)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as folder:
@@ -138,7 +138,7 @@ def _write(root: Path, dialogues: Sequence[Dialogue], jobs: int, progress: Progr
         pool.shutdown(cancel_futures=True)
     for dialogue, samples in zip(chain(*parts), chain(*lengths), strict=True):
         seconds = [n / speak.RATE for n in samples]
-        annotate(root / f"Session{dialogue.session}", dialogue, seconds)
+        write_annotations(root / f"Session{dialogue.session}", dialogue, seconds)
 
 
 def _recording(dialogue: Dialogue) -> str:

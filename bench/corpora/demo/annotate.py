@@ -45,7 +45,7 @@ def turn_ids(dialogue: Dialogue) -> list[str]:
     return names
 
 
-def annotate(session: Path, dialogue: Dialogue, seconds: Sequence[float]) -> None:
+def write_annotations(session: Path, dialogue: Dialogue, seconds: Sequence[float]) -> None:
     """Write the two files of a dialogue below `session`; seconds: the length of each turn."""
     times = _times(dialogue, seconds)
     digest = sum(dialogue.name.encode())  # which of the release's quirks this dialogue has

@@ -45,6 +45,7 @@ class Synthesiser:
         if rate != SPOKEN_RATE:
             raise RuntimeError(f"espeak-ng speaks at {rate} Hz, not at 22,050")
         self._library.espeak_SetSynthCallback(self._callback)
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # else it is the process's number
 
     def speak(
         self, text: str, *, voice: str, rate: int, pitch: int, pitch_range: int, gap: int
