@@ -4,13 +4,15 @@
   in turns, in one process, within seconds: one *heat*. Each heat has its own torch.nn.GRU and its
   own matrix product; ratios are formed inside a heat, of medians.
 - GFLOP/s mean nothing without the machine's own, so the product is timed in every round.
-- Where the work is a GPU's, device events are the stop-watch.
+- Where the work is a GPU's, device events are the stop-watch, and cuDNN may use TF32 only where
+  our products may.
 """
 
 import gc
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -74,12 +76,13 @@ def measure(
 
     rows: list[Row] = []
     rates: list[float] = []
-    for done, heat in enumerate(heats):
-        if progress is not None:
-            progress(done, len(heats), _label(heat))
-        found, rate = _run_heat(heat, place, repeats)
-        rows += found
-        rates += rate
+    with _same_precision():
+        for done, heat in enumerate(heats):
+            if progress is not None:
+                progress(done, len(heats), _label(heat))
+            found, rate = _run_heat(heat, place, repeats)
+            rows += found
+            rates += rate
     kernel = describe(_cell((named or [registry.get("tanh")])[0]), device=place)
     ran = {row.contestant for row in rows}
     return Report(
@@ -96,7 +99,8 @@ def measure(
 def machine(device: torch.device) -> str:
     """The device's name, torch's number of threads (CPU) and torch's version."""
     if device.type == "cuda":
-        name = f"{torch.cuda.get_device_name(device)}, TF32 {_tf32()}"
+        precision = torch.get_float32_matmul_precision()
+        name = f"{torch.cuda.get_device_name(device)}, float32 products {precision!r}"
     else:
         name = f"{_processor()}, {torch.get_num_threads()} threads"
     return f"{name}, torch {torch.__version__}"
@@ -292,9 +296,15 @@ def _cell(candidate: Formula) -> Cell:
     return Cell(sigmoid, sigmoid, candidate)
 
 
-def _tf32() -> str:
-    gemm, rnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    return f"matmul {'on' if gemm else 'off'}, cuDNN {'on' if rnn else 'off'}"
+@contextmanager
+def _same_precision() -> Iterator[None]:
+    """Keep cuDNN as exact as torch's products are set to; left alone it uses TF32."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _processor() -> str:

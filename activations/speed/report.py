@@ -103,9 +103,8 @@ class Report:
         for shape in dict.fromkeys(row.shape for row in self.rows):
             yield _table(shape, [row for row in self.rows if row.shape == shape])
         if self.absent:
-            yield Text(
-                f"did not take part (not installed, or not in these parts): {', '.join(self.absent)}"
-            )
+            names = ", ".join(self.absent)
+            yield Text(f"did not take part (not installed, or not in these parts): {names}")
         table = Table("what", "value", "", title="In short", title_justify="left")
         for finding in summary(self):
             table.add_row(finding.what, f"{finding.value:.2f} {finding.unit}", finding.where)

@@ -5,6 +5,7 @@ import torch
 
 from activations.gru import GRU, StackedGRU
 from activations.kernels import Packing
+from activations.kernels.projection import batched_product, project
 
 LENGTHS = torch.tensor([[3, 0, 5], [1, 4, 2], [6, 6, 6]])
 
@@ -100,6 +101,23 @@ def test_parameters_have_torchs_names_and_a_leading_group_axis():
     assert shapes["bias_hh_l0"] == (3, 12)
     assert shapes["candidate_l1_reverse"] == (3, 2)
     assert repr(stack).startswith("StackedGRU(3, 5, 4, num_layers=2, bidirectional=True")
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_one_batched_projection_of_equal_groups_is_the_projection_group_by_group(bias):
+    packing = Packing.full(3, 4, 2)
+    leaves = [torch.randn(24, 5), torch.randn(3, 6, 5), torch.randn(3, 6)][: 2 + bias]
+    found = []
+    for one_by_one in (True, False):
+        frames, weight, *rest = (leaf.double().requires_grad_() for leaf in leaves)
+        offset = rest[0] if bias else None
+        if one_by_one:
+            product = project(frames, weight, offset, packing)
+        else:
+            product = batched_product(frames, weight, offset)
+        product.square().sum().backward()
+        found.append([product, *(leaf.grad for leaf in (frames, weight, *rest))])
+    torch.testing.assert_close(*found, rtol=0, atol=1e-12)  # float64, another order of sums
 
 
 def test_frames_or_states_that_do_not_fit_the_stack_are_refused():
