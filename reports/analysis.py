@@ -245,9 +245,8 @@ def _score(table: FloatArray, ratio: FloatArray, confidence: float) -> Score:
     by_fold = _table_of_fold_means(table[None])[0]
     usable = np.isfinite(by_fold)
     means = fold_means(table)
-    inside = [row[seen] - row[seen].mean() for row, seen in zip(table, known, strict=True)]
-    freedom = int(sum(max(row.size - 1, 0) for row in inside))
-    squares = float(sum((row**2).sum() for row in inside if row.size))
+    freedom = int(np.maximum(known.sum(axis=1) - 1, 0).sum())
+    squares = float((np.where(known, table - by_fold[:, None], 0.0) ** 2).sum())
     enough = means.size >= 2
     return Score(
         mean=float(means.mean()) if means.size else float("nan"),

@@ -132,7 +132,7 @@ def _result(
         step, test, dev = step[:keep], test[:keep], dev[:keep]
         loss, gradient = loss[:keep], gradient[:keep]
     dev_size = sizes[(fold + 1) % len(sizes)] if len(sizes) > 2 else 0
-    train = sum(sizes) - sizes[fold] - dev_size
+    train = sum(sizes) - sizes[fold] - dev_size if len(sizes) > 1 else 3 * sizes[0]
     protocol = Protocol(selection=selection)  # type: ignore[arg-type]
     return MemberResult(
         identity={
