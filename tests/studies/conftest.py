@@ -1,0 +1,98 @@
+"""Results that no one trained, and the plan they belong to: studies are tested without training."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.members import Member
+from bench.results import CURVES, SELECTIONS, MemberResult
+from studies.loading import load
+from studies.plan import Data, Plan, make_plan
+from studies.results import ResultFolder
+from studies.spec import StudySpec
+from studies.workspace import StudyFolder, Workspace
+
+CORPUS = {"name": "demo", "fingerprint": "f" * 32, "synthetic": True}
+DATA = Data(corpus=CORPUS, features="0123456789abcdef", folds=("Ses01", "Ses02"))
+
+MakeResult = Callable[..., MemberResult]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "runs")
+
+
+@pytest.fixture
+def spec(workspace: Workspace) -> StudySpec:
+    """Two variants; with DATA's two folds and two seeds, eight members in two trials."""
+    changes = ["variants.activation=[tanh,arelu]", "variants.direction=gru", "seeds=2"]
+    return load("demo", changes, workspace=workspace)
+
+
+@pytest.fixture
+def plan(spec: StudySpec) -> Plan:
+    return make_plan(spec, DATA)
+
+
+@pytest.fixture
+def make_result() -> MakeResult:
+    return fake_result
+
+
+@pytest.fixture
+def finished(plan: Plan, workspace: Workspace) -> StudyFolder:
+    """The folder of a study all of whose members are finished."""
+    folder = workspace.study(plan.spec.name)
+    plan.record.write(folder)
+    folder.spec.write_text(plan.spec.as_yaml())
+    results = ResultFolder(folder.results)
+    for number, (key, member) in enumerate(plan.members.items()):
+        results.write(key, fake_result(member, number))
+    return folder
+
+
+def fake_result(member: Member, number: int = 0, **changes: Any) -> MemberResult:
+    """A record of four test utterances in two classes; `number` makes its scores its own."""
+    random = np.random.default_rng(number)
+    curves = {name: random.random(3) for name in CURVES} | {"step": np.array([10.0, 20.0, 30.0])}
+    fields: dict[str, Any] = {
+        "identity": {
+            **member.as_dict(),
+            "study": "demo",
+            "corpus": CORPUS,
+            "features": DATA.features,
+            "protocol": {"selection": "dev"},
+            "code_version": "0.1.0 (abc)",
+            "kernel": "reference (torch 2.13.0)",
+            "device": "cpu",
+            "precision": "float32",
+            "torch": "2.13.0",
+            "host": "here",
+        },
+        "outcome": "ok",
+        "diverged_at": None,
+        "curves": curves,
+        "ids": np.array(["a", "b", "c", "d"]),
+        "truths": np.array([0, 1, 1, 0]),
+        "speakers": np.array(["1F", "1M", "1F", "1M"]),
+        "dialogs": np.array(["x", "x", "y", "y"]),
+        "lengths": np.array([3, 4, 5, 6]),
+        "improvised": np.array([True, False, True, False]),
+        "logits": {name: random.random((4, 2)).astype(np.float32) for name in SELECTIONS},
+        "selected_step": {"dev": 20, "oracle": 30, "last": 30},
+        "dev_truths": np.array([1, 0]),
+        "classes": ("ang", "hap"),
+        "train_size": 10,
+        "test_size": 4,
+        "parameters": {},
+        "diagnostics": {},
+        "wall_seconds": 2.0,
+        "stack_members": 2,
+        "peak_memory_bytes": 1 << 20,
+        "parameter_count": 99,
+    }
+    return MemberResult(**(fields | changes))

@@ -1,0 +1,287 @@
+"""MLflow and Optuna: pictures of the result files that can be drawn again and stay the same."""
+
+import math
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import optuna
+import pytest
+
+from activations.errors import GateswapError, InputError
+from studies import tuning
+from studies.loading import load
+from studies.plan import Plan, Trial, make_plan
+from studies.results import ResultFolder
+from studies.runner import mirror_study
+from studies.spec import StudySpec
+from studies.tracking import Mirror, confusion_table, server_command, tracking_uri
+from studies.workspace import StudyFolder, Workspace
+from tests.studies.conftest import DATA, MakeResult
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+SEARCH = [
+    "search={training.learning_rate: {low: 1e-3, high: 1e-2, log: true}, "
+    "model.hidden_size: [16, 32], training.batch_size: {low: 8, high: 64}}"
+]
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow database, made once: MLflow needs seconds to create one."""
+    place = Workspace(tmp_path_factory.mktemp("mlflow"))
+    Mirror("demo", place)
+    return place.mlflow_database
+
+
+def picture(workspace: Workspace) -> dict[str, dict[str, Any]]:
+    """Everything MLflow shows of the study demo, by run name, without the runs' own ids."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(tracking_uri(workspace))
+    experiment = client.get_experiment_by_name("demo")
+    runs: list[Run] = client.search_runs([experiment.experiment_id], max_results=1000)
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    drawn = {}
+    for run in runs:
+        tags = dict(run.data.tags)
+        parent = tags.pop("mlflow.parentRunId", None)
+        curve = client.get_metric_history(run.info.run_id, "train_loss")
+        drawn[run.info.run_name] = {
+            "parent": names.get(parent),
+            "params": run.data.params,
+            "metrics": run.data.metrics,
+            "tags": tags,
+            "status": run.info.status,
+            "train_loss": [(point.step, point.value) for point in curve],
+            "artifacts": [file.path for file in client.list_artifacts(run.info.run_id)],
+        }
+    assert len(drawn) == len(runs)
+    return drawn
+
+
+def test_mlflow_shows_trials_with_their_members_and_rebuilding_shows_the_same(
+    database: Path, finished: StudyFolder, plan: Plan, workspace: Workspace
+) -> None:
+    results = ResultFolder(finished.results)
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    half = list(plan.members)[:5]
+    hidden = workspace.root / "hidden"
+    hidden.mkdir()
+    for key in half:
+        results.file(key).rename(hidden / results.file(key).name)
+    assert Mirror("demo", workspace).add(results) == 3
+    for key in half:
+        (hidden / results.file(key).name).rename(results.file(key))
+    assert Mirror("demo", workspace).add(results) == 5
+    drawn = picture(workspace)
+    assert Mirror("demo", workspace).add(results) == 0
+    assert picture(workspace) == drawn
+
+    assert len(drawn) == 10  # two trials and their eight members
+    member = drawn["arelu · gru · Ses02 · seed 1"]
+    result = next(r for r in results.by_hash().values() if _name(r) == "arelu · gru Ses02 1")
+    assert member["parent"] == "arelu · gru"
+    assert member["status"] == "FINISHED"
+    assert member["params"]["learning_rate"] == str(result.hyper.learning_rate)
+    assert member["tags"]["kernel"] == "reference (torch 2.13.0)"
+    assert member["tags"]["code_version"] == "0.1.0 (abc)"
+    assert member["tags"]["corpus"] == "demo (synthetic)"
+    assert member["artifacts"] == ["confusion.csv"]
+    steps = result.curves["step"].astype(int).tolist()
+    assert member["train_loss"] == list(
+        zip(steps, result.curves["train_loss"].tolist(), strict=True)
+    )
+    accuracy = np.mean(result.predictions("dev") == result.truths)
+    assert member["metrics"]["test_war.dev"] == pytest.approx(accuracy)
+    trial = drawn["arelu · gru"]["metrics"]
+    scores = [
+        run["metrics"]["test_uar.dev"] for run in drawn.values() if run["parent"] == "arelu · gru"
+    ]
+    assert trial["members"] == len(scores) == 4
+    assert trial["test_uar.dev"] == pytest.approx(np.mean(scores))
+
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    assert Mirror("demo", workspace).add(results) == 8
+    again = picture(workspace)
+    for run in (*again.values(), *drawn.values()):
+        run["metrics"] = {key: round(value, 12) for key, value in run["metrics"].items()}
+    assert again == drawn
+
+
+def test_a_run_that_was_cut_off_half_way_is_drawn_anew(
+    database: Path, finished: StudyFolder, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    mirror = Mirror("demo", workspace)
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "log_text", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            mirror.add(ResultFolder(finished.results))
+    assert Mirror("demo", workspace).add(ResultFolder(finished.results)) == 8
+    assert {run["status"] for run in picture(workspace).values()} == {"FINISHED"}
+
+
+def test_a_diverged_member_is_shown_with_its_step(
+    database: Path, plan: Plan, make_result: MakeResult, workspace: Workspace
+) -> None:
+    workspace.root.mkdir()
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    key, member = next(iter(plan.members.items()))
+    results = ResultFolder(workspace.study("demo").results)
+    curves = {"train_loss": np.array([0.7, math.nan, math.inf])}
+    diverged = make_result(member, outcome="diverged", diverged_at=17)
+    diverged.curves.update(curves)  # type: ignore[attr-defined]
+    results.write(key, diverged)
+    Mirror("demo", workspace).add(results)
+    (run,) = (run for run in picture(workspace).values() if run["parent"])
+    assert run["tags"]["outcome"] == "diverged"
+    assert run["tags"]["diverged_at"] == "17"
+
+
+def test_a_broken_mlflow_database_is_told_with_the_remedy(workspace: Workspace) -> None:
+    workspace.root.mkdir()
+    workspace.mlflow_database.write_text("this is no database " * 100)
+    with pytest.raises(GateswapError, match="delete the file and run: gateswap mirror demo"):
+        Mirror("demo", workspace)
+
+
+def test_the_confusion_table_counts_every_test_utterance(
+    plan: Plan, make_result: MakeResult
+) -> None:
+    result = make_result(next(iter(plan.members.values())))
+    header, *rows = [line.split(",") for line in confusion_table(result, "last").splitlines()]
+    assert header == ["true \\ predicted", "ang", "hap"]
+    assert [row[0] for row in rows] == ["ang", "hap"]
+    assert [sum(map(int, row[1:])) for row in rows] == [2, 2]
+
+
+def test_the_ui_needs_runs_and_a_free_port(workspace: Workspace) -> None:
+    with pytest.raises(InputError, match="gateswap demo"):
+        server_command(workspace, 5000)
+    workspace.root.mkdir()
+    workspace.mlflow_database.touch()
+    command, environment = server_command(workspace, 0)
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def optuna_trials(workspace: Workspace) -> list[tuple[Any, ...]]:
+    study = optuna.load_study(
+        study_name="demo", storage=f"sqlite:///{workspace.optuna_database.resolve()}"
+    )
+    return sorted(
+        (t.user_attrs["variant"], t.value, sorted(t.params.items()), t.user_attrs["members"])
+        for t in study.get_trials()
+    )
+
+
+def test_optuna_is_told_each_finished_trial_once_and_rebuilding_tells_the_same(
+    finished: StudyFolder, plan: Plan, workspace: Workspace
+) -> None:
+    found = ResultFolder(finished.results).by_hash()
+    incomplete = dict(list(found.items())[1:])
+    assert len(tuning.finished_trials(plan.spec, DATA, incomplete)) == 1
+    trials = tuning.finished_trials(plan.spec, DATA, found)
+    assert tuning.tell(plan.spec, trials[:1], found, workspace) == 1
+    assert tuning.tell(plan.spec, trials, found, workspace) == 1
+    assert tuning.tell(plan.spec, trials, found, workspace) == 0
+    told = optuna_trials(workspace)
+    assert [entry[0] for entry in told] == ["arelu · gru", "tanh · gru"]
+    workspace.optuna_database.unlink()
+    tuning.tell(plan.spec, trials, found, workspace)
+    assert optuna_trials(workspace) == told
+
+
+def test_a_trial_s_value_is_its_mean_dev_uar_at_the_checkpoint_chosen_on_dev(
+    plan: Plan, make_result: MakeResult
+) -> None:
+    member = next(iter(plan.members.values()))
+    first, second = make_result(member, 1), make_result(member, 2, outcome="diverged")
+    at_20 = float(first.curves["dev_uar"][1])
+    assert tuning.objective([first]) == at_20
+    assert tuning.objective([first, second]) == pytest.approx((at_20 + 0.5) / 2)  # chance of two
+
+
+def test_a_changed_choice_of_variants_draws_optuna_s_study_again(
+    finished: StudyFolder, plan: Plan, workspace: Workspace
+) -> None:
+    found = ResultFolder(finished.results).by_hash()
+    trials = tuning.finished_trials(plan.spec, DATA, found)
+    tuning.tell(plan.spec, trials, found, workspace)
+    more = ["variants.activation=[tanh,arelu,relu]", "variants.direction=gru", "seeds=2"]
+    spec = load("demo", more, workspace=workspace)
+    assert tuning.tell(spec, tuning.finished_trials(spec, DATA, found), found, workspace) == 2
+
+
+def test_mirroring_a_study_needs_nothing_but_its_result_files(
+    database: Path, finished: StudyFolder, workspace: Workspace
+) -> None:
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    assert mirror_study("demo", workspace) == (8, 2)
+    assert mirror_study("demo", workspace) == (0, 0)
+    with sqlite3.connect(workspace.optuna_database) as connection:
+        assert connection.execute("select count(*) from trials").fetchone() == (2,)
+
+
+def tune(spec: StudySpec, scores: dict[Trial, float], rounds: int) -> list[Trial]:
+    """Propose and finish trials of the first variant, judged by how near they are to lr = 5e-3."""
+    variant = spec.variants.variants()[0]
+    proposed = []
+    for _ in range(rounds):
+        hyper = tuning.propose(spec, variant, scores)
+        if hyper is None:
+            break
+        (trial,) = make_plan(spec, DATA, [(variant, hyper)]).trials
+        scores[trial] = -abs(math.log(hyper.learning_rate / 5e-3))
+        proposed.append(trial)
+    return proposed
+
+
+def test_tuning_starts_with_the_study_s_own_setting_and_stays_inside_the_search(
+    workspace: Workspace,
+) -> None:
+    spec = load("demo", SEARCH, workspace=workspace)
+    trials = tune(spec, {}, 12)
+    assert trials[0].hyper == spec.hyperparameters()
+    assert len({trial.hyper for trial in trials}) == 12
+    for trial in trials[1:]:
+        assert 1e-3 <= trial.hyper.learning_rate <= 1e-2
+        assert trial.hyper.hidden_size in (16, 32)
+        assert 8 <= trial.hyper.batch_size <= 64
+        assert isinstance(trial.hyper.batch_size, int)
+
+
+def test_tuning_that_was_stopped_proposes_what_it_would_have_proposed(
+    workspace: Workspace,
+) -> None:
+    spec = load("demo", SEARCH, workspace=workspace)
+    whole = tune(spec, {}, 12)
+    scores: dict[Trial, float] = {}
+    stopped = tune(spec, scores, 11)
+    restarted = dict(reversed(scores.items()))  # the folder lists them in another order
+    assert stopped + tune(spec, restarted, 1) == whole
+
+
+def test_a_search_that_is_exhausted_ends(workspace: Workspace) -> None:
+    spec = load("demo", ["search={model.hidden_size: [16, 32]}"], workspace=workspace)
+    assert len(tune(spec, {}, 10)) == 2
+
+
+def test_tuning_without_a_search_is_told_with_an_example(workspace: Workspace) -> None:
+    spec = load("demo", ["search={}"], workspace=workspace)
+    with pytest.raises(InputError, match=r"search: \{training.learning_rate"):
+        tuning.check_search(spec)
+
+
+def _killed(*_args: object, **_kwargs: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _name(result: Any) -> str:
+    return f"{result.variant.label} {result.fold} {result.seed}"
