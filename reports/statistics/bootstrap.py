@@ -4,7 +4,8 @@
   would pretend to more evidence than there is.
 - Speakers are the honest unit for "would this hold for other people", but there are ten of them;
   dialogues (151 in IEMOCAP) are the finer unit. The report shows both.
-- Percentiles of few units are too narrow; Hesterberg's (2015) widening costs one line.
+- Percentiles of ten units are too narrow, even Hesterberg's widened ones (7 % instead of 5 % of
+  simulated intervals missed the truth); a t interval on the bootstrap's standard error is not.
 """
 
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ RESAMPLES = 2000
 class Bootstrap:
     """A paired bootstrap of the difference of pooled UAR, in points.
 
-    difference: of the data as they are. low, high: expanded percentile interval at `confidence`.
-    standard_error: standard deviation over resamples. units: how many were resampled.
+    difference: of the data as they are. standard_error: standard deviation over resamples, times
+    √(n / (n − 1)). low, high: difference ± t · standard_error at `confidence`. units: n, how many
+    were resampled.
     """
 
     difference: float
@@ -49,10 +51,11 @@ def paired_bootstrap(
 
     variant, baseline: [U], share of seeds that were right on an utterance, NaN where missing.
     truths: [U] class numbers. units: [U], the dialogue's or speaker's number or name.
-    Interval: percentiles at Φ(√(n/(n − 1)) · t quantile), n units (Hesterberg, The American
-    Statistician 69, 2015): plain percentiles ignore that a spread of few units is itself
-    uncertain. The networks are taken as they were trained: nothing here speaks about training
-    again. A class that a resample misses is left out of its UAR.
+    Interval: Student's t with n − 1 degrees of freedom on the bootstrap's standard error, which is
+    scaled by √(n / (n − 1)) for n units (Hesterberg, The American Statistician 69, 2015), since a
+    spread of few units is itself uncertain and its resamples are too narrow. It is symmetric, as
+    paired differences of UAR nearly are. A class that a resample misses is left out of its UAR.
+    The networks are taken as they were trained: nothing here speaks about training again.
     Raises ValueError for fewer than two units.
     """
     first, second = np.asarray(variant, np.float64), np.asarray(baseline, np.float64)
@@ -69,12 +72,14 @@ def paired_bootstrap(
     gain = np.bincount(cell, weights=gains, minlength=n * classes).reshape(n, classes)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
     drawn = mean_recall_difference(weights @ gain, weights @ count)
-    low, high = expanded_percentiles(drawn, n, confidence=confidence)
+    difference = float(mean_recall_difference(gain.sum(axis=0), count.sum(axis=0)))
+    error = float(drawn.std(ddof=1) * np.sqrt(n / (n - 1)))
+    reach = float(stats.t.ppf(0.5 + confidence / 2, n - 1)) * error
     return Bootstrap(
-        difference=float(mean_recall_difference(gain.sum(axis=0), count.sum(axis=0))),
-        standard_error=float(drawn.std(ddof=1)),
-        low=low,
-        high=high,
+        difference=difference,
+        standard_error=error,
+        low=difference - reach,
+        high=difference + reach,
         confidence=confidence,
         units=n,
         resamples=resamples,
@@ -86,13 +91,3 @@ def mean_recall_difference(gain: FloatArray, count: FloatArray) -> FloatArray:
     present = count > 0
     recall = np.where(present, gain, 0.0) / np.where(present, count, 1.0)
     return np.asarray(100.0 * recall.sum(axis=-1) / present.sum(axis=-1), dtype=np.float64)
-
-
-def expanded_percentiles(
-    drawn: FloatArray, units: int, *, confidence: float
-) -> tuple[float, float]:
-    """The ends of Hesterberg's expanded percentile interval of bootstrap values [resample]."""
-    quantile = stats.t.ppf(0.5 - confidence / 2, units - 1) * np.sqrt(units / (units - 1))
-    tail = float(stats.norm.cdf(quantile))
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return float(low), float(high)
