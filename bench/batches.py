@@ -121,7 +121,7 @@ class Order:
         self._epochs: list[dict[int, Tensor]] = [{} for _ in members]
 
     def examples(self, step: int) -> Tensor:
-        """Examples [M, B] of a step, counted from 0; steps must not go back by more than an epoch."""
+        """Examples [M, B] of a step, counted from 0."""
         return torch.stack([self._member(m, step) for m in range(len(self._keys))])
 
     def _member(self, m: int, step: int) -> Tensor:

@@ -100,8 +100,8 @@ def test_shapes_and_ranges_are_as_promised() -> None:
 def test_gates_driven_to_their_ends_are_counted_as_saturated() -> None:
     net = network(Variant())
     with torch.no_grad():
-        net.encoders.bias_hh_l0[:, :8] = -50.0  # type: ignore[index, operator]
-        net.encoders.bias_hh_l0[:, 8:16] = 50.0  # type: ignore[index, operator]
+        net.encoders.bias_hh_l0[:, :8] = -50.0  # type: ignore[operator]
+        net.encoders.bias_hh_l0[:, 8:16] = 50.0  # type: ignore[operator]
     found = diagnose(net, batch())[1]
     np.testing.assert_array_equal(found["saturated"][:, 0, 0], [[0, 1]] * 3)  # update: all high
     np.testing.assert_array_equal(found["saturated"][:, 0, 1], [[1, 0]] * 3)  # reset: all low
@@ -114,8 +114,8 @@ def test_gates_driven_to_their_ends_are_counted_as_saturated() -> None:
 def test_candidate_that_never_fires_is_dead_and_one_that_does_is_not() -> None:
     net = network(Variant("relu"))
     with torch.no_grad():
-        net.encoders.bias_ih_l0[:, 16:18] = -1000.0  # type: ignore[index, operator]
-        net.encoders.bias_ih_l0[:, 18:] = 10.0  # type: ignore[index, operator]
+        net.encoders.bias_ih_l0[:, 16:18] = -1000.0  # type: ignore[operator]
+        net.encoders.bias_ih_l0[:, 18:] = 10.0  # type: ignore[operator]
     for found in diagnose(net, batch()):
         np.testing.assert_allclose(found["dead_units"], 2 / 8)
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from bench import training
 from bench.batches import TrainingData
+from bench.evaluation import Evaluation
+from bench.iaan import IAAN
 from bench.members import Hyperparameters, Member, Variant
 from bench.metrics import uar
 from bench.results import SELECTIONS, MemberResult
@@ -117,14 +119,14 @@ def test_stack_that_diverges_whole_ends_early_and_is_recorded() -> None:
 def test_member_whose_evaluation_is_not_finite_diverges_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = training.Evaluation.logits
+    real = Evaluation.logits
 
-    def broken(self: training.Evaluation, network: training.IAAN):  # type: ignore[no-untyped-def]
+    def broken(self: Evaluation, network: IAAN) -> list[tuple[Tensor, Tensor]]:
         logits = real(self, network)
         logits[1][1][0, 0] = math.inf
         return logits
 
-    monkeypatch.setattr(training.Evaluation, "logits", broken)
+    monkeypatch.setattr(Evaluation, "logits", broken)
     results = train(stack())
     assert [result.diverged_at for result in results] == [None, 3, None]
 
