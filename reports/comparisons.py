@@ -50,8 +50,9 @@ class Settings:
 class FlipResult:
     """A comparison's own line of a sign-flip test; see `statistics.permutation.SignFlip`.
 
-    p is of this comparison alone, adjusted family-wise (max-T). Where reachable is False these
-    blocks cannot reach `level` whatever the scores are: print smallest_p, not p.
+    p is of this comparison alone, adjusted family-wise (max-T). blocks: those in which variant and
+    baseline differ at all. Where reachable is False these blocks cannot reach `level` whatever
+    the scores are: print smallest_p, not p.
     """
 
     difference: float
@@ -290,17 +291,19 @@ def _flips(
     test = sign_flip_test(np.stack(contributions), level=settings.level, rng=rng)
     made: list[FlipResult | None] = []
     for i, row in enumerate(contributions):
-        if not row.any():
+        blocks = int(np.count_nonzero(row))  # flipping what does not differ changes nothing
+        if not blocks:
             made.append(None)
             continue
+        smallest = max(test.smallest_p, 2.0 ** (1 - blocks))
         made.append(
             FlipResult(
                 difference=float(test.difference[i]),
                 p=float(test.p[i]),
                 adjusted=float(test.adjusted[i]),
-                blocks=test.blocks,
-                smallest_p=test.smallest_p,
-                reachable=test.reachable,
+                blocks=blocks,
+                smallest_p=smallest,
+                reachable=smallest <= settings.level,
             )
         )
     return made

@@ -70,7 +70,7 @@ def corrected_t_test(
     # identical differences leave rounding behind, which would look like overwhelming evidence
     if spread <= 1e-12 * max(1.0, float(np.abs(difference).max())):
         spread = 0.0
-    error = spread * np.sqrt(correction(folds, test_train_ratio))
+    error = spread * correction(folds, test_train_ratio) ** 0.5
     if error > 0:
         statistic = mean / error
     else:
@@ -79,9 +79,9 @@ def corrected_t_test(
     return TTest(
         mean=mean,
         spread=spread,
-        standard_error=float(error),
+        standard_error=error,
         degrees_of_freedom=folds - 1,
-        statistic=float(statistic),
+        statistic=statistic,
         p=float(2 * stats.t.sf(abs(statistic), folds - 1)),
         low=mean - reach,
         high=mean + reach,

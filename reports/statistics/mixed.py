@@ -213,7 +213,7 @@ def _contrasts(
 ) -> list[Contrast]:
     """Level − reference: effects add up to zero, so the reference's effect is minus their sum."""
     freedom = (folds - 1) * len(columns)
-    reach = stats.t.ppf(0.5 + confidence / 2, freedom)
+    reach = float(stats.t.ppf(0.5 + confidence / 2, freedom))
     made = []
     for place, level in enumerate(levels[:-1]):
         weights = np.ones(len(columns))

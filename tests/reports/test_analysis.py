@@ -270,3 +270,14 @@ def test_selection_of_the_protocol_is_what_leads_unless_told_otherwise() -> None
     assert analyse(results).settings.selection == "oracle"
     told = analyse(results, settings=Settings(selection="last"))
     assert told.comparisons[0].test == told.comparisons[0].by_selection["last"]
+
+
+def test_speakers_of_a_fold_that_was_not_run_do_not_count_as_blocks() -> None:
+    gap = [("elu · gru", 3, seed) for seed in range(2)]
+    results = synthetic.study(synthetic.variants(["tanh", "elu"], ["gru"]), seeds=2, missing=gap)
+    found = analyse(results).comparisons[0]
+    assert found.folds == ("Ses01", "Ses02", "Ses03", "Ses05")
+    assert found.speakers is not None
+    assert (found.speakers.blocks, found.speakers.smallest_p) == (8, 2 / 256)
+    assert found.test is not None
+    assert found.speakers.difference == pytest.approx(found.test.mean, abs=1e-9)
