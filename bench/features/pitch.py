@@ -30,7 +30,7 @@ UPSAMPLING = 2  # of the autocorrelation, whose peaks are narrower than two lags
 # the paper's section 3 and Praat's defaults ("To Pitch (ac)"), for a step of 10 ms
 SILENCE_THRESHOLD, VOICING_THRESHOLD = 0.03, 0.45
 OCTAVE_COST, OCTAVE_JUMP_COST, VOICED_UNVOICED_COST = 0.01, 0.35, 0.14
-BLOCK = 1024  # frames transformed at once: 5 MB, and an hour of audio needs no more than a second
+BLOCK = 64  # frames transformed at once: temporaries of 0.6 MB, which stay in the cache
 
 
 @dataclass(frozen=True)
