@@ -10,7 +10,8 @@
   frames.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ class Examples:
     ids, session, speaker, dialog: str. labels: int64 index into `classes`. current, own, other:
     int64 row numbers of `corpus.table` (own: the same speaker's last turn, other: another
     speaker's; -1: there is none). improvised: bool.
+    parties: who speaks in each dialogue, also in turns that are no examples.
     """
 
     classes: tuple[str, ...]
@@ -41,6 +43,7 @@ class Examples:
     speaker: NDArray[np.str_]
     dialog: NDArray[np.str_]
     improvised: NDArray[np.bool_]
+    parties: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -76,6 +79,10 @@ def build_examples(corpus: Corpus, protocol: Protocol) -> Examples:
         speaker=text("speaker"),
         dialog=text("dialog"),
         improvised=table["improvised"].to_numpy(dtype=np.bool_)[rows],
+        parties={
+            str(dialog): frozenset(speakers)
+            for dialog, speakers in table.groupby("dialog")["speaker"]
+        },
     )
 
 

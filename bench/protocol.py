@@ -146,8 +146,9 @@ def make_folds(examples: "Examples", protocol: Protocol) -> tuple[Fold, ...]:
 def check_fold(fold: Fold, examples: "Examples", protocol: Protocol) -> None:
     """Raise InputError unless the fold's sides are filled and keep speakers and dialogues apart.
 
-    No dialogue is on two sides; no speaker of the test side is on another one; with `dev: session`
-    no speaker of the dev side trains either. Every class has a training example.
+    No dialogue is on two sides; no speaker of the test side is on another one, nor heard there as
+    context; with `dev: session` neither is a speaker of the dev side. Every class has a training
+    example.
     """
     sides = {"train": fold.train, "dev": fold.dev, "test": fold.test}
     for side, rows in sides.items():
@@ -157,21 +158,32 @@ def check_fold(fold: Fold, examples: "Examples", protocol: Protocol) -> None:
                 f"apart from the test set's for protocol.test_unit: {protocol.test_unit} with "
                 f"protocol.dev: {protocol.dev}"
             )
-    for (first, some), (second, others) in combinations(sides.items(), 2):
-        shared = np.intersect1d(examples.dialog[some], examples.dialog[others])
-        if len(shared):
+    for first, second in combinations(sides, 2):
+        shared = _first_shared(examples.dialog, sides[first], sides[second])
+        if shared:
             raise InputError(
-                f"fold {fold.name}: dialogue {shared[0]} is in the {first} and in the {second} "
-                "set; a dialogue must lie within one session, or set protocol.test_unit: speaker"
+                f"fold {fold.name}: dialogue {shared} is in the {first} and in the {second} set; "
+                "a dialogue must lie within one session, or set protocol.test_unit: speaker"
             )
-        may_share_speakers = (first, second) == ("train", "dev") and protocol.dev == "dialogues"
-        shared = np.intersect1d(examples.speaker[some], examples.speaker[others])
-        if len(shared) and not may_share_speakers:
+        if (first, second) == ("train", "dev") and protocol.dev == "dialogues":
+            continue
+        shared = _first_shared(examples.speaker, sides[first], sides[second])
+        if shared:
             raise InputError(
-                f"fold {fold.name}: speaker {shared[0]} is in the {first} and in the {second} set; "
+                f"fold {fold.name}: speaker {shared} is in the {first} and in the {second} set; "
                 "give speakers of different sessions different names, or set protocol.test_unit: "
                 "speaker"
             )
+        speakers = set(examples.speaker[sides[second]].tolist())
+        for dialog in np.unique(examples.dialog[sides[first]]).tolist():
+            heard = sorted(speakers & examples.parties.get(dialog, frozenset()))
+            if heard:
+                raise InputError(
+                    f"fold {fold.name}: speaker {heard[0]} of the {second} set is heard in "
+                    "dialogue "
+                    f"{dialog} of the {first} set; a speaker must keep to one session, or set "
+                    "protocol.test_unit: speaker"
+                )
     untrained = set(range(len(examples.classes))) - set(examples.labels[fold.train].tolist())
     if untrained:
         raise InputError(
@@ -190,7 +202,7 @@ def _fold(
     test = units == name
     free = ~test
     if protocol.test_unit == "speaker":  # speakers converse, so their dialogues are each other's
-        free &= ~np.isin(examples.dialog, examples.dialog[test])
+        free &= ~_heard(name, examples)
     if protocol.dev == "session":
         place = names.index(name)
         following = [*names[place + 1 :], *names[:place]]
@@ -199,12 +211,27 @@ def _fold(
         dev = free & (units == unit)
         train = free & ~dev
         if protocol.test_unit == "speaker":
-            train &= ~np.isin(examples.dialog, examples.dialog[dev])
+            train &= ~_heard(unit, examples)
     else:
         held = _held_out(examples.dialog[free], examples.session[free], protocol)
         dev = free & np.isin(examples.dialog, held)
         train = free & ~dev
     return Fold(name, *(np.flatnonzero(side).astype(np.int64) for side in (train, dev, test)))
+
+
+def _first_shared(
+    names: NDArray[np.str_], some: NDArray[np.int64], others: NDArray[np.int64]
+) -> str:
+    """The first name [E] that examples of both sides have; "" where none does."""
+    shared = np.intersect1d(names[some], names[others])
+    return str(shared[0]) if len(shared) else ""
+
+
+def _heard(speaker: str, examples: "Examples") -> NDArray[np.bool_]:
+    """Which examples [E] are of a dialogue in which the speaker says anything."""
+    theirs = {name for name, speakers in examples.parties.items() if speaker in speakers}
+    theirs |= set(examples.dialog[examples.speaker == speaker].tolist())
+    return np.isin(examples.dialog, sorted(theirs))
 
 
 def _held_out(

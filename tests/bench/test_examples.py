@@ -86,6 +86,11 @@ def test_an_example_knows_its_speaker_dialogue_and_whether_it_was_improvised() -
     assert examples.improvised.tolist() == [True, False]
 
 
+def test_examples_know_who_speaks_in_a_dialogue_also_without_a_usable_label() -> None:
+    examples = build_examples(corpus_of("Fneu Mxxx", "Fang"), Protocol())
+    assert examples.parties == {"d0": frozenset({"SF", "SM"}), "d1": frozenset({"SF"})}
+
+
 def test_a_corpus_without_the_protocols_labels_is_refused_with_its_own() -> None:
     with pytest.raises(InputError, match=r"labels: wut, leer: name them in protocol.classes"):
         build_examples(corpus_of("Fwut Mwut Fleer"), Protocol())

@@ -182,6 +182,23 @@ def test_speakers_who_all_speak_with_each_other_cannot_be_folded() -> None:
         make_folds(examples_of(rows), Protocol(test_unit="speaker"))
 
 
+def test_a_speaker_who_is_only_heard_in_another_sessions_dialogue_is_refused_by_name() -> None:
+    examples = dataclasses.replace(dyads(), parties={"S3_1": frozenset({"S3F", "S3M", "S0F"})})
+    with pytest.raises(InputError, match=r"speaker S0F of the test set is heard in dialogue S3_1"):
+        make_folds(examples, Protocol())
+
+
+def test_folding_by_speaker_leaves_out_dialogues_in_which_the_speaker_is_only_heard() -> None:
+    rows = [(f"S{s}", f"S{s}M", f"S{s}_{d}", c) for s in range(4) for d in "ab" for c in range(4)]
+    rows += [(f"S{s}", f"S{s}F", f"S{s}_a", c) for s in range(4) for c in range(4)]
+    parties = {f"S{s}_{d}": frozenset({f"S{s}F", f"S{s}M"}) for s in range(4) for d in "ab"}
+    examples = dataclasses.replace(examples_of(rows), parties=parties)
+    first = make_folds(examples, Protocol(test_unit="speaker"))[0]
+    assert first.name == "S0F"
+    assert set(examples.speaker[first.dev]) == {"S1F"}  # not S0M, whom S0F answers in S0_b
+    assert set(examples.session[first.train]) == {"S2", "S3"}
+
+
 def test_a_class_that_no_training_example_has_is_named() -> None:
     examples = dyads()
     labels = examples.labels.copy()

@@ -34,10 +34,10 @@ EMOTIONS: dict[str, tuple[float, float, float, float, float]] = {
 # how often an emotion is entered anew; about the release's four-class balance
 ENTERED = {
     "ang": 0.20,
-    "hap": 0.14,
-    "exc": 0.13,
+    "hap": 0.13,
+    "exc": 0.11,
     "neu": 0.26,
-    "sad": 0.19,
+    "sad": 0.22,
     "fru": 0.06,
     "sur": 0.02,
 }
@@ -47,7 +47,7 @@ DISAGREED = 0.10  # turns labelled xxx
 
 # one standard deviation of each knob: of log rate, pitch and range in espeak's units, dB, 10 ms
 STEP = {"rate": 0.11, "pitch": 6.0, "range": 11.0, "gain": 2.6, "gap": 0.8}
-SPEAKER_SPREAD = 1.0  # of a speaker's place, in the same units
+SPEAKER_SPREAD = 1.5  # a speaker's place is at most so far from the voice's own, in the same units
 
 # (voice, words per minute, pitch, pitch range) by session; two voices each, no two alike
 VOICES = {
@@ -171,7 +171,7 @@ def _turn(
 ) -> Turn:
     voice, rate, pitch, pitch_range = VOICES[speaker]
     own = _generator(seed, speaker)  # the same draws for every turn of a speaker
-    home = dict(zip(KNOBS, own.standard_normal(len(KNOBS)) * SPEAKER_SPREAD, strict=True))
+    home = dict(zip(KNOBS, own.uniform(-SPEAKER_SPREAD, SPEAKER_SPREAD, len(KNOBS)), strict=True))
     expressiveness = float(np.exp(own.normal(0, 0.15)))
     level, noise = float(own.normal(-14, 2)), float(own.uniform(-66, -58))
     drawn = generator.standard_normal(len(KNOBS))
@@ -192,7 +192,7 @@ def _turn(
             "rate": int(np.clip(rate * np.exp(knob["rate"]), 90, 400)),
             "pitch": int(np.clip(pitch + knob["pitch"], 0, 99)),
             "pitch_range": int(np.clip(pitch_range + knob["range"], 0, 99)),
-            "gap": int(np.clip(np.round(0.6 + knob["gap"]), 0, 5)),
+            "gap": int(np.clip(np.round(1.0 + knob["gap"]), 0, 5)),
         },
         room={
             "gain": min(level + knob["gain"], 1.0),  # louder would clip
