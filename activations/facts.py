@@ -14,6 +14,9 @@ import sympy
 import torch
 from numpy.typing import NDArray
 
+from activations.program import build_program
+from activations.torch_code import compile_torch
+
 if TYPE_CHECKING:
     from activations.formula import Formula
 
@@ -57,7 +60,7 @@ def estimate_facts(formula: "Formula") -> Facts:
     return Facts(
         range=(-low, high),
         monotone=bool(np.all(np.diff(values) >= -1e-13) and np.all(slopes >= -1e-13)),
-        odd=bool(np.allclose(values, -values[::-1], rtol=1e-12, atol=1e-14)),
+        odd=bool(np.allclose(values, -function(-grid), rtol=1e-12, atol=1e-14)),
         zero_at_zero=bool(abs(function(np.zeros(1))[0]) < 1e-15),
         lipschitz=float("inf")
         if smoothness < 0
@@ -67,18 +70,7 @@ def estimate_facts(formula: "Formula") -> Facts:
 
 
 def _function(formula: "Formula", expression: sympy.Expr) -> Function:
-    from activations.program import Program, fold_constants
-    from activations.torch_code import compile_torch
-
-    steps, outputs = sympy.cse([fold_constants(expression)])
-    renamed = {symbol: sympy.Symbol(f"t{i}") for i, (symbol, _) in enumerate(steps)}
-    program = Program(
-        inputs=formula.inputs,
-        steps=tuple((renamed[symbol], step.xreplace(renamed)) for symbol, step in steps),
-        names=("value",),
-        outputs=tuple(output.xreplace(renamed) for output in outputs),
-    )
-    code = compile_torch(program)
+    code = compile_torch(build_program(formula.inputs, expression, ("value",)))
     parameters = [torch.tensor(value, dtype=torch.float64) for value in formula.initial]
 
     def function(x: FloatArray) -> FloatArray:

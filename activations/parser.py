@@ -30,6 +30,7 @@ MAX_PARAMETERS = 32
 
 _PRINTABLE = set(string.printable) - set("\x0b\x0c")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,23}")
+_NUMBER = re.compile(r"(?=.{1,40}$)(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _PARAMETER = re.compile(r"\s*([A-Za-z]\w*)\s*=\s*([-+.\deE]+)(\s+per\s+(\w+))?\s*", re.ASCII)
 _OPERATORS: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 
@@ -124,6 +125,7 @@ class _Reader:
 
     def __init__(self, shown: str, parameters: set[str]) -> None:
         self.shown = shown
+        self.text = ""
         self.parameters = parameters
 
     def error(self, problem: str) -> InputError:
@@ -132,8 +134,9 @@ class _Reader:
     def read(self, text: str) -> sympy.Expr:
         if not text.strip():
             raise self.error("there is no expression; write one over x, such as x*sigmoid(x)")
+        self.text = text.strip()
         try:
-            tree = ast.parse(text.strip(), mode="eval")
+            tree = ast.parse(self.text, mode="eval")
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
             raise self.error(
                 "this is not an expression; see that parentheses and operators match"
@@ -174,11 +177,13 @@ class _Reader:
         return result
 
     def literal(self, node: ast.Constant) -> sympy.Expr:
-        if isinstance(node.value, bool) or not isinstance(node.value, int | float):
-            raise self.error(f"{_shorten(repr(node.value))} is not a number")
-        if node.value != 0 and not 1e-30 <= abs(node.value) <= 1e30:
+        # as it is written: the nearest double of a decimal is often another decimal
+        written = self.text[node.col_offset : node.end_col_offset]
+        if not _NUMBER.fullmatch(written):
+            raise self.error(f"{_shorten(written)} is not a decimal number of at most 40 digits")
+        if node.value != 0 and not 1e-30 <= abs(float(written)) <= 1e30:
             raise self.error("numbers must be 0 or between 1e-30 and 1e30")
-        return sympy.Rational(str(node.value))
+        return sympy.Rational(written)
 
     def symbol(self, name: str) -> sympy.Expr:
         if name == "pi":

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import sympy
 
-from activations.primitives import COMPARISONS, Comparison, Primitive
+from activations.primitives import COMPARISONS, Comparison, Maximum, Minimum, Primitive
 
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)
 _SIGNS = {comparison: sign for sign, comparison in COMPARISONS.items()}
@@ -55,6 +55,9 @@ def _write(expression: sympy.Expr) -> tuple[str, int]:
     if isinstance(expression, Comparison) and type(expression) in _SIGNS:
         left, right = (to_text(argument) for argument in expression.args)
         return f"{left} {_SIGNS[type(expression)]} {right}", _SUM
+    if isinstance(expression, Minimum) and isinstance(expression.args[0], Maximum):
+        bounded, high = expression.args
+        return f"clamp({', '.join(map(to_text, (*bounded.args, high)))})", _ATOM
     if isinstance(expression, Primitive):
         return f"{expression.text_name}({', '.join(map(to_text, expression.args))})", _ATOM
     raise TypeError(f"cannot write a {type(expression).__name__} as text")

@@ -25,9 +25,14 @@ def torch_source(program: Program, *, name: str = "formula") -> str:
 
     A derivative that does not depend on any input comes out as a Python number.
     """
-    lines = [f"def {name}({', '.join(_variable(i) for i in program.inputs)}):"]
-    lines += [f"    {symbol.name} = {_code(step)}" for symbol, step in program.steps]
-    outputs = "".join(f"{_strip(_code(output))}, " for output in program.outputs)
+    variables = {
+        sympy.Symbol(i): sympy.Symbol(i if i == "x" else f"p_{i}") for i in program.inputs
+    }  # a parameter may be called like a function
+    lines = [f"def {name}({', '.join(variable.name for variable in variables.values())}):"]
+    for symbol, step in program.steps:
+        lines.append(f"    {symbol.name} = {_code(step.xreplace(variables))}")
+    results = [_strip(_code(output.xreplace(variables))) for output in program.outputs]
+    outputs = "".join(f"{result}, " for result in results)
     lines.append(f"    return ({outputs.rstrip()})")
     return "\n".join(lines) + "\n"
 
@@ -142,11 +147,6 @@ def _product(expression: sympy.Expr) -> str:
     return f"({sign}{'*'.join(above) or '1.0'}{''.join(f'/{each}' for each in below)})"
 
 
-def _variable(name: str) -> str:
-    """An input's name in the code; parameters may be called like a function or a keyword."""
-    return name if name == "x" else f"p_{name}"
-
-
 def _strip(code: str) -> str:
     return code[1:-1] if code.startswith("(") and _matches(code) else code
 
@@ -163,8 +163,7 @@ def _matches(code: str) -> bool:
 def _code(expression: sympy.Expr) -> str:
     """Python for one expression; anything compound comes in parentheses."""
     if isinstance(expression, sympy.Symbol):
-        name = str(expression.name)
-        return name if name.startswith("t") and name[1:].isdigit() else _variable(name)
+        return str(expression.name)
     if isinstance(expression, sympy.Rational | sympy.Float):
         return repr(float(expression))
     if isinstance(expression, sympy.Add):

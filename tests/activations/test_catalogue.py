@@ -1,6 +1,7 @@
-"""Every shipped activation: found by everyone's names, numerically sound, the same after a journey."""
+"""Every shipped activation: found by everyone's names, numerically sound, the same after a trip."""
 
 import pickle
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from torch.nn.modules import activation as torch_activations
 
 import activations
 from activations import Formula, InputError
+from activations.catalogue.refused import REFUSED
 from activations.primitives import exact_value
 
 ALL = activations.names()
@@ -22,8 +24,9 @@ GRID = sorted(
     sign * value
     for sign in (-1.0, 1.0)
     for value in (
-        0.0, 1e-300, 1e-30, 1e-8, 1e-3, 0.1, 0.25, 0.4999, 0.5, 0.5001, 0.9, 1.0, 1.0001, 1.5, 2.0, 2.5,
-        3.0, 3.0001, 4.7, 6.0, 8.3, 10.0, 14.0, 20.0, 37.0, 50.0, 90.0, 120.0, 1e3, 1e5, 1e9, 1e20,
+        0.0, 1e-300, 1e-30, 1e-8, 1e-3, 0.1, 0.25, 0.4999, 0.5, 0.5001, 0.9, 1.0, 1.0001, 1.5,
+        2.0, 2.5, 3.0, 3.0001, 4.7, 6.0, 8.3, 10.0, 14.0, 20.0, 37.0, 50.0, 90.0, 120.0, 1e3, 1e5,
+        1e9, 1e20,
     )
 )  # fmt: skip
 
@@ -139,8 +142,6 @@ def test_text_is_the_same_in_another_process_with_another_hash_seed() -> None:
 
 
 def test_every_source_is_given_and_every_arxiv_number_is_well_formed() -> None:
-    import re
-
     for name in ALL:
         source = activations.get(name).source
         assert len(source) >= 5, name
@@ -149,26 +150,29 @@ def test_every_source_is_given_and_every_arxiv_number_is_well_formed() -> None:
 
 
 TORCH = [n for n in torch_activations.__all__ if n not in ("Threshold",)]
-# names as the libraries export them (Keras 3.15, timm 1.0.31, densechen/AReLU at 08512d5, Echo at 2ddead8)
+# names as the libraries export them: Keras 3.15, timm 1.0.31, densechen/AReLU at 08512d5,
+# Echo at 2ddead8
 KERAS = """celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh
 leaky_relu linear log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax
 softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink threshold
-PReLU LeakyReLU ThresholdedReLU""".split()
-TIMM = """silu swish mish relu relu6 leaky_relu elu prelu celu selu gelu gelu_tanh quick_gelu sigmoid
-tanh hard_sigmoid hard_swish hard_mish hardsigmoid hardswish identity""".split()
+PReLU LeakyReLU ThresholdedReLU"""
+TIMM = """silu swish mish relu relu6 leaky_relu elu prelu celu selu gelu gelu_tanh quick_gelu
+sigmoid tanh hard_sigmoid hard_swish hard_mish hardsigmoid hardswish identity"""
 ARELU = """APL AReLU GELU Maxout Mixture SLAF Swish ReLU ReLU6 Sigmoid LeakyReLU ELU PReLU SELU Tanh
-RReLU CELU Softplus PAU""".split()
-ECHO = """WeightedTanh Swish ESwish Aria2 Mila ISRU BentIdentity BentID SoftClipping Mish BetaMish ELiSH
-HardELiSH SineReLU FlattenTSwish FTS SQNL ISRLU SoftExponential CELU HardTanh LogSigmoid TanhShrink
-HardShrink SoftShrink SoftMin LogSoftMax MaxOut SReLU BReLU APL NLReLU LecunTanh Silu FReLU""".split()
+RReLU CELU Softplus PAU"""
+ECHO = """WeightedTanh Swish ESwish Aria2 Mila ISRU BentIdentity BentID SoftClipping Mish BetaMish
+ELiSH HardELiSH SineReLU FlattenTSwish FTS SQNL ISRLU SoftExponential CELU HardTanh LogSigmoid
+TanhShrink HardShrink SoftShrink SoftMin LogSoftMax MaxOut SReLU BReLU APL NLReLU LecunTanh Silu
+FReLU"""
 
 
-@pytest.mark.parametrize("name", sorted({*TORCH, *KERAS, *TIMM, *ARELU, *ECHO}))
+@pytest.mark.parametrize("name", sorted({*TORCH, *" ".join((KERAS, TIMM, ARELU, ECHO)).split()}))
 def test_every_librarys_name_is_known_or_refused_with_a_reason(name: str) -> None:
-    try:
+    if re.sub("_", "", name).lower() in REFUSED:
+        with pytest.raises(InputError, match="is not an elementwise activation: "):
+            activations.get(name)
+    else:
         assert activations.get(name).name in ALL
-    except InputError as error:
-        assert "is not an elementwise activation: " in str(error)
 
 
 def test_width_changing_and_vector_functions_are_refused_by_reason() -> None:
