@@ -6,6 +6,9 @@ from reports.figures.curves import learning_curves
 from reports.figures.forest import forest
 from reports.figures.intervals import score_intervals
 from reports.figures.matrices import better_matrix, confusion_matrices
+from reports.figures.parts import part_matrix
+from reports.figures.ranks import rank_diagram
+from reports.figures.selection import selection_rules
 from reports.figures.shapes import activation_shapes, parameter_traces
 from reports.figures.slopes import slopegraph
 from reports.figures.style import FORMATS, VariantStyle, paper_style, save, variant_styles
@@ -23,8 +26,11 @@ __all__ = [
     "learning_curves",
     "paper_style",
     "parameter_traces",
+    "part_matrix",
+    "rank_diagram",
     "save",
     "score_intervals",
+    "selection_rules",
     "sensitivity",
     "slopegraph",
     "variant_styles",

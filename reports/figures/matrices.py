@@ -25,10 +25,10 @@ def better_matrix(
     with paper_style():
         fig, axes = plt.subplots(figsize=(max(COLUMN, size), max(2.6, size * 0.86)))
         image = axes.imshow(probability, vmin=0, vmax=1, cmap="Blues")
-        _write(axes, probability * 100, probability, "{:.0f}")
+        annotate(axes, probability * 100, probability, "{:.0f}")
         axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(labels)), labels)
-        _plain(axes)
+        bare(axes)
         bar = fig.colorbar(image, ax=axes, shrink=0.7, ticks=[0, 0.5, 1])
         bar.outline.set_visible(False)
         bar.set_label(f"P(row better than column by > {rope:g} points)", fontsize=7)
@@ -66,7 +66,7 @@ def confusion_matrices(
             above, below = grid[2 * block, column], grid[2 * block + 1, column]
             above.set_axis_on()
             above.imshow(confusion[i], vmin=0, vmax=100, cmap="Blues")
-            _write(above, confusion[i], confusion[i] / 100, "{:.0f}")
+            annotate(above, confusion[i], confusion[i] / 100, "{:.0f}")
             above.set_title(label)
             _classes(above, classes, column)
             if not np.isfinite(difference[i]).any():
@@ -82,7 +82,7 @@ def confusion_matrices(
                 continue
             below.set_axis_on()
             below.imshow(difference[i], vmin=-reach, vmax=reach, cmap="PuOr")
-            _write(below, difference[i], np.abs(difference[i]) / reach, "{:+.0f}")
+            annotate(below, difference[i], np.abs(difference[i]) / reach, "{:+.0f}")
             below.set_title("− baseline", fontweight="normal", fontsize=7)
             _classes(below, classes, column)
     return fig, grid
@@ -93,24 +93,34 @@ def _classes(axes: Any, classes: Sequence[str], column: int) -> None:
     axes.set_yticks(range(len(classes)), classes if column == 0 else [""] * len(classes))
     if column == 0:
         axes.set_ylabel("truth")
-    _plain(axes)
+    bare(axes)
 
 
-def _plain(axes: Any) -> None:
+def bare(axes: Any) -> None:
+    """Take ticks and frame away from a matrix."""
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
-def _write(axes: Any, figures: NDArray[np.float64], shade: NDArray[np.float64], form: str) -> None:
+def annotate(
+    axes: Any, figures: NDArray[np.float64], shade: NDArray[np.float64], form: str
+) -> None:
+    """Write figures [row, column] into the cells, white where shade (0 … 1) is dark."""
     for row, column in np.ndindex(figures.shape):
         if np.isfinite(figures[row, column]):
             axes.text(
                 column,
                 row,
-                form.format(figures[row, column]).replace("-", "−"),
+                _text(float(figures[row, column]), form),
                 ha="center",
                 va="center",
                 fontsize=6.5,
                 color="white" if shade[row, column] > DARK else "black",
             )
+
+
+def _text(value: float, form: str) -> str:
+    """A true minus sign, and no negative zero."""
+    text = form.format(value)
+    return form.format(0.0) if float(text) == 0 else text.replace("-", "−")

@@ -4,7 +4,8 @@
   pt in print.
 - Colours are Okabe and Ito's and Tol's "muted", told apart by colour-blind readers; the direction
   is told by marker and dash, so that a grey print still says which is which.
-- Fonts are embedded as TrueType (PDF) or kept as text (SVG): publishers refuse Type 3.
+- Fonts are embedded as TrueType in PDF (publishers refuse Type 3) and drawn as paths in SVG, so
+  that a figure looks the same where the font is missing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,7 +77,7 @@ RC: Any = {
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
-    "svg.fonttype": "none",
+    "svg.fonttype": "path",
     "svg.hashsalt": "gateswap",
     "mathtext.fontset": "dejavusans",
 }
@@ -137,6 +138,9 @@ def save(figure: Any, folder: Path, name: str, formats: Sequence[str] = FORMATS)
     import matplotlib.pyplot as plt
 
     folder.mkdir(parents=True, exist_ok=True)
+    with paper_style():
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # laid out once, not once for each format
     written = []
     for suffix in formats:
         path = folder / f"{name}.{suffix}"
