@@ -177,11 +177,10 @@ def _fit(formula: str, table: Any, random: dict[str, str]) -> tuple[Any, str]:
                     vc_formula=random,
                 )
                 fit = model.fit(reml=True, method=optimiser)
+                if fit.converged and np.isfinite(fit.bse_fe).all():
+                    return fit, ""
             except (np.linalg.LinAlgError, ValueError) as error:
                 reason = str(error)
-                continue
-        if fit.converged and np.isfinite(fit.bse_fe).all():
-            return fit, ""
     return None, f"The mixed model did not converge{': ' + reason if reason else ''}: no result."
 
 

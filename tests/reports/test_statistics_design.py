@@ -198,6 +198,11 @@ def test_ranks_that_are_close_share_a_bar_and_no_bar_lies_inside_another() -> No
     assert groups == ((0, 2), (2, 3), (4, 1))
 
 
+def test_ranks_that_all_differ_have_no_bar() -> None:
+    # scikit-posthocs#82 drew one bar over everything here
+    assert rank_groups(np.array([5.0, 1.0, 3.0]), 1.5) == ()
+
+
 def factorial_scores(seed: int, *, direction: float = 0.0) -> pd.DataFrame:
     rng = RNG(seed)
     rows = []
@@ -255,7 +260,6 @@ def test_missing_combinations_leave_main_effects_only_and_say_so() -> None:
     assert "main effects only" in found.note
 
 
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_a_model_that_cannot_be_fitted_says_so_and_has_no_numbers() -> None:
     table = factorial_scores(3).assign(score=60.0)
     found = fitted(table)
