@@ -20,6 +20,7 @@ from torch import Tensor
 
 from activations.facts import Facts
 from activations.program import Program, build_program
+from activations.slopes import derivative
 from activations.text import to_latex, to_text
 from activations.torch_code import differentiable, torch_source
 
@@ -88,7 +89,7 @@ class Formula:
         """
         if name not in self.inputs:
             raise ValueError(f"{self.name} depends on {', '.join(self.inputs)}, not on {name!r}")
-        return self.expression.diff(sympy.Symbol(name))
+        return derivative(self.expression, name)
 
     def program(self, *, value: bool = True, derivatives: bool = False) -> Program:
         """The formula as straight-line assignments, to write code from.

@@ -29,6 +29,7 @@ from activations.primitives import (
     Where,
     exact_value,
 )
+from activations.slopes import derivative
 
 X = sympy.Symbol("x")
 
@@ -72,7 +73,7 @@ def build_program(
                 f"a program computes 'value' or a derivative by one of {inputs}, not {name!r}"
             )
     wanted = [
-        _let_nan_through(expression) if name == "value" else expression.diff(sympy.Symbol(name))
+        _let_nan_through(expression) if name == "value" else derivative(expression, name)
         for name in outputs
     ]
     steps, results = sympy.cse(

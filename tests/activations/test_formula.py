@@ -192,3 +192,21 @@ def test_public_names_are_all_there() -> None:
         assert getattr(activations, name) is not None
     with pytest.raises(AttributeError):
         activations.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("text", "by", "slope"),
+    [
+        ("max(x, 0) + a*min(x, 0); a=0.1", "x", "where(x <= 0, a, 1)"),
+        ("max(x, 0) + a*min(x, 0); a=0.1", "a", "min(x, 0)"),
+        ("a*max(x, 0)**2; a=1.0", "x", "where(x > 0, 2*a*max(x, 0), 0)"),
+        ("max(a*x, x) + max(x, 0); a=2.0", "x", "where(x > 0, 1, 0) + where(a*x > x, a, 1)"),
+        (
+            "tanh(x)*max(3 - x, 0)",
+            "x",
+            "(1 - tanh(x)**2)*max(3 - x, 0) + where(3 - x > 0, -tanh(x), 0)",
+        ),
+    ],
+)
+def test_slopes_select_instead_of_multiplying_by_zeros(text: str, by: str, slope: str) -> None:
+    assert to_text(parse(text).derivative(by)) == slope
