@@ -7,14 +7,12 @@
   one.
 """
 
-import base64
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from reports.drawings import Drawn, draw_all
 from reports.methods import bibtex, methods_paragraph
 from reports.published import published_systems
 from reports.scores import POINTS
-from reports.statistics.conclusions import signed
+from reports.templates import embedded, fill
 
 MEMORY = 2**20
 
@@ -136,18 +134,8 @@ def render(
     analysis: Analysis, drawn: Sequence[Drawn], runs: Sequence[RunLine], paragraph: str
 ) -> str:
     """The page's HTML."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "number": tables.number,
-        "p": tables.p_value,
-        "signed": lambda value: signed(value) if value == value else "–",
-    }
-    template = files("reports").joinpath("templates/report.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    return fill(
+        "report.html",
         analysis=analysis,
         settings=analysis.settings,
         rows=tables.results_table(analysis).to_dict("records"),
@@ -155,7 +143,7 @@ def render(
         design=tables.design_line(analysis),
         figures=[
             {"name": figure.name, "title": figure.title, "caption": figure.caption}
-            | {"image": _embedded(figure.files["svg"])}
+            | {"image": embedded(figure.files["svg"])}
             for figure in drawn
         ],
         published=published_systems(),
@@ -196,10 +184,6 @@ def headline(analysis: Analysis) -> str:
     if open_ones:
         rest.append(f"{open_ones} undecided by this design")
     return f"{said}{'; ' if rest else ''}{', '.join(rest)}."
-
-
-def _embedded(path: Path) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 def _cost(cell: Any) -> dict[str, object]:
