@@ -310,7 +310,7 @@ class GRU(_Layers):
         L, D, H = self.num_layers, len(self._suffixes), self.hidden_size
         if hx is not None:
             _check_state(hx, (L * D, packing.rows, H), frames)
-            hx = hx.view(L, 1, D, packing.rows, H)
+            hx = hx.reshape(L, 1, D, packing.rows, H)
         h, h_n = self._walk(frames, packing, hx, self.dropout if self.training else 0.0)
         return h, h_n.view(L * D, packing.rows, H)
 
@@ -373,7 +373,7 @@ class StackedGRU(_Layers):
         L, D, H = self.num_layers, len(self._suffixes), self.hidden_size
         if h0 is not None:
             _check_state(h0, (self.groups, L * D, packing.rows, H), frames)
-            h0 = h0.view(self.groups, L, D, packing.rows, H).transpose(0, 1)
+            h0 = h0.reshape(self.groups, L, D, packing.rows, H).transpose(0, 1)
         h, h_n = self._walk(frames, packing, h0, 0.0)
         return h, h_n.transpose(0, 1).flatten(1, 2)
 
@@ -414,6 +414,9 @@ def _final_states(h: Tensor, packing: Packing, h0: Tensor | None) -> Tensor:
     G, B = packing.groups, packing.rows
     if N == 0:
         return h.new_zeros(G, D, B, H) if h0 is None else h0
+    if packing.in_order:
+        steps = h.view(G, packing.T, B, D, H)
+        return torch.stack([steps[:, -1, :, 0], steps[:, 0, :, -1]][:D], 1)
     last = torch.stack([packing.last_frames, packing.first_frames][:D], 1)  # [G, D, B]
     index = last.clamp(min=0) * D + torch.arange(D, device=h.device)[:, None]
     states = h.reshape(N * D, H).index_select(0, index.flatten()).view(G, D, B, H)
