@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from activations.errors import GateswapError
 from bench.batches import TrainingData
 from bench.evaluation import Evaluation
 from bench.iaan import IAAN
@@ -67,6 +68,20 @@ def test_member_in_a_stack_is_the_same_to_the_bit_as_the_member_alone(variant: V
     members = stack(variant)
     for member, together in zip(members, train(members), strict=True):
         assert_same(together, train([member])[0])
+
+
+def test_compiled_kernel_keeps_members_apart_too_and_trains_like_the_reference() -> None:
+    members = stack(Variant("arelu", direction="bigru"))
+    compiled = dataclasses.replace(SETTINGS, implementation="cpu")
+    try:
+        results = train_stack(members, tiny.data(), compiled)
+    except GateswapError as error:
+        pytest.skip(f"{error}")
+    assert_same(results[1], train_stack(members[1:2], tiny.data(), compiled)[0])
+    for ours, theirs in zip(results, train(members), strict=True):
+        assert ours.identity["kernel"].startswith("cpu")
+        # float32 rounding, grown by six steps of Adam, whose first ones are sign(gradient)
+        np.testing.assert_allclose(ours.logits["last"], theirs.logits["last"], atol=2e-4)
 
 
 def test_order_of_the_stack_changes_nothing() -> None:
