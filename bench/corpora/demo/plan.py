@@ -33,16 +33,19 @@ EMOTIONS: dict[str, tuple[float, float, float, float, float]] = {
 }
 # how often an emotion is entered anew; about the release's four-class balance
 ENTERED = {
-    "ang": 0.20,
-    "hap": 0.13,
-    "exc": 0.11,
-    "neu": 0.26,
-    "sad": 0.22,
+    "ang": 0.19,
+    "hap": 0.14,
+    "exc": 0.12,
+    "neu": 0.27,
+    "sad": 0.20,
     "fru": 0.06,
     "sur": 0.02,
 }
+# each dialogue has an emotion that it comes back to; ten dialogues have the release's mix
+THEMES = ("sad", "ang", "ang", "exc", "neu", "sad", "hap", "neu", "neu", "hap")
+THEMED = 0.4  # how often an emotion entered anew is the theme
 # the chain: keep one's own emotion, take over the other's, else enter one anew
-STAY, FOLLOW = 0.50, 0.36
+STAY, FOLLOW = 0.44, 0.36
 DISAGREED = 0.10  # turns labelled xxx
 
 # one standard deviation of each knob: of log rate, pitch and range in espeak's units, dB, 10 ms
@@ -100,9 +103,10 @@ def plan_corpus(seed: int, dialogues_per_session: int) -> tuple[Dialogue, ...]:
     """All dialogues in the order of sessions; the same arguments give the same plan."""
     scripts: dict[str, list[tuple[str, str]]] = {}
     return tuple(
-        _dialogue(name, session, seed, scripts)
+        # shifted by session, so that a small demo has all themes too
+        _dialogue(name, session, THEMES[(index + 3 * session) % len(THEMES)], seed, scripts)
         for session in range(1, SESSIONS + 1)
-        for name in _names(session, dialogues_per_session)
+        for index, name in enumerate(_names(session, dialogues_per_session))
     )
 
 
@@ -120,7 +124,7 @@ def _names(session: int, count: int) -> Iterator[str]:
 
 
 def _dialogue(
-    name: str, session: int, seed: int, scripts: dict[str, list[tuple[str, str]]]
+    name: str, session: int, theme: str, seed: int, scripts: dict[str, list[tuple[str, str]]]
 ) -> Dialogue:
     generator = _generator(seed, name)
     scene = name.split("_", 1)[1]
@@ -133,9 +137,8 @@ def _dialogue(
     turns = []
     last: dict[str, str] = {}
     for place, (speaker, text) in enumerate(lines):
-        emotion = _next_emotion(
-            generator, last.get(speaker), last.get("M" if speaker == "F" else "F")
-        )
+        listener = "M" if speaker == "F" else "F"
+        emotion = _next_emotion(generator, last.get(speaker), last.get(listener), theme)
         last[speaker] = emotion
         turns.append(_turn(generator, seed, f"Ses{session:02d}{speaker}", text, emotion, place))
     return Dialogue(name, session, tuple(turns))
@@ -155,13 +158,17 @@ def _lines(generator: np.random.Generator) -> list[tuple[str, str]]:
     return lines
 
 
-def _next_emotion(generator: np.random.Generator, own: str | None, other: str | None) -> str:
+def _next_emotion(
+    generator: np.random.Generator, own: str | None, other: str | None, theme: str
+) -> str:
     """One step of the chain; an emotion that is not there yet passes its share to a new one."""
     draw = generator.random()
     if own is not None and draw < STAY:
         return own
     if other is not None and STAY <= draw < STAY + FOLLOW:
         return other
+    if generator.random() < THEMED:
+        return theme
     names = list(ENTERED)
     return str(generator.choice(names, p=np.array([ENTERED[name] for name in names])))
 
