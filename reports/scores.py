@@ -63,7 +63,7 @@ class Scores:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Labels on the variant axis, in the order of first appearance."""
+        """Labels on the variant axis, in the plan's order."""
         return tuple(str(label) for label in self.data["variant"].values)
 
     @property
@@ -126,7 +126,8 @@ def load(
     """Return the scores and predictions of the results of one study.
 
     planned: every member of the study, so that a variant without any result yet appears too;
-    without it the design is every combination of the variants, folds and seeds that were found.
+    it also decides the order of variants. Without it the design is every combination of the
+    variants, folds and seeds that were found, gru before bigru and then by name.
     A variant that was run with several settings of its hyper-parameters is one row for each,
     labelled with those that differ ("tanh · gru · learning_rate 0.001").
     Raises InputError where there is no result, a run occurs twice, or protocol, corpus, classes
@@ -138,7 +139,11 @@ def load(
     _require_one("corpus", (str(r.identity["corpus"]["fingerprint"]) for r in results))
     _require_one("set of classes", (r.classes for r in results))
     members = [*planned]
-    labels = _labels([(m.variant, m.hyper) for m in members + [r.member for r in results]])
+    # files come in the order of their hashes, which says nothing; a plan's order was chosen
+    found = sorted(
+        (r.member for r in results), key=lambda m: (m.variant.directions, m.variant.label)
+    )
+    labels = _labels([(m.variant, m.hyper) for m in members + found])
     by_run: dict[Run, MemberResult] = {}
     for result in results:
         run = Run(labels[result.variant, result.hyper], result.fold, result.seed)

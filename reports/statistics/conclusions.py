@@ -58,6 +58,12 @@ def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
     unit = f"points {evidence.metric}"
     interval = f"{test.confidence:.0%} interval {signed(test.low)} to {signed(test.high)}"
     adjusted = f"adjusted {p_text(evidence.p_adjusted)}"
+    if test.standard_error == 0:
+        sentence = (
+            f"{who} differ by exactly {signed(test.mean)} {unit} in every fold: nothing can be "
+            "inferred from scores that do not vary"
+        )
+        return _conclusion("undecided", sentence, evidence)
     if evidence.p_adjusted < level:
         side: Verdict = "better" if test.mean > 0 else "worse"
         direction = "above" if test.mean > 0 else "below"

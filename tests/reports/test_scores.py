@@ -99,3 +99,11 @@ def _with_identity(index: int, **changes: object) -> list:
 def test_results_that_do_not_belong_together_are_refused(results: list, named: str) -> None:
     with pytest.raises(InputError, match=named):
         load(results)
+
+
+def test_variants_are_in_the_plans_order_and_without_one_sorted() -> None:
+    results = synthetic.study(synthetic.variants(["tanh", "elu"]), folds=2, seeds=1)
+    scores, _ = load(results[::-1])
+    assert scores.variants == ("elu · gru", "tanh · gru", "elu · bigru", "tanh · bigru")
+    scores, _ = load(results[::-1], planned=[r.member for r in results])
+    assert scores.variants == ("tanh · gru", "elu · gru", "tanh · bigru", "elu · bigru")
