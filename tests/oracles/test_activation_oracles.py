@@ -1,6 +1,6 @@
 """Activations against definitions that no one here wrote, or that are written down a second time.
 
-Of the 82, torch computes 30; the others stand here once more as their textbook formula, evaluated
+Of the 83, torch computes 30; the others stand here once more as their textbook formula, evaluated
 by mpmath at 50 digits, where nothing overflows and nothing cancels. Keras and timm are compared
 where they are installed; both were, by hand, on 2026-11-22 (Keras 3.15.1 on torch, timm 1.0.31):
 all names equal ours to 1e-6 but Keras' leaky_relu, whose default slope is 0.2. So was Echo
@@ -75,7 +75,8 @@ TEXTBOOK: dict[str, Callable] = {
     "isru": lambda x: x / sqrt(1 + x * x),
     "sqnl": sqnl,
     "soft_clipping": lambda x: 2 * log((1 + exp(x / 2)) / (1 + exp((x - 1) / 2))),
-    "aria2": lambda x: (1 + exp(-x)) ** mpf("-1.5"),
+    "richards": lambda x: (1 + exp(-x)) ** mpf("-1.5"),
+    "aria2": lambda x: x * (1 + exp(-2 * x)) ** mpf("-1.5"),
     "gaussian": lambda x: exp(-x * x),
     "bounded_relu": lambda x: min(relu(x), mpf(1)),
     "squared_relu": lambda x: relu(x) ** 2,
