@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain, groupby
 from pathlib import Path
@@ -27,7 +28,7 @@ from bench.corpora.iemocap import SYNTHETIC_MARKER
 
 __all__ = ["write_demo_corpus"]
 
-REVISION = 1  # of the recipe: a demo of another revision is made again
+REVISION = 2  # of the recipe: a demo of another revision is made again
 NAME = "demo (synthetic speech)"
 
 Progress = Callable[[int, int], None]
@@ -168,8 +169,9 @@ def _speak(root: Path, part: Sequence[Dialogue], count: Callable[[], None]) -> l
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdin.write(json.dumps(work))
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # it died already, and says why on its stderr
+            process.stdin.write(json.dumps(work))
+            process.stdin.close()
         for line in process.stdout:
             samples.append(int(line))
             count()

@@ -1,13 +1,12 @@
-"""What the demo corpus says, in which voice and mood: everything but the audio, drawn from one
-seed.
+"""What the demo corpus says, in which voice and mood: all but the audio, drawn from one seed.
 
 - An emotion is a shift of five knobs (speaking rate, pitch, pitch range, loudness, pauses) in units
   of the spread between utterances of the same emotion, so that emotions overlap and no knob
   decides. Each speaker has a place on the knobs and an expressiveness of their own: means differ
   more between speakers than between emotions, which is what normalising per speaker undoes.
 - Emotions follow a chain: a speaker mostly stays in their emotion, often takes over the other's,
-  and sometimes changes freely. So both contexts of the network say something about the current
-  turn.
+  and sometimes enters a new one, often the dialogue's theme. So both contexts of the network say
+  something about the current turn.
 - Some turns are labelled `xxx` whatever their emotion, as annotators disagree.
 """
 
