@@ -28,7 +28,7 @@ from bench.corpora.iemocap import SYNTHETIC_MARKER
 
 __all__ = ["write_demo_corpus"]
 
-REVISION = 2  # of the recipe: a demo of another revision is made again
+REVISION = 3  # of the recipe: a demo of another revision is made again
 NAME = "demo (synthetic speech)"
 
 Progress = Callable[[int, int], None]
