@@ -59,7 +59,7 @@ def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
     place = Workspace(workspace)
     spec = load("demo", workspace=place)
     run_study(spec, place, device=device, display=Display())
-    page = _report(spec.name, place, spec.baseline)
+    page = _report(spec.name, place, None)
     shown = "" if workspace == RUNS else f" --workspace {workspace}"
     print(f"The report: {page}\n  open it in a browser: {page.resolve().as_uri()}")
     print(f"Every run in MLflow: gateswap ui{shown}")
@@ -241,14 +241,10 @@ def report(
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
     """Write the report of a study: a page, tables and figures."""
-    from studies.loading import load
     from studies.status import find_study
 
     place = Workspace(workspace)
-    name = find_study(study, place)
-    if baseline is None and place.study(name).spec.exists():
-        baseline = load(str(place.study(name).spec), workspace=place).baseline
-    print(_report(name, place, baseline))
+    print(_report(find_study(study, place), place, baseline))
 
 
 @app.command()
@@ -374,11 +370,18 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _report(name: str, place: Workspace, baseline: str | None) -> Path:
+    from activations import get
     from reports.page import write_report
-    from studies.results import read_study
+    from studies.loading import load
+    from studies.results import PlanRecord, read_study
 
     folder = place.study(name)
-    return write_report(read_study(folder), folder.report, baseline=baseline or "tanh")
+    planned = PlanRecord.read(folder).members
+    if baseline is None:
+        baseline = load(str(folder.spec), workspace=place).baseline
+    elif " · " not in baseline:  # a variant's label stays as it is
+        baseline = get(baseline).name
+    return write_report(read_study(folder), folder.report, baseline=baseline, planned=planned)
 
 
 def _print_json(data: object) -> None:

@@ -256,12 +256,15 @@ class StudySpec(Section):
             field = str(error).split()[0]
             section = "model" if field in ModelSpec.model_fields else "training"
             raise ValueError(f"{section}.{error}") from None
-        activations = sorted({variant.activation for variant in self.variants.variants()})
-        if self.baseline not in activations:
-            raise ValueError(
-                f"baseline {self.baseline} is not among the activations compared "
-                f"({', '.join(activations)}); add it to variants.activation or name one of them"
-            )
+        variants = self.variants.variants()
+        for direction in dict.fromkeys(variant.direction for variant in variants):
+            there = [variant.activation for variant in variants if variant.direction == direction]
+            if self.baseline not in there:
+                raise ValueError(
+                    f"baseline {self.baseline} is not among the activations compared in a "
+                    f"{direction} ({', '.join(sorted(set(there)))}); add it to "
+                    "variants.activation or name one of them"
+                )
         for key in self.search:
             if key not in TUNABLE:
                 raise ValueError(

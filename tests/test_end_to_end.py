@@ -1,0 +1,178 @@
+"""A whole study from the command line, and what is left of it when it is ended in the middle.
+
+The study is tiny but real: speech from espeak-ng, features, folds, training, mirrors. Processes are
+killed as a user or a scheduler kills them; the scores that come out in the end must not tell.
+"""
+
+import dataclasses
+import fcntl
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import gateswap
+from bench.results import MemberResult
+from studies.results import SUFFIX, UNFINISHED, PlanRecord, ResultFolder, read_study
+from studies.workspace import StudyFolder, Workspace
+
+SPEC = """
+corpus: {format: demo, seed: 1, dialogues_per_session: 1}
+protocol: {classes: [neu, sad], merge: {hap: neu, exc: neu, ang: sad, fru: sad}}
+model: {hidden_size: 4, attention_size: 3, dense_size: 5}
+training: {steps: 24, batch_size: 8, learning_rate: 1.0e-2, evaluate_every: 6}
+variants: {activation: [tanh, relu, arelu], direction: gru}
+stack: {max_members: 3}
+"""
+MEMBERS = 15  # three variants, five folds; stacks of three and two
+# what may differ between two runs of one member: where and when it ran, not what came out
+CIRCUMSTANCES = {"identity", "wall_seconds", "stack_members", "peak_memory_bytes"}
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Bench:
+    """A workspace with the study file, and the command run in it."""
+
+    root: Path
+
+    def arguments(self, name: str, *overrides: str) -> list[str]:
+        """What runs the study under this name."""
+        study = ["run", str(self.root / "tiny.yaml"), f"name={name}", *overrides]
+        return [*study, "--workspace", str(self.root / "runs")]
+
+    def run(self, name: str, *overrides: str) -> "Done":
+        """Run it in this process, which has imported everything."""
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+            code = gateswap.main(self.arguments(name, *overrides))
+        return Done(code, out.getvalue(), err.getvalue())
+
+    def start(self, name: str) -> "subprocess.Popen[str]":
+        """Run it in a process of its own."""
+        program = "import sys, gateswap; sys.exit(gateswap.main())"
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *self.arguments(name)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+
+    def study(self, name: str) -> StudyFolder:
+        return Workspace(self.root / "runs").study(name)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """A workspace in which the study `whole` has run without interruption."""
+    place = Bench(tmp_path_factory.mktemp("bench"))
+    (place.root / "tiny.yaml").write_text(SPEC)
+    done = place.run("whole")
+    assert done.returncode == 0, done.stderr
+    assert f"{MEMBERS} members, {MEMBERS} trained now" in done.stdout
+    return place
+
+
+def end_in_the_middle(bench: Bench, name: str, how: signal.Signals) -> tuple[int, str]:
+    """Run a study until some members are finished, end it, return the exit code and stderr."""
+    folder = bench.study(name).results
+    process = bench.start(name)
+    until = time.monotonic() + 120
+    while len(list(folder.glob(f"*{SUFFIX}"))) < 4:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    process.send_signal(how)
+    _, stderr = process.communicate(timeout=60)
+    assert 4 <= len(ResultFolder(folder).hashes()) < MEMBERS
+    return process.returncode, stderr
+
+
+def assert_the_same_came_out(name: str, bench: Bench) -> None:
+    whole, other = read_study(bench.study("whole")), read_study(bench.study(name))
+    assert len(whole) == len(other) == MEMBERS
+    for expected, found in zip(whole, other, strict=True):
+        for field in dataclasses.fields(MemberResult):
+            if field.name in CIRCUMSTANCES:
+                continue
+            a, b = getattr(expected, field.name), getattr(found, field.name)
+            pairs = [(a[k], b[k]) for k in a.keys() | b.keys()] if hasattr(a, "keys") else [(a, b)]
+            for x, y in pairs:
+                np.testing.assert_array_equal(x, y, strict=True, err_msg=field.name)
+
+
+def test_a_study_killed_with_sigkill_resumes_to_the_same_bits(bench: Bench) -> None:
+    code, _ = end_in_the_middle(bench, "killed", signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    results = ResultFolder(bench.study("killed").results)
+    kept = {key: results.file(key).stat().st_mtime_ns for key in results.hashes()}
+    # what kill -9 can leave at worst on a bad disk: half a file, and a file torn in the middle
+    torn = max(kept)
+    content = results.file(torn).read_bytes()
+    results.file(torn).write_bytes(content[:-100])
+    (results.path / f"{torn}{SUFFIX}.1{UNFINISHED}").write_bytes(content[:50])
+
+    done = bench.run("killed")
+    assert done.returncode == 0, done.stderr
+    assert f"{torn}{SUFFIX} is not a whole result file" in done.stderr
+    assert f"{MEMBERS} members, {MEMBERS - len(kept) + 1} trained now" in done.stdout
+    assert not list(results.path.glob(f"*{UNFINISHED}"))
+    for key in kept.keys() - {torn}:  # nothing that was finished is touched again
+        assert results.file(key).stat().st_mtime_ns == kept[key]
+    assert_the_same_came_out("killed", bench)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_study_ended_politely_keeps_its_members_and_says_how_to_go_on(
+    bench: Bench, how: signal.Signals
+) -> None:
+    name = how.name.lower()
+    code, stderr = end_in_the_middle(bench, name, how)
+    kept = len(ResultFolder(bench.study(name).results).hashes())
+    assert code == 1
+    last = stderr.splitlines()[-1]
+    assert last.startswith(f"gateswap: stopped. {kept} of {MEMBERS} members are finished and kept")
+    assert "the same command continues" in last
+    assert "Traceback" not in stderr
+    assert not list(bench.study(name).results.glob(f"*{UNFINISHED}"))
+
+
+def test_a_finished_study_trains_nothing_again(bench: Bench) -> None:
+    done = bench.run("whole")
+    assert done.returncode == 0, done.stderr
+    assert f"{MEMBERS} members, 0 trained now" in done.stdout
+
+
+def test_a_changed_specification_keeps_the_members_that_are_unchanged(bench: Bench) -> None:
+    assert bench.run("changed", "variants.activation=[tanh]").returncode == 0
+    done = bench.run("changed", "variants.activation=[tanh,mish]")
+    assert "10 members, 5 trained now" in done.stdout
+    assert "has changed: 5 of its 10 members are as before" in done.stderr
+    record = PlanRecord.read(bench.study("changed"))
+    assert {member.variant.activation for member in record.members.values()} == {"tanh", "mish"}
+
+
+def test_a_second_process_may_not_run_the_same_study(bench: Bench) -> None:
+    handle = os.open(bench.study("whole").root, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        done = bench.run("whole")
+    finally:
+        os.close(handle)
+    assert done.returncode == 1
+    assert "study whole is being run by another process" in done.stderr
