@@ -149,7 +149,7 @@ def figure(report: Report) -> "tuple[Figure, Axes]":
     axes.set_xlim(left=0)
     axes.set_xlabel("times as fast as torch.nn.GRU (tanh)")
     axes.grid(axis="x", linewidth=0.3)
-    axes.legend(frameon=False, fontsize=8)
+    fig.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     return fig, axes
 
 
