@@ -25,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from activations.kernels import Cell, Parameters
 from activations.kernels.compiler import CompilerError, find_compiler, load_library
 from activations.kernels.emit import c_source
+from activations.kernels.memory import empty
 from activations.kernels.packing import Packing
 
 _I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
@@ -112,8 +113,8 @@ class _Recurrence(torch.autograd.Function):
         gates_x = gates_x.contiguous()
         N, D, H = packing.N, w_hh.shape[1], w_hh.shape[3]
         library = _load(cell)
-        h = torch.empty(N, D, H)
-        saved = torch.empty(N * D * 4 * library.gru_padded(H)) if differentiate else None
+        h = empty(N, D, H)
+        saved = empty(N * D * 4 * library.gru_padded(H)) if differentiate else None
         call = _call(packing, w_hh, b_hh, h0, parameters, h, saved)
         call.gates_x = gates_x.data_ptr()
         _run(library.gru_forward, call, library)
@@ -129,14 +130,14 @@ class _Recurrence(torch.autograd.Function):
         parameters = [update, reset, candidate]
         d_h = d_h.contiguous()
         N, D, H = h.shape
-        d_gates_x = torch.empty(N, D, 3 * H)
-        d_hn = torch.empty(N, D, H)
+        d_gates_x = empty(N, D, 3 * H)
+        d_hn = empty(N, D, H)
         d_w_hh, d_b_hh = torch.empty_like(w_hh), torch.empty_like(b_hh)
         d_h0 = torch.empty_like(h0) if ctx.needs_input_grad[3] else None
         d_parameters = [torch.empty_like(each) for each in parameters]
         library = _load(ctx.cell)
         call = _call(ctx.packing, w_hh, b_hh, h0, parameters, h, saved)
-        sums = torch.empty(library.gru_sums(ctypes.byref(call)))
+        sums = empty(library.gru_sums(ctypes.byref(call)))
         call.d_h, call.d_gates_x, call.d_hn = d_h.data_ptr(), d_gates_x.data_ptr(), d_hn.data_ptr()
         call.d_w_hh, call.d_b_hh = d_w_hh.data_ptr(), d_b_hh.data_ptr()
         call.d_h0 = None if d_h0 is None else d_h0.data_ptr()
@@ -157,7 +158,8 @@ def _call(
 ) -> _Call:
     """What forward and backward tell the kernel alike. The tensors must outlive the call."""
     G, D, _, H = w_hh.shape
-    call = _Call(G=G, D=D, B=packing.rows, T=packing.T, H=H, N=packing.N, threads=torch.get_num_threads())
+    call = _Call(G=G, D=D, B=packing.rows, T=packing.T, H=H, N=packing.N)
+    call.threads = torch.get_num_threads()
     call.per_unit = (_I64 * 3)(*(each.shape[-1] == H for each in parameters))
     bounds = packing.bounds
     frames = [end - start for start, end in pairwise(bounds)]
@@ -176,7 +178,7 @@ def _call(
 
 
 def _run(function: Any, call: _Call, library: ctypes.CDLL) -> None:
-    scratch = torch.empty(call.threads * library.gru_scratch_bytes(ctypes.byref(call)) // 4)
+    scratch = empty(call.threads * library.gru_scratch_bytes(ctypes.byref(call)) // 4)
     call.scratch = scratch.data_ptr()
     call.parallel = _parallel_region()
     function(ctypes.byref(call))
