@@ -332,6 +332,7 @@ def _factors(
             rows["direction"],
             rows["fold"],
             rows["who"],
+            test_train_ratio=scores.ratio[np.isfinite(scores.ratio)],
             baseline=" · ".join(part for part in reference.split(" · ") if part != direction),
             reference_direction=direction,
             confidence=settings.confidence,

@@ -4,6 +4,8 @@
   answers "does the activation matter at all" with one.
 - Folds and their speakers are random, and so is what a fold makes of a factor: without that last
   term, 20 scores of one fold would count as 20 independent pieces of evidence.
+- Folds share training data, which a mixed model knows nothing of: its errors are widened as those
+  of the corrected t-test are.
 - A mixed model may fail to converge on a handful of folds. Then there is no result, and it says so.
 """
 
@@ -68,6 +70,7 @@ def factor_effects(
     folds: Sequence[str],
     speakers: Sequence[str],
     *,
+    test_train_ratio: npt.ArrayLike,
     baseline: str,
     reference_direction: str = "gru",
     confidence: float = 0.95,
@@ -75,11 +78,13 @@ def factor_effects(
     """Fit score = activation × direction + fold × (1 + activation × direction) + speaker + rest.
 
     scores, activations, directions, folds, speakers: [row]; a row is the UAR in points of one
-    variant on one speaker, seeds averaged. baseline: the activation that contrasts refer to.
+    variant on one speaker, seeds averaged. test_train_ratio: [fold], n_test / n_train. baseline:
+    the activation that contrasts refer to.
     The first two factors are fixed, the rest random (REML, statsmodels' MixedLM). Tests use
     (folds − 1) · numerator error degrees of freedom, as the repeated-measures analysis of variance
     of a balanced design does, not statsmodels' normal approximation, which is far too trusting
-    with five folds. Folds are taken as independent although they share training data.
+    with five folds. A contrast is in effect a mean over folds, so its variance is multiplied by
+    1 + k · mean(n_test / n_train) for k folds, as Nadeau & Bengio (2003) do for a mean.
     Raises ValueError for fewer than two folds, or where neither factor has two levels.
     """
     import pandas as pd
@@ -126,6 +131,7 @@ def factor_effects(
     names = list(fit.fe_params.index)
     beta = fit.fe_params.to_numpy()
     covariance = fit.cov_params().to_numpy()[: len(names), : len(names)]
+    covariance = covariance * (1 + count * float(np.asarray(test_train_ratio, np.float64).mean()))
     columns = {
         factor: [i for i, n in enumerate(names) if n.startswith(coded[factor]) and ":" not in n]
         for factor in varied

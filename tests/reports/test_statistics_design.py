@@ -8,8 +8,9 @@ from scipy import special, stats
 from statsmodels.stats.anova import AnovaRM
 from statsmodels.stats.power import TTestPower
 
+from reports.statistics.corrected_t import corrected_t_test
 from reports.statistics.effects import effect_sizes, hedges_correction
-from reports.statistics.mixed import factor_effects
+from reports.statistics.mixed import FactorEffects, factor_effects
 from reports.statistics.power import detectable_difference, power_analysis, probability_to_find
 from reports.statistics.ranks import friedman_nemenyi, nemenyi_critical_difference, rank_groups
 from reports.statistics.variance import complete_block, split_differences, variance_components
@@ -218,14 +219,15 @@ def factorial_scores(seed: int, *, direction: float = 0.0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["score", "activation", "direction", "fold", "speaker"])
 
 
-def fitted(table: pd.DataFrame, baseline: str = "act 2: x"):
+def fitted(table: pd.DataFrame, *, ratio: float = 1e-9) -> FactorEffects:
     return factor_effects(
         table["score"],
         list(table["activation"]),
         list(table["direction"]),
         list(table["fold"]),
         list(table["speaker"]),
-        baseline=baseline,
+        test_train_ratio=[ratio] * 5,
+        baseline="act 2: x",
     )
 
 
@@ -239,6 +241,20 @@ def test_factor_tests_equal_the_repeated_measures_analysis_of_variance() -> None
     for test, (_, row) in zip(found.tests, expected.iterrows(), strict=True):
         assert (test.numerator, test.denominator) == (row["Num DF"], row["Den DF"])
         assert test.f == pytest.approx(row["F Value"], rel=0.02)
+
+
+def test_factor_effects_are_widened_as_the_corrected_t_test_is() -> None:
+    table = factorial_scores(0, direction=3.0)
+    plain, corrected = fitted(table), fitted(table, ratio=0.25)
+    for before, after in zip(plain.tests, corrected.tests, strict=True):
+        assert after.f == pytest.approx(before.f / 2.25)
+    # of two directions, the contrast is a mean over folds, and its test the corrected t-test
+    cells = table.groupby(["fold", "direction"])["score"].mean().unstack()
+    expected = corrected_t_test(cells["bigru"] - cells["gru"], [0.25] * 5)
+    direction = corrected.contrasts[-1]
+    assert direction.estimate == pytest.approx(expected.mean, abs=1e-3)
+    assert direction.standard_error == pytest.approx(expected.standard_error, rel=0.02)
+    assert direction.p == pytest.approx(expected.p, rel=0.05)
 
 
 def test_contrasts_are_differences_of_cell_means() -> None:
