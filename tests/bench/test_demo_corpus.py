@@ -54,10 +54,10 @@ def test_the_same_seed_gives_the_same_bytes_however_many_processes_speak(
 
 def test_another_seed_gives_other_speech(demo: Path, tmp_path: Path) -> None:
     other = write_demo_corpus(tmp_path / "other", seed=4, dialogues_per_session=1)
-    shared = digest(demo).keys() & digest(other).keys()
+    first, second = digest(demo), digest(other)
+    shared = first.keys() & second.keys()
     assert len(shared) > 20
-    same = [name for name in shared if digest(demo)[name] == digest(other)[name]]
-    assert same == []
+    assert [name for name in shared if first[name] == second[name]] == []
 
 
 def test_fewer_dialogues_are_the_first_ones_of_more(demo: Path, tmp_path: Path) -> None:
