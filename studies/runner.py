@@ -30,7 +30,7 @@ from studies.engines import (
     train_here,
 )
 from studies.loading import load
-from studies.material import Material, foresee, read_material, training_data
+from studies.material import Material, corpus_folder, foresee, read_material, training_data
 from studies.plan import Data, Plan, Trial, make_plan
 from studies.results import PlanRecord, ResultFolder, write_atomically
 from studies.spec import StudySpec
@@ -127,6 +127,7 @@ class _Session:
         self, spec: StudySpec, workspace: Workspace, device: str, display: Display
     ) -> None:
         self._spec, self._workspace, self._display = spec, workspace, display
+        corpus_folder(spec, workspace)  # which has to be said, before any folder is made
         self._device = choose_device(device)
         self._material: Material | None = None
         self._training: TrainingData | None = None
