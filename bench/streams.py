@@ -77,7 +77,8 @@ def philox4x32(
 
 
 @lru_cache(maxsize=256)
-def _purpose_words(purpose: str) -> tuple[int, int]:
+def purpose_words(purpose: str) -> tuple[int, int]:
+    """The two counter words of a purpose: the first 8 bytes of sha256 of its name."""
     digest = hashlib.sha256(purpose.encode()).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:8], "little")
 
@@ -93,12 +94,12 @@ def words(keys: Tensor, purpose: str, step: int, blocks: int) -> tuple[Tensor, .
     if not 0 <= step <= MASK or not 0 <= blocks <= MASK:
         raise ValueError(f"step {step} and {blocks} blocks must be in 0 … 2^32 − 1")
     block = torch.arange(blocks, dtype=torch.int64, device=keys.device)[None]
-    step_word, *purpose_words = (
+    step_word, *named = (
         torch.full((1, 1), value, dtype=torch.int64, device=keys.device)
-        for value in (step, *_purpose_words(purpose))
+        for value in (step, *purpose_words(purpose))
     )
     key = keys[:, None] & MASK, (keys[:, None] >> 32) & MASK
-    drawn = philox4x32((block, step_word, purpose_words[0], purpose_words[1]), key)
+    drawn = philox4x32((block, step_word, named[0], named[1]), key)
     return tuple(word.expand(len(keys), blocks) for word in drawn)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from activations.kernels import Packing
+from bench import dropout_kernel
 from bench.attention import Segments, attend
 from bench.batches import Batch, TrainingData, gather
 from bench.dropout import Dropout, draw
@@ -238,6 +239,25 @@ def test_dropout_masks_of_a_member_do_not_depend_on_its_companions() -> None:
         assert torch.equal(alone.inputs, together.inputs[bounds[m] : bounds[m + 1]])
         assert torch.equal(alone.outputs, together.outputs[bounds[m] : bounds[m + 1]])
         assert torch.equal(alone.dense, together.dense[m * 6 : (m + 1) * 6])
+
+
+@pytest.mark.parametrize(("features", "width"), [(5, 8), (45, 64), (1, 2), (8, 8), (3, 130)])
+def test_compiled_dropout_masks_are_the_bits_of_the_tensor_operations(
+    features: int, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not dropout_kernel.available():
+        pytest.skip("no C compiler")
+    packing = batch(tiny.data(), 3).packing
+    drop = torch.tensor([0.5, 0.0, 0.1])
+    keys = torch.tensor([-3, (1 << 62) + 7, 0])
+
+    def drawn() -> Dropout:
+        return draw(keys, 70_000, drop, packing, features=features, width=width, dense=6)
+
+    compiled = drawn()
+    monkeypatch.setattr(dropout_kernel, "available", lambda: False)
+    assert torch.equal(compiled.inputs, drawn().inputs)
+    assert torch.equal(compiled.outputs, drawn().outputs)
 
 
 def test_dropout_keeps_the_expectation_drops_its_share_and_leaves_zero_alone() -> None:

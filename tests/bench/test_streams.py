@@ -39,7 +39,7 @@ def test_philox_gives_the_published_answers_for_three_blocks_at_once_and_leaves_
 
 def test_words_are_philox_of_block_step_purpose_and_key_in_that_order():
     key = streams.member_keys(["a", "b"])
-    low, high = streams._purpose_words("dropout")
+    low, high = streams.purpose_words("dropout")
     drawn = torch.stack(streams.words(key, "dropout", 7, 5), -1)
     for m in range(2):
         for block in range(5):
