@@ -222,6 +222,7 @@ class GRU(_Layers):
     Input [T, B, I] ([B, T, I] with batch_first, [T, I] unbatched) or a PackedSequence; h_0
     [L·D, B, H]. Returns what torch.nn.GRU returns: output [T, B, D·H] (or alike) and h_n.
 
+    Under autocast it computes in its weights' type: a recurrence in bfloat16 loses its state.
     Raises InputError for an unknown activation, ValueError for sizes that make no sense and for
     inputs of the wrong shape or type.
     """
@@ -306,12 +307,14 @@ class GRU(_Layers):
 
     def _run(self, frames: Tensor, packing: Packing, hx: Tensor | None) -> tuple[Tensor, Tensor]:
         """Check and walk: frames [N, I], hx [L·D, B, H] as laid out -> h [N, D·H], h_n as hx."""
-        _check_frames(frames, self.input_size, next(self.parameters()))
+        frames = _check_frames(frames, self.input_size, next(self.parameters()))
         L, D, H = self.num_layers, len(self._suffixes), self.hidden_size
         if hx is not None:
             _check_state(hx, (L * D, packing.rows, H), frames)
             hx = hx.reshape(L, 1, D, packing.rows, H)
-        h, h_n = self._walk(frames, packing, hx, self.dropout if self.training else 0.0)
+        dropout = self.dropout if self.training else 0.0
+        with torch.autocast(frames.device.type, enabled=False):
+            h, h_n = self._walk(frames, packing, hx, dropout)
         return h, h_n.view(L * D, packing.rows, H)
 
     def flatten_parameters(self) -> None:
@@ -369,12 +372,13 @@ class StackedGRU(_Layers):
         """
         if packing.groups != self.groups:
             raise ValueError(f"this stack has {self.groups} groups, its frames {packing.groups}")
-        _check_frames(frames, self.input_size, next(self.parameters()))
+        frames = _check_frames(frames, self.input_size, next(self.parameters()))
         L, D, H = self.num_layers, len(self._suffixes), self.hidden_size
         if h0 is not None:
             _check_state(h0, (self.groups, L * D, packing.rows, H), frames)
             h0 = h0.reshape(self.groups, L, D, packing.rows, H).transpose(0, 1)
-        h, h_n = self._walk(frames, packing, h0, 0.0)
+        with torch.autocast(frames.device.type, enabled=False):
+            h, h_n = self._walk(frames, packing, h0, 0.0)
         return h, h_n.transpose(0, 1).flatten(1, 2)
 
 
@@ -386,8 +390,10 @@ def _initial_values(formula: Formula, hidden_size: int) -> Tensor:
     return initial
 
 
-def _check_frames(frames: Tensor, input_size: int, weight: Tensor) -> None:
-    """Raise ValueError where frames [N, I] do not fit the weights."""
+def _check_frames(frames: Tensor, input_size: int, weight: Tensor) -> Tensor:
+    """Return frames [N, I], in the weights' type under autocast; ValueError if they do not fit."""
+    if torch.is_autocast_enabled(frames.device.type):
+        frames = frames.to(weight.dtype)
     if frames.dim() != 2 or frames.shape[1] != input_size:
         raise ValueError(f"the input's last axis must be {input_size}, got {frames.shape[-1]}")
     if frames.dtype != weight.dtype or frames.device != weight.device:
@@ -395,6 +401,7 @@ def _check_frames(frames: Tensor, input_size: int, weight: Tensor) -> None:
             f"the input is {frames.dtype} on {frames.device}, "
             f"but the weights are {weight.dtype} on {weight.device}"
         )
+    return frames
 
 
 def _check_state(h0: Tensor, shape: tuple[int, ...], frames: Tensor) -> None:

@@ -175,6 +175,16 @@ def test_rows_of_a_packed_batch_are_what_each_row_gives_alone():
         torch.testing.assert_close(h_n[:, b], alone_n)
 
 
+def test_under_autocast_it_computes_in_the_type_of_its_weights():
+    gru = GRU(5, 7, 2, activation="relu")
+    x = torch.randn(6, 3, 5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = gru(x.bfloat16())[0]
+        output.sum().backward()
+    assert torch.equal(output, run(gru, x.bfloat16().float())[0])
+    assert gru.weight_hh_l1.grad.dtype == torch.float32
+
+
 def test_dropout_acts_between_layers_while_training_only():
     torch.manual_seed(0)
     gru = GRU(5, 7, 2, dropout=0.5)
