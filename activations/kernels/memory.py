@@ -55,7 +55,7 @@ def _take(size: int) -> mmap.mmap:
 
 
 def _rounded(size: int) -> int:
-    """Size rounded up by less than a quarter: batches of about the same size take the same block."""
+    """Size rounded up by less than a quarter: batches of similar size take the same block."""
     step = max(1 << (size.bit_length() - 3), mmap.PAGESIZE)
     return -(-size // step) * step
 

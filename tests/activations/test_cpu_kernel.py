@@ -34,7 +34,7 @@ def inputs(cell, packing, *, D=2, H=20, per_unit=False, scale=0.5, seed=0):
 
     parameters = [
         torch.tensor(formula.initial, dtype=torch.float64).view(1, 1, -1, 1)
-        + 0.05 * draw(G, D, len(formula.parameters), H if per_unit else 1)
+        * (1 + 0.05 * draw(G, D, len(formula.parameters), H if per_unit else 1))
         for formula in cell.formulas
     ]
     weights = draw(G, D, 3 * H, H) * scale / H**0.5, draw(G, D, 3 * H) * scale
