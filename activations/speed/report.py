@@ -5,7 +5,7 @@ The JSON (`as_dict`) is fixed, because other programs read it; table and figure 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import geometric_mean
+from statistics import geometric_mean, median
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -17,6 +17,9 @@ from activations.speed.contestants import Shape
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+BUSY = 0.2  # spread from which the medians of a handful of rounds no longer say much
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class Report:
     rows: tuple[Row, ...]
     absent: tuple[str, ...]  # contestants that were asked for and could not take part
 
+    @property
+    def spread(self) -> float:
+        """The middle row's distance between quartiles, as a share of its median time."""
+        return median((row.ms_quartiles[1] - row.ms_quartiles[0]) / row.ms for row in self.rows)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON: {machine, sgemm_gflops, rows: [...], …}."""
         return {
@@ -70,6 +78,7 @@ class Report:
             "kernel": self.kernel,
             "repeats": self.repeats,
             "sgemm_gflops": self.sgemm_gflops,
+            "spread": self.spread,
             "absent": list(self.absent),
             "summary": [vars(finding) for finding in summary(self)],
             "rows": [
@@ -100,6 +109,12 @@ class Report:
             f"gateswap ran on {self.kernel}; sgemm {self.sgemm_gflops:,.0f} GFLOP/s; "
             f"medians of {self.repeats} alternating rounds"
         )
+        if self.spread > BUSY:
+            yield Text(
+                f"the machine was busy: a typical row's quartiles lie {self.spread:.0%} of its "
+                "median apart; measure again when nothing else runs",
+                style="yellow",
+            )
         for shape in dict.fromkeys(row.shape for row in self.rows):
             yield _table(shape, [row for row in self.rows if row.shape == shape])
         if self.absent:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import pytest
@@ -187,6 +188,15 @@ def test_people_get_a_table_with_the_machine_and_who_is_missing():
     )
     for part in ("a machine", "T=100 B=64 I=45 H=128 R=1", "12.35", "3.24", "did not take part"):
         assert part in text.getvalue()
+
+
+def test_a_run_on_a_busy_machine_says_so():
+    steady = row("tanh", "torch.nn.GRU", 40.0)
+    shaken = replace(steady, ms_quartiles=(30.0, 50.0))
+    for rows, busy in (((steady,), False), ((shaken,), True)):
+        text = io.StringIO()
+        Console(file=text, width=200).print(report(*rows))
+        assert ("quartiles lie 50% of its median apart" in text.getvalue()) == busy
 
 
 def test_the_figure_shows_one_mark_for_each_activation_and_size():
