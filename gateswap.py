@@ -235,16 +235,63 @@ def status(study: Study, workspace: WorkspaceFolder = RUNS, as_json: Json = Fals
 @app.command()
 def report(
     study: Study,
+    other: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="Compare the first with this one.")
+    ] = None,
     baseline: Annotated[
         str | None, typer.Option(help="The activation that the others are compared with.")
     ] = None,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(help="Draw only this figure; may be given several times."),
+    ] = None,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="svg, pdf or png; may be given several times."),
+    ] = None,
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
-    """Write the report of a study: a page, tables and figures."""
+    """Write the report of a study, single figures of it, or a comparison of two studies."""
+    from studies.loading import load
     from studies.status import find_study
 
     place = Workspace(workspace)
-    print(_report(find_study(study, place), place, baseline))
+    name = find_study(study, place)
+    if baseline is None:
+        baseline = load(name, workspace=place).baseline
+    if other is not None:
+        print(_versus(name, find_study(other, place), place, baseline))
+    elif figure or formats:
+        for file in _figures(name, place, baseline, figure or [], formats or []):
+            print(file)
+    else:
+        print(_report(name, place, baseline))
+
+
+@app.command("validate-statistics")
+def validate_statistics(
+    simulations: Annotated[
+        int | None, typer.Option(min=20, help="Simulated studies of each kind.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Simulate studies with and without a true difference and count what each test finds."""
+    from rich import print as rich_print
+
+    from reports import validation
+    from studies.display import Display
+
+    with Display().counting("percent of the simulations") as count:
+        found = validation.validate(
+            simulations or validation.STUDIES,
+            seed=seed,
+            progress=lambda _, share: count(round(100 * share), 100),
+        )
+    if as_json:
+        _print_json(found.as_dict())
+    else:
+        rich_print(found.table())
 
 
 @app.command()
@@ -382,6 +429,33 @@ def _report(name: str, place: Workspace, baseline: str | None) -> Path:
     elif " · " not in baseline:  # a variant's label stays as it is
         baseline = get(baseline).name
     return write_report(read_study(folder), folder.report, baseline=baseline, planned=planned)
+
+
+def _figures(
+    name: str, place: Workspace, baseline: str, figures: list[str], formats: list[str]
+) -> list[Path]:
+    from reports.figures import FORMATS
+    from reports.page import write_figures
+    from studies.results import PlanRecord, read_study
+
+    folder = place.study(name)
+    return write_figures(
+        read_study(folder),
+        folder.report / "figures",
+        names=figures,
+        formats=formats or FORMATS,
+        baseline=baseline,
+        planned=PlanRecord.read(folder).members,
+    )
+
+
+def _versus(name: str, other: str, place: Workspace, baseline: str) -> Path:
+    from reports.versus import write_versus
+    from studies.results import read_study
+
+    first, second = (read_study(place.study(study)) for study in (name, other))
+    folder = place.study(name).root / f"versus-{other}"
+    return write_versus(first, second, folder, baseline=baseline)
 
 
 def _print_json(data: object) -> None:

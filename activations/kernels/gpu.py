@@ -154,7 +154,7 @@ class _Recurrence(torch.autograd.Function):
         return h_out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         from activations.kernels import gpu_kernels
 
