@@ -58,8 +58,12 @@ class Bench:
 
     def run(self, name: str, *overrides: str) -> "Done":
         """Run it in this process, which has imported everything."""
+        return self.gateswap(self.arguments(name, *overrides))
+
+    def gateswap(self, arguments: list[str]) -> "Done":
+        """Any command, in this process."""
         with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-            code = gateswap.main(self.arguments(name, *overrides))
+            code = gateswap.main(arguments)
         return Done(code, out.getvalue(), err.getvalue())
 
     def start(self, name: str) -> "subprocess.Popen[str]":
@@ -176,3 +180,18 @@ def test_a_second_process_may_not_run_the_same_study(bench: Bench) -> None:
         os.close(handle)
     assert done.returncode == 1
     assert "study whole is being run by another process" in done.stderr
+
+
+def test_tuning_shares_members_with_the_study_and_resumes(bench: Bench) -> None:
+    changes = ["variants.activation=[tanh,relu]", "search={training.learning_rate: [0.01, 0.02]}"]
+    _, *arguments = bench.arguments("whole", *changes)
+    results = ResultFolder(bench.study("whole").results)
+    before = results.hashes()
+    plan = bench.study("whole").plan.read_bytes()
+    done = bench.gateswap(["tune", *arguments, "--trials", "2"])
+    assert done.returncode == 0, done.stderr
+    assert len(results.hashes() - before) == 10  # two variants, five folds; 0.01 was there
+    _, first, second = done.stdout.splitlines()
+    assert {first.split()[0], second.split()[0]} == {"tanh", "relu"}
+    assert bench.gateswap(["tune", *arguments, "--trials", "2"]) == done._replace(stderr="")
+    assert bench.study("whole").plan.read_bytes() == plan  # the report stays the study's
