@@ -136,7 +136,7 @@ class _Recurrence(torch.autograd.Function):
         gates_x, w_hh, b_hh, h0 = (x.contiguous() for x in (gates_x, w_hh, b_hh, h0))
         launch = _Launch(w_hh, (update, reset, candidate), packing, cell)
         save = any(ctx.needs_input_grad)
-        h_out = gates_x.new_empty(launch.N, launch.D, launch.H)
+        h_out: Tensor = gates_x.new_empty(launch.N, launch.D, launch.H)
         saved = gates_x.new_empty(launch.N if save else 0, launch.D, 4 * launch.H)
         tensors = (
             gates_x, w_hh, b_hh, h0, h_out, saved, packing.starts, packing.batch_sizes,
