@@ -198,44 +198,6 @@ def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor) ->
     return -((1 - share) * of_label + share * log_p.mean(-1)).mean(1)
 
 
-@dataclass(frozen=True, eq=False)
-class StepTimes:
-    """Wall seconds [n] and real frames [n] (of all members and encoders) of n training steps."""
-
-    seconds: NDArray[np.float64]
-    frames: NDArray[np.int64]
-
-
-def time_steps(
-    members: Sequence[Member],
-    data: TrainingData,
-    *,
-    implementation: str = "auto",
-    warm_up: int = 3,
-    steps: int = 20,
-) -> StepTimes:
-    """Time training steps of a stack, each from its batch's examples to the updated parameters.
-
-    `warm_up` steps before are not counted: they compile kernels and fill allocators.
-    """
-    stack = Stack(members, data, implementation)
-    seconds, frames = [], []
-    for step in range(warm_up + steps):
-        _wait(data.device)
-        started = time.perf_counter()
-        stack.step()
-        _wait(data.device)
-        if step >= warm_up:
-            seconds.append(time.perf_counter() - started)
-            frames.append(stack.frames)
-    return StepTimes(np.array(seconds), np.array(frames))
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def _check(members: Sequence[Member], data: TrainingData) -> None:
     if not members:
         raise ValueError("a stack has at least one member")

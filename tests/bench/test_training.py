@@ -22,7 +22,6 @@ from bench.training import (
     TrainingSettings,
     TrainingStoppedError,
     smoothed_cross_entropy,
-    time_steps,
     train_stack,
 )
 from tests.bench import tiny
@@ -259,10 +258,3 @@ def test_members_that_cannot_share_a_stack_are_refused() -> None:
         train([Member(Variant(), "S9", 0, tiny.SMALL)])
     with pytest.raises(ValueError, match="at least one member"):
         train([])
-
-
-def test_steps_are_timed_with_the_frames_they_walked() -> None:
-    times = time_steps(stack(), tiny.data(), implementation="reference", warm_up=1, steps=3)
-    assert times.seconds.shape == times.frames.shape == (3,)
-    assert (times.seconds > 0).all()
-    assert (times.frames > 3 * 2 * 7).all()

@@ -1,0 +1,124 @@
+"""What a training step costs, and whether the cost follows real frames.
+
+- A step is timed whole, from the choice of examples to the updated parameters: that is what a study
+  waits for.
+- Frames are made up; time does not depend on what they hold, only on their lengths.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.batches import TrainingData
+from bench.examples import MISSING, Examples
+from bench.members import Member
+from bench.protocol import Fold
+from bench.training import Stack
+
+FOLD = "made up"
+CLASSES = ("ang", "hap", "neu", "sad")
+
+
+@dataclass(frozen=True, eq=False)
+class StepTimes:
+    """Wall seconds [n] and real frames [n] (of all members and encoders) of n training steps."""
+
+    seconds: NDArray[np.float64]
+    frames: NDArray[np.int64]
+
+    @property
+    def per_frame(self) -> float:
+        """Median seconds per real frame."""
+        return float(np.median(self.seconds / self.frames))
+
+
+def time_steps(
+    members: Sequence[Member],
+    data: TrainingData,
+    *,
+    implementation: str = "auto",
+    warm_up: int = 3,
+    steps: int = 20,
+) -> StepTimes:
+    """Time training steps of a stack; `warm_up` steps before them compile and allocate."""
+    stack = Stack(members, data, implementation)
+    seconds, frames = [], []
+    for step in range(warm_up + steps):
+        _wait(data.device)
+        started = time.perf_counter()
+        stack.step()
+        _wait(data.device)
+        if step >= warm_up:
+            seconds.append(time.perf_counter() - started)
+            frames.append(stack.frames)
+    return StepTimes(np.array(seconds), np.array(frames))
+
+
+def iemocap_like_lengths(
+    utterances: int, *, mean: float = 91.0, longest: int = 500, seed: int = 0
+) -> NDArray[np.int64]:
+    """Lengths [utterances] in pooled frames, distributed like IEMOCAP's: mean 91, at most 500.
+
+    Log-normal with σ = 0.7, cut at `longest` and scaled to the mean: a stand-in for the corpus's
+    own lengths where it is not at hand.
+    """
+    drawn = np.random.default_rng(seed).lognormal(0.0, 0.7, utterances)
+    scale = mean / drawn.mean()
+    for _ in range(20):  # cutting shortens; a few rounds restore the mean
+        scale *= mean / np.clip(drawn * scale, 1, longest).mean()
+    lengths: NDArray[np.int64] = np.clip(drawn * scale, 1, longest).round().astype(np.int64)
+    return lengths
+
+
+def made_up_data(
+    lengths: NDArray[np.int64],
+    *,
+    features: int = 45,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+) -> TrainingData:
+    """Random features of utterances with these lengths [U], each an example, in one fold FOLD.
+
+    The contexts of an example are the two utterances before it.
+    """
+    n = len(lengths)
+    random = np.random.default_rng(seed)
+    rows = np.arange(n)
+    names = np.array([f"u{row}" for row in rows])
+    examples = Examples(
+        classes=CLASSES,
+        ids=names,
+        labels=rows % len(CLASSES),
+        current=rows,
+        own=np.where(rows >= 2, rows - 2, MISSING),
+        other=np.where(rows >= 1, rows - 1, MISSING),
+        session=names,
+        speaker=names,
+        dialog=names,
+        improvised=rows % 2 == 0,
+    )
+    made_up = _Features(
+        frames=random.standard_normal((int(lengths.sum()), features), dtype=np.float32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)[:-1]]),
+        lengths=lengths,
+    )
+    fold = Fold(FOLD, train=rows, dev=rows[:1], test=rows[:1])
+    return TrainingData.build(made_up, examples, [fold], device)
+
+
+@dataclass(frozen=True, eq=False)
+class _Features:
+    """What bench.batches.Features asks for."""
+
+    frames: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
