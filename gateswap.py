@@ -59,7 +59,7 @@ def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
     place = Workspace(workspace)
     spec = load("demo", workspace=place)
     run_study(spec, place, device=device, display=Display())
-    page = _report(spec.name, place, None)
+    page = _report(spec.name, place, spec.baseline)
     shown = "" if workspace == RUNS else f" --workspace {workspace}"
     print(f"The report: {page}\n  open it in a browser: {page.resolve().as_uri()}")
     print(f"Every run in MLflow: gateswap ui{shown}")
@@ -252,13 +252,11 @@ def report(
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
     """Write the report of a study, single figures of it, or a comparison of two studies."""
-    from studies.loading import load
     from studies.status import find_study
 
     place = Workspace(workspace)
     name = find_study(study, place)
-    if baseline is None:
-        baseline = load(name, workspace=place).baseline
+    baseline = _baseline(name, place, baseline)
     if other is not None:
         print(_versus(name, find_study(other, place), place, baseline))
     elif figure or formats:
@@ -416,18 +414,28 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"gateswap: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
-def _report(name: str, place: Workspace, baseline: str | None) -> Path:
+def _baseline(name: str, place: Workspace, given: str | None) -> str:
+    """The baseline by its own name: the given one, or the one that the study was run with.
+
+    Raises InputError for a study that was not run, or an activation that does not exist.
+    """
     from activations import get
-    from reports.page import write_report
     from studies.loading import load
+    from studies.results import PlanRecord
+
+    folder = place.study(name)
+    PlanRecord.read(folder)
+    if given is None:
+        return load(str(folder.spec), workspace=place).baseline
+    return given if " · " in given else get(given).name  # a variant's label stays as it is
+
+
+def _report(name: str, place: Workspace, baseline: str) -> Path:
+    from reports.page import write_report
     from studies.results import PlanRecord, read_study
 
     folder = place.study(name)
     planned = PlanRecord.read(folder).members
-    if baseline is None:
-        baseline = load(str(folder.spec), workspace=place).baseline
-    elif " · " not in baseline:  # a variant's label stays as it is
-        baseline = get(baseline).name
     return write_report(read_study(folder), folder.report, baseline=baseline, planned=planned)
 
 
