@@ -383,10 +383,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(given or ["--help"], prog_name="gateswap", standalone_mode=False)
         sys.stdout.flush()
-    except GateswapError as error:
-        if os.environ.get("GATESWAP_TRACEBACK"):
-            raise
-        return _complain(str(error), 2 if isinstance(error, InputError) else 1)
     except TyperException as error:
         return _complain(f"{error.format_message().rstrip('.')}. See gateswap --help", 2)
     except (KeyboardInterrupt, typer.Abort):
@@ -394,6 +390,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        if os.environ.get("GATESWAP_TRACEBACK"):
+            raise
+        if isinstance(error, GateswapError):
+            return _complain(str(error), 2 if isinstance(error, InputError) else 1)
+        return _complain(
+            f"a mistake in gateswap ({type(error).__name__}: {error}); please report it with what "
+            "the same command prints after: export GATESWAP_TRACEBACK=1",
+            1,
+        )
     if code == 130:  # typer's answer to Ctrl-C
         return _complain("stopped", 1)
     return code if isinstance(code, int) else 0
