@@ -146,7 +146,8 @@ def factors(n: int, rng: np.random.Generator) -> Iterator[Rate]:
         for _ in range(n):
             scores = draw_scores(world, 8, rng).mean(-1)[:, :, None]
             people = 3.0 * rng.standard_normal((1, folds, 2))
-            own = 1.5 * rng.standard_normal((8, folds, 2))
+            # small, so that sessions keep nearly the correlation that the world has
+            own = 0.5 * rng.standard_normal((8, folds, 2))
             fit = factor_effects(
                 (scores + people + own).ravel(),
                 *names,
