@@ -60,9 +60,8 @@ def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
     spec = load("demo", workspace=place)
     run_study(spec, place, device=device, display=Display())
     page = _report(spec.name, place, spec.baseline)
-    shown = "" if workspace == RUNS else f" --workspace {workspace}"
     print(f"The report: {page}\n  open it in a browser: {page.resolve().as_uri()}")
-    print(f"Every run in MLflow: gateswap ui{shown}")
+    print(f"Every run in MLflow: gateswap ui{_where(workspace)}")
     print("The speech is synthetic: these numbers say nothing about human emotion.")
 
 
@@ -184,7 +183,7 @@ def run(
     done = run_study(spec, place, device=device, display=display)
     print(
         f"study {spec.name}: {done.planned} members, {done.trained} trained now, "
-        f"{done.diverged} of these diverged; next: gateswap report {spec.name}"
+        f"{done.diverged} of these diverged; next: gateswap report {spec.name}{_where(workspace)}"
     )
 
 
@@ -418,6 +417,11 @@ def _terminate(_signal: int, _frame: object) -> NoReturn:
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """Warnings are for people: one line, without the place in our code."""
     print(f"gateswap: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+def _where(workspace: Path) -> str:
+    """The option that a command to be typed next needs."""
+    return "" if workspace == RUNS else f" --workspace {workspace}"
 
 
 def _baseline(name: str, place: Workspace, given: str | None) -> str:
