@@ -1,17 +1,14 @@
 """Recurrence, CPU implementation: gru.c with the cell's activations compiled into it.
 
 - One library for each triple of activations, compiled at first use and kept on disk (compiler.py).
-- Threads are those of the OpenMP runtime torch has already started: its idle threads spin for a
-  while after each operation, and threads of a second pool would share the cores with them. The
-  kernel is not compiled with OpenMP, it is handed that runtime's one function. After a fork the
-  runtime hangs, so a child makes threads of its own.
+- Results, and what is kept for the backward pass, lie in memory that is used again (memory.py); work
+  runs on torch's threads (threads.py).
 - All sums are the kernel's own, so that a group's numbers are the same bits for any number of
   threads and whoever its neighbours are.
 """
 
 import ctypes
 import hashlib
-import os
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -27,6 +24,7 @@ from activations.kernels.compiler import CompilerError, find_compiler, load_libr
 from activations.kernels.emit import c_source
 from activations.kernels.memory import empty
 from activations.kernels.packing import Packing
+from activations.kernels.threads import parallel_region
 
 _I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
 
@@ -44,7 +42,7 @@ class _Call(ctypes.Structure):
         *((name, _POINTER) for name in ("d_w_hh", "d_b_hh", "d_h0")),
         ("d_parameters", _POINTER * 3),
         *((name, _POINTER) for name in ("sums", "scratch", "parallel")),
-        *((name, _I64) for name in ("ntiles", "nchunks", "next_item", "next_thread")),
+        *((name, _I64) for name in ("ntiles", "nchunks")),
     )
 
 
@@ -180,37 +178,12 @@ def _call(
 def _run(function: Any, call: _Call, library: ctypes.CDLL) -> None:
     scratch = empty(call.threads * library.gru_scratch_bytes(ctypes.byref(call)) // 4)
     call.scratch = scratch.data_ptr()
-    call.parallel = _parallel_region()
+    call.parallel = parallel_region()
     function(ctypes.byref(call))
 
 
 def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
     return (_POINTER * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
-
-
-_forked = False
-
-
-def _after_fork() -> None:
-    global _forked
-    _forked = True
-
-
-os.register_at_fork(after_in_child=_after_fork)
-
-
-def _parallel_region() -> int | None:
-    """Address of the running OpenMP runtime's GOMP_parallel; None without one to be used."""
-    return None if _forked else _find_parallel_region()
-
-
-@cache
-def _find_parallel_region() -> int | None:
-    try:
-        function = ctypes.CDLL(None).GOMP_parallel
-    except (AttributeError, OSError, TypeError):
-        return None
-    return ctypes.cast(function, _POINTER).value
 
 
 @cache
@@ -233,5 +206,6 @@ def _load(cell: Cell) -> ctypes.CDLL:
 @cache
 def _source(cell: Cell) -> str:
     folder = files("activations.kernels")
-    vmath, gru = ((folder / name).read_text("utf-8") for name in ("vmath.h", "gru.c"))
-    return "\n".join((vmath, c_source(cell), gru))
+    names = ("vmath.h", "product.h", "gru.c")
+    vmath, product, gru = ((folder / name).read_text("utf-8") for name in names)
+    return "\n".join((vmath, product, c_source(cell), gru))

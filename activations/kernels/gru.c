@@ -1,6 +1,6 @@
 /* GRU recurrences on packed frames, forward and backward. Same gate names as reference.py.
 
-   This file is compiled after vmath.h and the C of one activation triple (see emit.py), which gives for each site (update,
+   This file is compiled after vmath.h, product.h and the C of one activation triple (see emit.py), which gives for each site (update,
    reset, candidate) SITE_PARAMETERS, SITE_value(x, p) and SITE_gradient(x, p, &dx, dp).
 
    - A recurrence is one group and one direction. Its rows, longest first, are cut into strips of ROWS; every ntiles-th strip
@@ -12,21 +12,8 @@
      over strips at the end. Results are the same bits for any number of threads, tiles and companions.
    - Sequences are walked s = 0, 1, ... in the direction's own order; "before" and "after" mean that order. */
 
-#include <pthread.h>
-
-#if defined(__AVX512F__) || defined(__aarch64__)
-#define ROWS 8 /* ROWS * BLOCK accumulators, BLOCK weights and one state must fit 32 registers */
-#else
-#define ROWS 4 /* the same for 16 */
-#endif
-#define BLOCK 3 /* vectors in a block of columns; also the number of gates */
-#define FRAMES_AT_ONCE 192 /* a block of the weight gradient's right-hand side stays in 48 KiB of first-level cache */
-
 #define PARAMETERS (UPDATE_PARAMETERS + RESET_PARAMETERS + CANDIDATE_PARAMETERS)
 #define SUMS (3 + PARAMETERS) /* what is summed over frames for each unit: gradients of b_hh, then of the parameters */
-
-typedef int64_t i64;
-typedef void (*parallel_region)(void (*)(void *), void *, unsigned, unsigned); /* GOMP_parallel's type */
 
 struct call {
     i64 G, D, B, T, H, N;
@@ -47,77 +34,14 @@ struct call {
     float *d_parameters[3];
     float *sums; /* [G * D, strips, SUMS, Hp] */
     char *scratch; /* threads * gru_scratch_bytes(call) */
-    parallel_region parallel; /* NULL: threads of our own */
+    parallel_region parallel;
     i64 ntiles, nchunks; /* tiles of a recurrence; pieces of a weight gradient: set by share_out */
-    i64 next_item, next_thread; /* counters */
 };
 
-INLINE i64 least(i64 a, i64 b) { return a < b ? a : b; }
-INLINE i64 padded(i64 H) { return (H + LANES - 1) / LANES * LANES; }
 INLINE i64 strips_of(const struct call *c) { return (c->B + ROWS - 1) / ROWS; }
 
 /* ------------------------------------------------------------------------------------------------------------------ */
-/* Products */
-
-/* sums[i][j] (+)= sum over k of a[i][k] panel[k][j], for i < rows and j < width vectors. */
-INLINE void multiply(const int rows, const int width, const float *const *a, const float *panel, i64 K, vf *sums, int add)
-{
-    vf acc[ROWS][BLOCK];
-    const float *row[ROWS];
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; i++) {
-        row[i] = a[i];
-#pragma GCC unroll 3
-        for (int j = 0; j < width; j++)
-            acc[i][j] = add ? sums[i * width + j] : splat(0);
-    }
-    for (i64 k = 0; k < K; k++) {
-        vf b[BLOCK];
-#pragma GCC unroll 3
-        for (int j = 0; j < width; j++)
-            b[j] = *(const vf *)(panel + (k * width + j) * LANES);
-#pragma GCC unroll 8
-        for (int i = 0; i < rows; i++) {
-            vf factor = splat(row[i][k]);
-#pragma GCC unroll 3
-            for (int j = 0; j < width; j++)
-                acc[i][j] += factor * b[j];
-        }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 3
-        for (int j = 0; j < width; j++)
-            sums[i * width + j] = acc[i][j];
-}
-
-#define MULTIPLY(rows, width)                                                                                              \
-    static __attribute__((noinline)) void multiply_##rows##_##width(                                                       \
-        const float *const *a, const float *panel, i64 K, vf *sums, int add)                                               \
-    {                                                                                                                      \
-        multiply(rows, width, a, panel, K, sums, add);                                                                     \
-    }
-#define MULTIPLY_WIDTHS(rows) MULTIPLY(rows, 1) MULTIPLY(rows, 2) MULTIPLY(rows, 3)
-#define WIDTHS(rows) {multiply_##rows##_1, multiply_##rows##_2, multiply_##rows##_3}
-MULTIPLY_WIDTHS(1)
-MULTIPLY_WIDTHS(2)
-MULTIPLY_WIDTHS(3)
-MULTIPLY_WIDTHS(4)
-#if ROWS == 8
-MULTIPLY_WIDTHS(5)
-MULTIPLY_WIDTHS(6)
-MULTIPLY_WIDTHS(7)
-MULTIPLY_WIDTHS(8)
-#endif
-static void (*const multiply_table[ROWS][BLOCK])(const float *const *, const float *, i64, vf *, int) = {
-    WIDTHS(1), WIDTHS(2), WIDTHS(3), WIDTHS(4),
-#if ROWS == 8
-    WIDTHS(5), WIDTHS(6), WIDTHS(7), WIDTHS(8),
-#endif
-};
-
-/* Blocks of BLOCK vectors cover `vectors` of them; a rest of one is avoided, a single column has too few accumulators. */
-INLINE i64 block_width(i64 vectors_left) { return vectors_left == 4 ? 2 : least(vectors_left, BLOCK); }
+/* One recurrence */
 
 /* to[k][gate][lane] = w_hh[gate][unit + lane][k], block after block of LANES units. */
 static void pack_forward(const float *w_hh, i64 H, float *to)
@@ -135,25 +59,6 @@ static void pack_forward(const float *w_hh, i64 H, float *to)
         }
 }
 
-/* Copy `rows` rows of H floats, block after block of columns: to[row][lane], the last vector filled with zeros. */
-static void pack_columns(const float *const *from, i64 rows, i64 H, float *to)
-{
-    i64 left = padded(H) / LANES;
-    for (i64 column = 0; column < H;) {
-        i64 width = block_width(left);
-        for (i64 row = 0; row < rows; row++)
-            for (i64 j = 0; j < width; j++, to += LANES) {
-                i64 start = column + j * LANES;
-                *(vf *)to = load_first(from[row] + start, least(H - start, LANES));
-            }
-        column += width * LANES;
-        left -= width;
-    }
-}
-
-/* ------------------------------------------------------------------------------------------------------------------ */
-/* One recurrence */
-
 struct recurrence {
     const struct call *c;
     i64 g, d, T;
@@ -163,14 +68,6 @@ struct recurrence {
     float *parameters; /* [PARAMETERS, Hp], update's first */
     float *panel;
 };
-
-/* Take aligned pieces from a thread's scratch. With base NULL only the size counts. */
-static float *take(char **from, i64 floats)
-{
-    float *piece = (float *)*from;
-    *from += (floats * 4 + 63) / 64 * 64;
-    return piece;
-}
 
 static void start_recurrence(struct recurrence *r, const struct call *c, i64 recurrence_number, char **scratch)
 {
@@ -300,8 +197,9 @@ static void forward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit
     }
 }
 
-static void forward_item(const struct call *c, i64 item, char *scratch)
+static void forward_item(const void *argument, i64 item, char *scratch)
 {
+    const struct call *c = argument;
     struct recurrence r;
     start_recurrence(&r, c, item / c->ntiles, &scratch);
     pack_forward(r.w_hh, c->H, r.panel);
@@ -396,8 +294,9 @@ static void multiply_gradients(const struct recurrence *r, const i64 *frames, i6
     multiply_table[rows - 1][width - 1](a, panel + 2 * c->H * width * LANES, c->H, product, 1);
 }
 
-static void backward_item(const struct call *c, i64 item, char *scratch)
+static void backward_item(const void *argument, i64 item, char *scratch)
 {
+    const struct call *c = argument;
     struct recurrence r;
     start_recurrence(&r, c, item / c->ntiles, &scratch);
     i64 H = c->H, Hp = padded(H), vectors = Hp / LANES, strips = strips_of(c);
@@ -456,46 +355,6 @@ static void backward_item(const struct call *c, i64 item, char *scratch)
 
 /* ------------------------------------------------------------------------------------------------------------------ */
 /* Sums over frames: gradients by weights, biases and parameters */
-
-/* sums[i][j] = sum over k of a[k][i] panel[k][j]: the outer products of frames, i < ROWS gate inputs. */
-INLINE void multiply_packed(const int width, const float *a, const float *panel, i64 K, vf *sums)
-{
-    vf acc[ROWS][BLOCK];
-#pragma GCC unroll 8
-    for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 3
-        for (int j = 0; j < width; j++)
-            acc[i][j] = splat(0);
-    for (i64 k = 0; k < K; k++) {
-        vf b[BLOCK];
-#pragma GCC unroll 3
-        for (int j = 0; j < width; j++)
-            b[j] = *(const vf *)(panel + (k * width + j) * LANES);
-#pragma GCC unroll 8
-        for (int i = 0; i < ROWS; i++) {
-            vf factor = splat(a[k * ROWS + i]);
-#pragma GCC unroll 3
-            for (int j = 0; j < width; j++)
-                acc[i][j] += factor * b[j];
-        }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < ROWS; i++)
-#pragma GCC unroll 3
-        for (int j = 0; j < width; j++)
-            sums[i * width + j] = acc[i][j];
-}
-
-#define MULTIPLY_PACKED(width)                                                                                             \
-    static __attribute__((noinline)) void multiply_packed_##width(const float *a, const float *panel, i64 K, vf *sums)     \
-    {                                                                                                                      \
-        multiply_packed(width, a, panel, K, sums);                                                                         \
-    }
-MULTIPLY_PACKED(1)
-MULTIPLY_PACKED(2)
-MULTIPLY_PACKED(3)
-static void (*const multiply_packed_table[BLOCK])(const float *, const float *, i64, vf *) = {
-    multiply_packed_1, multiply_packed_2, multiply_packed_3};
 
 /* A weight gradient's rows are gate inputs; a block is ROWS of them, within one gate. */
 INLINE i64 blocks_of_gate(i64 H) { return (H + ROWS - 1) / ROWS; }
@@ -563,8 +422,9 @@ static void reduce_sums(const struct recurrence *r, float *totals)
 }
 
 /* One piece of the rows of one recurrence's d_w_hh, over all its frames. */
-static void weights_item(const struct call *c, i64 item, char *scratch)
+static void weights_item(const void *argument, i64 item, char *scratch)
 {
+    const struct call *c = argument;
     struct recurrence r;
     start_recurrence(&r, c, item / c->nchunks, &scratch);
     i64 H = c->H, chunk = item % c->nchunks;
@@ -602,45 +462,6 @@ static void weights_item(const struct call *c, i64 item, char *scratch)
 /* ------------------------------------------------------------------------------------------------------------------ */
 /* Work items over threads */
 
-struct region {
-    struct call *c;
-    i64 items, scratch_bytes;
-    void (*work)(const struct call *, i64, char *);
-};
-
-static void run_items(void *argument)
-{
-    struct region *region = argument;
-    struct call *c = region->c;
-    char *scratch = c->scratch + __atomic_fetch_add(&c->next_thread, 1, __ATOMIC_RELAXED) * region->scratch_bytes;
-    for (i64 item; (item = __atomic_fetch_add(&c->next_item, 1, __ATOMIC_RELAXED)) < region->items;)
-        region->work(c, item, scratch);
-}
-
-static void *run_thread(void *argument)
-{
-    run_items(argument);
-    return NULL;
-}
-
-/* The fewest pieces of each of `whole` equal things that keep all threads busy nine tenths of the time. */
-static i64 pieces(i64 whole, i64 threads, i64 fewest, i64 most)
-{
-    i64 best = fewest;
-    double best_share = 0;
-    for (i64 n = fewest; n <= most; n++) {
-        i64 items = whole * n, rounds = (items + threads - 1) / threads;
-        double share = (double)items / (double)(rounds * threads);
-        if (share > best_share + 1e-9) {
-            best_share = share;
-            best = n;
-        }
-        if (best_share >= 0.9)
-            break;
-    }
-    return best;
-}
-
 static void share_out(struct call *c)
 {
     i64 H = c->H, blocks = 3 * blocks_of_gate(H);
@@ -665,33 +486,20 @@ i64 gru_scratch_bytes(const struct call *c)
     return ((floats + (most > weights ? most : weights)) * 4 + 4096) / 4096 * 4096;
 }
 
-static void run(struct call *c, i64 items, void (*work)(const struct call *, i64, char *))
+static void share(struct call *c, i64 items, work_item work)
 {
-    struct region region = {c, items, gru_scratch_bytes(c), work};
-    i64 threads = least(c->threads, items);
-    c->next_item = c->next_thread = 0;
-    if (threads > 1 && c->parallel) {
-        c->parallel(run_items, &region, (unsigned)threads, 0);
-        return;
-    }
-    pthread_t others[256];
-    i64 started = 0;
-    while (started < least(threads - 1, 256) && pthread_create(&others[started], NULL, run_thread, &region) == 0)
-        started++;
-    run_items(&region);
-    while (started > 0)
-        pthread_join(others[--started], NULL);
+    run((struct region){c, items, c->scratch, gru_scratch_bytes(c), work, c->parallel, 0, 0}, c->threads);
 }
 
 void gru_forward(struct call *c)
 {
     share_out(c);
-    run(c, c->G * c->D * c->ntiles, forward_item);
+    share(c, c->G * c->D * c->ntiles, forward_item);
 }
 
 void gru_backward(struct call *c)
 {
     share_out(c);
-    run(c, c->G * c->D * c->ntiles, backward_item);
-    run(c, c->G * c->D * c->nchunks, weights_item);
+    share(c, c->G * c->D * c->ntiles, backward_item);
+    share(c, c->G * c->D * c->nchunks, weights_item);
 }
