@@ -1,8 +1,8 @@
 """Recurrence, CPU implementation: gru.c with the cell's activations compiled into it.
 
 - One library for each triple of activations, compiled at first use and kept on disk (compiler.py).
-- Results, and what is kept for the backward pass, lie in memory that is used again (memory.py); work
-  runs on torch's threads (threads.py).
+- Results, and what is kept for the backward pass, lie in memory that is used again (memory.py);
+  work runs on torch's threads (threads.py).
 - All sums are the kernel's own, so that a group's numbers are the same bits for any number of
   threads and whoever its neighbours are.
 """
