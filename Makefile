@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit gpu-check clean
+.PHONY: setup demo test lint types unit clean
 
 setup: $(INSTALLED)
 
@@ -29,8 +29,9 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
+# two workers on two cores: one thread each, or they wait for each other at every barrier
 unit: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -89,9 +89,16 @@ def activations(
             _print_json(listing)
         else:
             print_table(
-                ["name", "aliases", "family", "formula"],
+                ["name", "aliases", "family", "formula", "parameters", "source"],
                 [
-                    [entry["name"], ", ".join(entry["aliases"]), entry["family"], entry["formula"]]
+                    [
+                        entry["name"],
+                        ", ".join(entry["aliases"]),
+                        entry["family"],
+                        entry["formula"],
+                        ", ".join(parameter["name"] for parameter in entry["parameters"]),
+                        entry["source"],
+                    ]
                     for entry in listing
                 ],
             )
@@ -134,11 +141,14 @@ def corpus_describe(
     from bench.protocol import Protocol
     from studies.display import print_fields
 
-    found = describe(read_corpus(folder, layout, strict=False), Protocol())
+    read = read_corpus(folder, layout, strict=False)
+    found = describe(read, Protocol())
     if as_json:
         _print_json(found)
     else:
         print_fields(found)
+    if read.faults:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -289,6 +299,8 @@ def validate_statistics(
         _print_json(found.as_dict())
     else:
         rich_print(found.table())
+    if not found.kept:
+        raise typer.Exit(1)
 
 
 @app.command()

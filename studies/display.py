@@ -157,13 +157,17 @@ def print_fields(data: Mapping[str, Any], indent: int = 0) -> None:
             print(f"{' ' * indent}{name}:")
             print_fields(value, indent + 2)
         elif isinstance(value, Mapping):
-            print(f"{' ' * indent}{name}: {', '.join(f'{k} {v}' for k, v in value.items())}")
+            print(f"{' ' * indent}{name}: {_pairs(value)}")
         elif isinstance(value, list | tuple) and value:
             print(f"{' ' * indent}{name}:")
             for entry in value:
-                print(f"{' ' * indent}  {entry}")
+                print(f"{' ' * indent}  {_pairs(entry) if isinstance(entry, Mapping) else entry}")
         elif value not in (None, "", [], ()):
             print(f"{' ' * indent}{name}: {value}")
+
+
+def _pairs(value: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in value.items() if v not in (None, ""))
 
 
 def print_status(status: "Status") -> None:
