@@ -96,7 +96,7 @@ def design_line(analysis: Analysis) -> str:
     protocol = analysis.protocol
     seeds = len(analysis.seeds)
     parts = [
-        f"corpus {analysis.corpus}{' (synthetic speech)' if analysis.synthetic else ''}",
+        f"corpus {analysis.corpus}{_synthetic(analysis)}",
         f"{analysis.utterances:,} test utterances of {analysis.speakers} speakers",
         f"{len(analysis.folds)} folds (test: one {protocol.get('test_unit', 'session')})",
         f"{seeds} seed{'s' if seeds > 1 else ''}",
@@ -105,6 +105,11 @@ def design_line(analysis: Analysis) -> str:
     if not analysis.complete:
         parts.append(f"UNFINISHED: {len(analysis.missing)} runs missing")
     return "; ".join(parts)
+
+
+def _synthetic(analysis: Analysis) -> str:
+    said = "synthetic" in analysis.corpus
+    return " (synthetic speech)" if analysis.synthetic and not said else ""
 
 
 def markdown(analysis: Analysis) -> str:
