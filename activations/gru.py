@@ -111,11 +111,22 @@ class _Layers(nn.Module):
             dtype=weight.dtype,
         )
 
+    def _chosen(self) -> str:
+        """Which implementation runs these recurrences on the parameters' device."""
+        weight = next(self.parameters())
+        return kernels.choose(
+            self.cell,
+            implementation=self.implementation,
+            device=weight.device,
+            dtype=weight.dtype,
+        )
+
     def _walk(
         self, frames: Tensor, packing: Packing, h0: Tensor | None, dropout: float
     ) -> tuple[Tensor, Tensor]:
         """Run all layers: frames [N, I], h0 [L, G, D, B, H] -> h [N, D·H], h_n [L, G, D, B, H]."""
         packing = packing.to(frames.device)
+        compiled = frames.dtype == torch.float32 and self._chosen() == "cpu"
         final = []
         for layer in range(self.num_layers):
             if layer and dropout:
@@ -130,7 +141,7 @@ class _Layers(nn.Module):
                 b_ih, b_hh = None, w_hh.new_zeros(G, D, 3 * H)
             w_ih = self._directions(f"weight_ih_l{layer}").flatten(1, 2)
             h = kernels.recurrence(
-                project(frames, w_ih, b_ih, packing).view(packing.N, D, 3 * H),
+                project(frames, w_ih, b_ih, packing, compiled=compiled).view(packing.N, D, 3 * H),
                 w_hh,
                 b_hh,
                 packing,

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from activations.kernels import Cell, Parameters
+from activations.kernels import Cell, Parameters, cpu_projection
 from activations.kernels.compiler import CompilerError, find_compiler, load_library
 from activations.kernels.emit import c_source
 from activations.kernels.memory import empty
@@ -68,7 +68,8 @@ def describe(cell: Cell) -> str:
     Raises CompilerError where there is no compiler.
     """
     compiler = find_compiler()
-    digest = hashlib.sha256(_source(cell).encode()).hexdigest()[:8]
+    content = _source(cell) + cpu_projection.source()
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     return f"cpu ({compiler.version}, {compiler.features}, gru.c {digest})"
 
 

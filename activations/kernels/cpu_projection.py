@@ -53,7 +53,18 @@ def project(frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: Sequenc
 
     frames [N, I], weight [G, O, I], bias [G, O] or None -> [N, O]; group g owns the frames
     bounds[g]:bounds[g + 1] (G + 1 numbers). float32 on the CPU.
+    Raises ValueError for tensors that do not fit: the C code would read beyond them.
     """
+    G, outputs, inputs = weight.shape
+    fits = frames.shape == (bounds[-1], inputs) and len(bounds) == G + 1
+    if not fits or (bias is not None and bias.shape != (G, outputs)):
+        raise ValueError(
+            f"frames must be [{bounds[-1]}, {inputs}], got {list(frames.shape)}; "
+            f"bias [{G}, {outputs}], got {None if bias is None else list(bias.shape)}"
+        )
+    for tensor in (frames, weight, *([] if bias is None else [bias])):
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            raise ValueError(f"expected float32 on the CPU, got {tensor.dtype} on {tensor.device}")
     projected: Tensor = _Projection.apply(  # type: ignore[no-untyped-call]
         frames, weight, bias, tuple(bounds)
     )
@@ -112,13 +123,16 @@ def _run(function: str, call: _Call) -> None:
     getattr(library, function)(ctypes.byref(call))
 
 
+def source() -> str:
+    """The C of the projection."""
+    folder = files("activations.kernels")
+    names = ("vmath.h", "product.h", "projection.c")
+    return "\n".join((folder / name).read_text("utf-8") for name in names)
+
+
 @cache
 def _load() -> ctypes.CDLL:
-    folder = files("activations.kernels")
-    parts = (
-        (folder / name).read_text("utf-8") for name in ("vmath.h", "product.h", "projection.c")
-    )
-    library = load_library("\n".join(parts))
+    library = load_library(source())
     for name in ("projection_forward", "projection_backward"):
         getattr(library, name).restype = None
     library.projection_scratch_bytes.restype = _I64

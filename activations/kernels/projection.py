@@ -13,11 +13,25 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from activations.kernels import cpu_projection
 from activations.kernels.packing import Packing
 
 
-def project(frames: Tensor, weight: Tensor, bias: Tensor | None, packing: Packing) -> Tensor:
-    """Multiply each group's frames by its weights: [N, I], [G, O, I], bias [G, O] -> [N, O]."""
+def project(
+    frames: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    packing: Packing,
+    *,
+    compiled: bool = False,
+) -> Tensor:
+    """Multiply each group's frames by its weights: [N, I], [G, O, I], bias [G, O] -> [N, O].
+
+    compiled: by our own C, which is faster where I is narrow; for float32 on a CPU where the CPU
+    kernel runs. Otherwise by torch.
+    """
+    if compiled:
+        return cpu_projection.project(frames, weight, bias, packing.bounds)
     if len(weight) == 1:
         return nn.functional.linear(frames, weight[0], None if bias is None else bias[0])
     if frames.is_cuda and packing.in_order:  # one launch; on the CPU it would gain nothing
