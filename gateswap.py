@@ -454,11 +454,18 @@ def _baseline(name: str, place: Workspace, given: str | None) -> str:
 
 def _report(name: str, place: Workspace, baseline: str) -> Path:
     from reports.page import write_report
-    from studies.results import PlanRecord, read_study
+    from studies.results import PlanRecord, ResultFolder, read_study
 
     folder = place.study(name)
     planned = PlanRecord.read(folder).members
-    return write_report(read_study(folder), folder.report, baseline=baseline, planned=planned)
+    others = ResultFolder(folder.results).by_hash()
+    return write_report(
+        read_study(folder),
+        folder.report,
+        baseline=baseline,
+        planned=planned,
+        tuned=[result for key, result in others.items() if key not in planned],
+    )
 
 
 def _figures(

@@ -23,9 +23,11 @@ from reports import tables
 from reports.analysis import Analysis, analyse
 from reports.comparisons import Settings
 from reports.drawings import Drawn, draw_all
+from reports.drawings.common import styles_of
 from reports.methods import bibtex, methods_paragraph
 from reports.published import published_systems
 from reports.scores import POINTS
+from reports.sensitivity import draw_sensitivity
 from reports.templates import embedded, fill
 
 MEMORY = 2**20
@@ -51,12 +53,14 @@ def write_report(
     *,
     baseline: str = "tanh",
     planned: Mapping[str, Member] | None = None,
+    tuned: Sequence[MemberResult] = (),
     settings: Settings | None = None,
 ) -> Path:
     """Write index.html, report.json, tables/, figures/, references.bib; return the page's path.
 
     results: of one study. folder: replaced as a whole. planned: the study's members by the hash
     that names their result files; without it the page cannot tell what is missing or name files.
+    tuned: results of other settings of the same variants, for the figures of sensitivity.
     Raises InputError as `analysis.analyse` does, GateswapError where the folder cannot be written.
     """
     planned = planned or {}
@@ -67,7 +71,7 @@ def write_report(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as temporary:
             whole = Path(temporary) / "report"
-            _write(analysis, results, planned, whole)
+            _write(analysis, results, planned, tuned, whole)
             _replace(whole, folder)
     except OSError as error:
         raise GateswapError(
@@ -98,9 +102,11 @@ def _write(
     analysis: Analysis,
     results: Sequence[MemberResult],
     planned: Mapping[str, Member],
+    tuned: Sequence[MemberResult],
     folder: Path,
 ) -> None:
     drawn = draw_all(analysis, folder / "figures")
+    drawn += _sensitivities(analysis, [*results, *tuned], folder / "figures")
     paragraph = methods_paragraph(analysis)
     runs = _runs(analysis, results, planned)
     table_folder = folder / "tables"
@@ -117,6 +123,24 @@ def _write(
     (folder / "report.json").write_text(text, encoding="utf-8")
     page = render(analysis, drawn, runs, paragraph)
     (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def _sensitivities(
+    analysis: Analysis, results: Sequence[MemberResult], folder: Path
+) -> tuple[Drawn, ...]:
+    return tuple(
+        Drawn(
+            name=f"sensitivity-{setting.name}",
+            title=f"Sensitivity to {setting.name.replace('_', ' ')}",
+            caption=(
+                f"Dev UAR in percent of {len(setting.scores)} trials against "
+                f"{setting.name.replace('_', ' ')}, each averaged over the folds and seeds it was "
+                "run on; a diverged run counts as chance. Nothing here was seen on a test set."
+            ),
+            files=files,
+        )
+        for setting, files in draw_sensitivity(results, folder, styles=styles_of(analysis))
+    )
 
 
 def _replace(whole: Path, folder: Path) -> None:

@@ -142,6 +142,16 @@ DRAWINGS: tuple[Drawing, ...] = (
         ),
     ),
     Drawing(
+        "speakers",
+        "Speaker by speaker",
+        scores.speakers_figure,
+        lambda a: (
+            f"Difference of UAR to the baseline in points on each speaker's utterances; "
+            f"{chosen(a)}. Ringed: the {percent(a)} interval of a bootstrap over dialogues leaves "
+            f"out zero (for reading, not adjusted for the number of cells). {design(a)}."
+        ),
+    ),
+    Drawing(
         "confusion",
         "Confusion matrices",
         scores.confusion_figure,

@@ -111,8 +111,17 @@ def selection_figure(analysis: Analysis) -> Any:
 
 def parts_figure(analysis: Analysis) -> Any:
     """Differences by class, style and length; None without a comparison."""
+    return _parts_of(analysis, ("class", "style", "length"))
+
+
+def speakers_figure(analysis: Analysis) -> Any:
+    """Differences by speaker; None without a comparison."""
+    return _parts_of(analysis, ("speaker",))
+
+
+def _parts_of(analysis: Analysis, kinds: tuple[str, ...]) -> Any:
     labels = [c.variant for c in analysis.comparisons]
-    parts = [part for part in analysis.parts if part.kind != "speaker"]
+    parts = [part for part in analysis.parts if part.kind in kinds]
     if not labels or not parts:
         return None
     difference = np.full((len(labels), len(parts)), np.nan)
