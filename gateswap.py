@@ -52,6 +52,7 @@ RUNS = Path("runs")
 @app.command()
 def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
     """Make the demo corpus, run a small study on it and write its report."""
+    from reports.of_study import report_study
     from studies.display import Display
     from studies.loading import load
     from studies.runner import run_study
@@ -59,7 +60,7 @@ def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
     place = Workspace(workspace)
     spec = load("demo", workspace=place)
     run_study(spec, place, device=device, display=Display())
-    page = _report(spec.name, place, spec.baseline)
+    page = report_study(spec.name, place, baseline=spec.baseline)
     print(f"The report: {page}\n  open it in a browser: {page.resolve().as_uri()}")
     print(f"Every run in MLflow: gateswap ui{_where(workspace)}")
     print("The speech is synthetic: these numbers say nothing about human emotion.")
@@ -267,12 +268,15 @@ def report(
     name = find_study(study, place)
     baseline = _baseline(name, place, baseline)
     if other is not None:
-        print(_versus(name, find_study(other, place), place, baseline))
+        second = find_study(other, place)
+        print(of_study.compare_with(name, second, place, baseline=baseline))
     elif figure or formats:
-        for file in _figures(name, place, baseline, figure or [], formats or []):
-            print(file)
+        drawn = of_study.draw_figures(
+            name, place, baseline=baseline, names=figure or (), formats=formats or ()
+        )
+        print("\n".join(map(str, drawn)))
     else:
-        print(_report(name, place, baseline))
+        print(of_study.report_study(name, place, baseline=baseline))
 
 
 @app.command("validate-statistics")
@@ -341,12 +345,16 @@ def speed(
         typer.Option(help="layer, stack, lengths or peers; may be given several times."),
     ] = None,
     repeats: Annotated[int, typer.Option(help="Rounds whose median counts.")] = 7,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the ratios into this SVG, PDF or PNG.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Time GRU layers against torch.nn.GRU and others, forward and backward."""
     from rich import print as rich_print
 
-    from activations.speed import PARTS, measure
+    from activations.describe import save_figure
+    from activations.speed import PARTS, figure, measure
     from studies.display import Display
 
     with Display().counting("heats") as count:
@@ -358,6 +366,8 @@ def speed(
             repeats=repeats,
             progress=lambda done, total, _: count(done, total),
         )
+    if plot:
+        save_figure(figure(found)[0], plot)
     if as_json:
         _print_json(found.as_dict())
     else:
@@ -442,6 +452,7 @@ def _baseline(name: str, place: Workspace, given: str | None) -> str:
     Raises InputError for a study that was not run, or an activation that does not exist.
     """
     from activations import get
+    from reports import of_study
     from studies.loading import load
     from studies.results import PlanRecord
 
@@ -450,49 +461,6 @@ def _baseline(name: str, place: Workspace, given: str | None) -> str:
     if given is None:
         return load(str(folder.spec), workspace=place).baseline
     return given if " · " in given else get(given).name  # a variant's label stays as it is
-
-
-def _report(name: str, place: Workspace, baseline: str) -> Path:
-    from reports.page import write_report
-    from studies.results import PlanRecord, ResultFolder, read_study
-
-    folder = place.study(name)
-    planned = PlanRecord.read(folder).members
-    others = ResultFolder(folder.results).by_hash()
-    return write_report(
-        read_study(folder),
-        folder.report,
-        baseline=baseline,
-        planned=planned,
-        tuned=[result for key, result in others.items() if key not in planned],
-    )
-
-
-def _figures(
-    name: str, place: Workspace, baseline: str, figures: list[str], formats: list[str]
-) -> list[Path]:
-    from reports.figures import FORMATS
-    from reports.page import write_figures
-    from studies.results import PlanRecord, read_study
-
-    folder = place.study(name)
-    return write_figures(
-        read_study(folder),
-        folder.report / "figures",
-        names=figures,
-        formats=formats or FORMATS,
-        baseline=baseline,
-        planned=PlanRecord.read(folder).members,
-    )
-
-
-def _versus(name: str, other: str, place: Workspace, baseline: str) -> Path:
-    from reports.versus import write_versus
-    from studies.results import read_study
-
-    first, second = (read_study(place.study(study)) for study in (name, other))
-    folder = place.study(name).root / f"versus-{other}"
-    return write_versus(first, second, folder, baseline=baseline)
 
 
 def _print_json(data: object) -> None:

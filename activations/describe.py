@@ -84,11 +84,18 @@ def figure(formula: Formula, *, limit: float = 6.0) -> tuple["Figure", "Axes"]:
 def plot(spec: object, path: Path | str) -> Path:
     """Draw an activation to a file and return its path; the suffix says the format (svg, pdf, png).
 
-    Raises InputError for what `get` does not know, a suffix that is no picture's, and a path that
-    cannot be written.
+    Raises InputError for what `get` does not know, and as `save_figure`.
     """
-    formula, path = get(spec), Path(path)
-    fig, _ = figure(formula)
+    fig, _ = figure(get(spec))
+    return save_figure(fig, path)
+
+
+def save_figure(fig: "Figure", path: Path | str) -> Path:
+    """Write a figure in the format that the suffix names; return its path.
+
+    Raises InputError for a suffix that is no picture's and a path that cannot be written.
+    """
+    path = Path(path)
     if path.suffix.lower().lstrip(".") not in fig.canvas.get_supported_filetypes():
         raise InputError(f"{path}: cannot draw to '{path.suffix}'; use .svg, .pdf or .png")
     try:
