@@ -262,6 +262,7 @@ def report(
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
     """Write the report of a study, single figures of it, or a comparison of two studies."""
+    from reports import of_study
     from studies.status import find_study
 
     place = Workspace(workspace)
@@ -452,7 +453,6 @@ def _baseline(name: str, place: Workspace, given: str | None) -> str:
     Raises InputError for a study that was not run, or an activation that does not exist.
     """
     from activations import get
-    from reports import of_study
     from studies.loading import load
     from studies.results import PlanRecord
 
