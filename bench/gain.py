@@ -107,7 +107,7 @@ def main(arguments: Sequence[str]) -> None:
             low, high = gain.quartiles
             print(
                 f"| {gain.size} | {gain.contestant} | {gain.members} | {gain.milliseconds:.1f} | "
-                f"{low:.1f} – {high:.1f} | {gain.members_per_minute:.2f} |",
+                f"{low:.1f} – {high:.1f} | {gain.members_per_minute:.3g} |",
                 flush=True,
             )
     for hidden in (64, 128):

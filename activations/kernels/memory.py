@@ -9,6 +9,7 @@
 """
 
 import mmap
+import os
 import sys
 import threading
 
@@ -16,7 +17,21 @@ import torch
 from torch import Tensor
 
 SMALL = 1 << 20  # bytes; below it the allocator itself keeps what is freed
-SPARE = 1 << 28  # bytes of free blocks that are kept beyond those in use
+
+
+def _spare() -> int:
+    """Bytes of free blocks that are kept beyond those in use: an eighth of the machine's memory.
+
+    Stacks of several sizes that take turns would otherwise push each other's blocks out.
+    """
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not everywhere
+        memory = 0
+    return max(memory // 8, 1 << 28)
+
+
+SPARE = _spare()
 
 _blocks: list[mmap.mmap] = []
 _lock = threading.Lock()
