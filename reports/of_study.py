@@ -55,6 +55,13 @@ def compare_with(name: str, other: str, place: Workspace, *, baseline: str) -> P
 
     Raises InputError as `versus.write_versus`.
     """
-    first, second = (read_study(place.study(study)) for study in (name, other))
-    folder = place.study(name).root / f"versus-{other}"
-    return write_versus(first, second, folder, baseline=baseline)
+    studies = (place.study(name), place.study(other))
+    first, second = (read_study(study) for study in studies)
+    one, two = (list(PlanRecord.read(study).members.values()) for study in studies)
+    return write_versus(
+        first,
+        second,
+        studies[0].root / f"versus-{other}",
+        baseline=baseline,
+        planned=(one, two),
+    )

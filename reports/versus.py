@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from activations.errors import GateswapError, InputError
+from bench.members import Member
 from bench.results import MemberResult
 from reports import figures, tables
 from reports.analysis import Analysis, analyse
@@ -69,12 +70,17 @@ def write_versus(
     folder: Path,
     *,
     baseline: str = "tanh",
+    planned: tuple[Sequence[Member], Sequence[Member]] = ((), ()),
 ) -> Path:
     """Write index.html, versus.json and the figure of a comparison; return the page's path.
 
+    planned: the members of both studies, in whose order variants are shown and coloured.
     Raises as `compare_studies`, and GateswapError where the folder cannot be written.
     """
-    one, two = (analyse(results, baseline=baseline) for results in (first, second))
+    one, two = (
+        analyse(results, baseline=baseline, planned=members)
+        for results, members in zip((first, second), planned, strict=True)
+    )
     versus = _versus(one, two, _reasons(first[0], second[0], one, two))
     try:
         folder.mkdir(parents=True, exist_ok=True)
