@@ -29,8 +29,6 @@ from bench.metrics import confusion, uar_from, war_from
 from bench.optimiser import StackedAdam
 from bench.results import CURVES, SELECTIONS, MemberResult
 
-PRECISION = "float32"
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
@@ -333,12 +331,18 @@ def _diagnose(
     return diagnose(network, gather(data, examples, present))
 
 
+def _precision() -> str:
+    """Tensors are float32; matrix products are what torch was told they may be."""
+    products = torch.get_float32_matmul_precision()
+    return "float32" if products == "highest" else f"float32, products {products!r}"
+
+
 def _environment(network: IAAN, device: torch.device) -> dict[str, str]:
     cuda = device.type == "cuda"
     return {
         "kernel": network.encoders.kernel,
         "device": torch.cuda.get_device_name(device) if cuda else "cpu",
-        "precision": PRECISION,
+        "precision": _precision(),
         "torch": str(torch.__version__),
         "host": platform.node(),
     }
