@@ -17,13 +17,13 @@ def report_study(name: str, place: Workspace, *, baseline: str) -> Path:
     """
     folder = place.study(name)
     planned = PlanRecord.read(folder).members
-    others = ResultFolder(folder.results).by_hash()
+    tuned = ResultFolder(folder.results).by_hash(besides=planned)
     return write_report(
         read_study(folder),
         folder.report,
         baseline=baseline,
         planned=planned,
-        tuned=[result for key, result in others.items() if key not in planned],
+        tuned=list(tuned.values()),
     )
 
 

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,10 @@ class ResultFolder:
         """Read one result. Raises InputError for a file that is missing or torn."""
         return MemberResult.load(self.file(member_hash))
 
-    def by_hash(self) -> dict[str, MemberResult]:
-        """Read every whole result; files that are not whole are passed over."""
+    def by_hash(self, *, besides: Collection[str] = ()) -> dict[str, MemberResult]:
+        """Read every whole result but `besides`; files that are not whole are passed over."""
         found = {}
-        for member_hash in sorted(self.hashes()):
+        for member_hash in sorted(self.hashes().difference(besides)):
             with contextlib.suppress(InputError):
                 found[member_hash] = self.read(member_hash)
         return found
