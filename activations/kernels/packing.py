@@ -9,10 +9,13 @@
   copy.
 - Everything is a plain index tensor, so gradients flow through `index_select`; what a host loop
   needs (group bounds) is kept as Python ints, so that nothing waits for a GPU.
+- A CUDA graph runs again only with the same shapes, so batches of different lengths can be given
+  the same room (`with_room`): each group's real frames come first in it, the rest is spare.
 """
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -25,9 +28,10 @@ class Packing:
     lengths [G, B], int64.
     order [G, B]: a group's rows by decreasing length, ties as they were.
     batch_sizes [G, T]: rows still running at each step; T is the longest length of all groups.
-    starts [G, T + 1]: the first frame of each step, counted from the very first frame.
+    starts [G, T + 1]: the first frame of each step, counted from the very first frame; the last
+    one is the end of the group's real frames.
     bounds: G + 1 host ints; group g owns the frames bounds[g]:bounds[g + 1].
-    N: frames in all.
+    N: frames in all, spare ones included.
     """
 
     lengths: Tensor
@@ -39,6 +43,7 @@ class Packing:
     T: int
     in_order: bool  # every row has length T: the frames of a group are [T, B, ·] as they are
     has_empty: bool  # some row has no frame at all
+    has_spare: bool = False  # frames behind a group's real ones may be anything
 
     @classmethod
     def from_lengths(cls, lengths: Tensor) -> "Packing":
@@ -81,6 +86,33 @@ class Packing:
         )
 
     @classmethod
+    def with_room(cls, lengths: Tensor, room: int, steps: int) -> "Packing":
+        """Lay out rows of the given lengths [G, B] (int64) with room for `room` frames a group.
+
+        T is `steps`; a group's frames behind its real ones are spare: what they hold is undefined,
+        and only a kernel that visits real frames may sum over them. Asks nothing of the device, so
+        it is not checked that a group's lengths sum to at most `room` and reach at most `steps`.
+        """
+        G, B = lengths.shape
+        order = lengths.sort(dim=1, descending=True, stable=True).indices
+        ending = lengths.new_zeros(G, steps + 1)
+        ending.scatter_add_(1, lengths, torch.ones_like(lengths))
+        batch_sizes = B - ending.cumsum(1)[:, :steps]
+        first = torch.arange(0, G * room, room, device=lengths.device)[:, None]
+        return cls(
+            lengths=lengths,
+            order=order,
+            batch_sizes=batch_sizes,
+            starts=first + torch.cat([lengths.new_zeros(G, 1), batch_sizes.cumsum(1)], 1),
+            bounds=tuple(range(0, (G + 1) * room, room)),
+            N=G * room,
+            T=steps,
+            in_order=False,
+            has_empty=True,
+            has_spare=True,
+        )
+
+    @classmethod
     def from_batch_sizes(cls, batch_sizes: Tensor) -> "Packing":
         """Lay out one group of sorted rows, from a PackedSequence's batch_sizes [T]."""
         T, B = len(batch_sizes), int(batch_sizes[0])
@@ -120,6 +152,11 @@ class Packing:
         """B."""
         return self.lengths.shape[1]
 
+    @property
+    def room(self) -> int:
+        """Frames of the largest group, spare ones included."""
+        return max(end - start for start, end in pairwise(self.bounds))
+
     def to(self, device: torch.device | str) -> "Packing":
         """The same layout with its tensors on another device."""
         device = torch.device(device)
@@ -142,7 +179,11 @@ class Packing:
     def _steps(self) -> Tensor:
         """[N]: g * T + t of each frame."""
         steps = torch.arange(self.batch_sizes.numel(), device=self.lengths.device)
-        return steps.repeat_interleave(self.batch_sizes.flatten(), output_size=self.N)
+        sizes = self.batch_sizes
+        if self.has_spare:  # spare frames count as the group's last step's
+            ends = self.starts[:, 0] + self.room
+            sizes = torch.cat([sizes[:, :-1], (ends - self.starts[:, -2])[:, None]], 1)
+        return steps.repeat_interleave(sizes.flatten(), output_size=self.N)
 
     @cached_property
     def time_of_frame(self) -> Tensor:
@@ -151,9 +192,14 @@ class Packing:
 
     @cached_property
     def row_of_frame(self) -> Tensor:
-        """[N]: the row of each frame as g * B + b, b being its place in the batch as given."""
+        """[N]: the row of each frame as g * B + b, b being its place in the batch as given.
+
+        A spare frame has some row of its group.
+        """
         frames = torch.arange(self.N, device=self.lengths.device)
         ranks = frames - self.starts[:, :-1].flatten()[self._steps]
+        if self.has_spare:
+            ranks = ranks.clamp(max=self.rows - 1)
         groups = self._steps // max(self.T, 1)
         return groups * self.rows + self.order.flatten()[groups * self.rows + ranks]
 
@@ -171,6 +217,8 @@ class Packing:
     @cached_property
     def _padded_index(self) -> Tensor:
         """[N]: where each frame lies in a flattened [G, T, B]."""
+        if self.has_spare:
+            raise ValueError("a packing with room has spare frames, which have no padded place")
         groups = self._steps // max(self.T, 1)
         return self._steps * self.rows + self.row_of_frame - groups * self.rows
 

@@ -118,3 +118,41 @@ def test_frames_of_another_shape_are_refused():
         packing.pack(torch.zeros(3, 6, 4, 2))
     with pytest.raises(ValueError, match=f"N={packing.N}"):
         packing.unpack(torch.zeros(packing.N + 1, 2))
+
+
+@given(ragged, st.integers(0, 5), st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_with_room_real_frames_lie_as_without_and_spare_ones_have_a_row_of_their_group(
+    lengths, more_frames, more_steps
+):
+    lengths = torch.tensor(lengths)
+    plain = Packing.from_lengths(lengths)
+    room = max(plain.room, 1) + more_frames
+    roomy = Packing.with_room(lengths, room, plain.T + more_steps)
+    G, B = lengths.shape
+    assert room * G == roomy.N
+    assert roomy.bounds == tuple(g * room for g in range(G + 1))
+    assert torch.equal(roomy.order, plain.order)
+    assert torch.equal(roomy.batch_sizes[:, : plain.T], plain.batch_sizes)
+    assert not roomy.batch_sizes[:, plain.T :].any()
+    rows, times = roomy.row_of_frame.view(G, room), roomy.time_of_frame.view(G, room)
+    for g in range(G):
+        own = slice(plain.bounds[g], plain.bounds[g + 1])
+        n = plain.bounds[g + 1] - plain.bounds[g]
+        assert int(roomy.starts[g, 0]) == g * room
+        assert int(roomy.starts[g, -1]) == g * room + n
+        assert torch.equal(rows[g, :n], plain.row_of_frame[own])
+        assert torch.equal(times[g, :n], plain.time_of_frame[own])
+        assert ((rows[g, n:] >= g * B) & (rows[g, n:] < (g + 1) * B)).all()
+        for ours, theirs in (
+            (roomy.first_frames[g], plain.first_frames[g]),
+            (roomy.last_frames[g], plain.last_frames[g]),
+        ):
+            wanted = torch.where(theirs < 0, theirs, theirs - plain.bounds[g] + g * room)
+            assert torch.equal(ours, wanted)
+
+
+def test_spare_frames_are_not_unpacked():
+    roomy = Packing.with_room(torch.tensor([[2, 1]]), 5, 3)
+    with pytest.raises(ValueError, match="spare"):
+        roomy.unpack(torch.zeros(5, 1))
