@@ -3,7 +3,8 @@
 - Features stay on the device; a batch is an index computed from lengths and offsets and one
   `index_select`. Nothing is padded, nothing is copied frame by frame.
 - Each member draws its own examples from its own stream, so that they do not depend on the stack.
-- Lengths are kept on the host too: the packing's sizes must be known there without waiting.
+- Lengths are kept on the host too: the packing's sizes must be known there without waiting. Where a
+  batch has to have a given shape (`gather_in_room`), the device lays it out by itself.
 """
 
 from collections.abc import Sequence
@@ -37,15 +38,16 @@ class Features(Protocol):
 class TrainingData:
     """Features, examples and folds, ready on a device; E examples, encoders in the network's order.
 
-    frames [F, I] float32 and offsets [3, E] int64 (the first frame of each example's current, own
-    and other utterance; 0 where missing) on the device; lengths [3, E] int64 (frames; 0 where
-    missing) and labels [E] int64 on the host.
+    frames [F, I] float32, offsets [3, E] int64 (the first frame of each example's current, own and
+    other utterance; 0 where missing) and labels [E] int64 on the device; lengths [3, E] int64
+    (frames; 0 where missing) on the host, and once more on the device.
     """
 
     frames: Tensor
     offsets: Tensor
-    lengths: Tensor
     labels: Tensor
+    lengths: Tensor
+    lengths_on_device: Tensor
     examples: Examples
     folds: dict[str, Fold]
 
@@ -63,11 +65,13 @@ class TrainingData:
         rows = torch.from_numpy(np.stack([examples.current, examples.own, examples.other]))
         missing = rows < 0
         rows = rows.clamp(min=0)
+        of_examples = lengths[rows].masked_fill(missing, 0)
         return cls(
             frames=torch.from_numpy(np.array(features.frames, dtype=np.float32)).to(device),
             offsets=offsets[rows].masked_fill(missing, 0).to(device),
-            lengths=lengths[rows].masked_fill(missing, 0),
-            labels=torch.from_numpy(examples.labels),
+            labels=torch.from_numpy(examples.labels).to(device),
+            lengths=of_examples,
+            lengths_on_device=of_examples.to(device),
             examples=examples,
             folds={fold.name: fold for fold in folds},
         )
@@ -92,19 +96,30 @@ def gather(data: TrainingData, examples: Tensor, present: Tensor | None = None) 
 
     present [M, B] bool: False makes a row empty (its label is then anyone's).
     """
-    M, B = examples.shape
     lengths = data.lengths[:, examples]  # [3, M, B]
     if present is not None:
         lengths = lengths * present
-    packing = Packing.from_lengths(lengths.view(3 * M, B)).to(data.device)
-    on_device = examples.to(data.device, non_blocking=True)
-    offsets = data.offsets[:, on_device].flatten()
+    packing = Packing.from_lengths(lengths.view(-1, examples.shape[1])).to(data.device)
+    return _take(data, examples.to(data.device, non_blocking=True), packing)
+
+
+def gather_in_room(data: TrainingData, examples: Tensor, room: int, steps: int) -> Batch:
+    """The batch of examples [M, B] (int64 on the device), laid out by the device alone.
+
+    Its shape is that of `room` frames for each encoder of a member and at most `steps` time steps,
+    whatever the examples' lengths (see `Packing.with_room`).
+    """
+    lengths = data.lengths_on_device[:, examples].view(-1, examples.shape[1])
+    return _take(data, examples, Packing.with_room(lengths, room, steps))
+
+
+def _take(data: TrainingData, examples: Tensor, packing: Packing) -> Batch:
+    offsets = data.offsets[:, examples].flatten()
     index = offsets.index_select(0, packing.row_of_frame) + packing.time_of_frame
-    return Batch(
-        frames=data.frames.index_select(0, index),
-        packing=packing,
-        labels=data.labels[examples].to(data.device, non_blocking=True),
-    )
+    if packing.has_spare:  # whose time may lie beyond the last utterance
+        index = index.clamp(max=len(data.frames) - 1)
+    frames = data.frames.index_select(0, index)
+    return Batch(frames=frames, packing=packing, labels=data.labels[examples])
 
 
 class Order:

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from bench.batches import Order, gather
+from bench.batches import Order, gather, gather_in_room
 from bench.members import Member, Variant
 from tests.bench import tiny
 
@@ -28,6 +28,18 @@ def test_batch_holds_exactly_the_frames_of_each_utterance_in_time_order() -> Non
                 start = int(first[utterance]) if utterance >= 0 else 0
                 assert torch.equal(got, data.frames[start : start + n])
     assert torch.equal(batch.labels, data.labels[examples])
+
+
+def test_batch_with_room_holds_the_same_frames_in_the_same_order() -> None:
+    data = tiny.data()
+    for seed in range(5):
+        examples = torch.randint(36, (2, 5), generator=torch.Generator().manual_seed(seed))
+        plain, roomy = gather(data, examples), gather_in_room(data, examples, 50, 9)
+        assert torch.equal(roomy.labels, plain.labels)
+        for g in range(6):
+            first, last = plain.packing.bounds[g : g + 2]
+            own = roomy.frames[50 * g : 50 * g + last - first]
+            assert torch.equal(own, plain.frames[first:last])
 
 
 def test_missing_context_is_an_empty_row_and_not_a_row_of_zeros() -> None:

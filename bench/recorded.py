@@ -1,0 +1,79 @@
+"""A training step that a GPU repeats from a recording, whatever the lengths in a batch are.
+
+- A step at H = 512 is over a thousand launches, and each costs Python more time than it costs the
+  GPU. Recorded once as a CUDA graph, they run without Python.
+- A recording has one shape. Batches are therefore given room for a few numbers of frames only
+  (`rounded_up`), and all that a step gets from the host is which examples it is about.
+- Where there are no CUDA graphs (Triton's interpreter) the same step runs unrecorded.
+"""
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+class RecordedStep:
+    """Runs `step(examples, room, steps)`, the second time for a room from a recording.
+
+    step takes examples [M, B] (int64, always the same tensor on the device), the frames that each
+    group has room for and the time steps of the batch. It must change nothing but tensors that live
+    outside of it, and must ask nothing of the device. lengths [3, E]: frames of the examples' three
+    utterances, on the host.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[Tensor, int, int], None],
+        lengths: Tensor,
+        shape: tuple[int, int],
+        device: torch.device,
+    ) -> None:
+        self._step, self._lengths = step, lengths
+        self._examples = torch.zeros(shape, dtype=torch.int64, device=device)
+        self._records = device.type == "cuda"
+        self._met: set[tuple[int, int]] = set()
+        self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
+        # one step runs at a time and leaves nothing behind, so all recordings use the same memory
+        self._pool = torch.cuda.graph_pool_handle() if self._records else None
+
+    def __call__(self, examples: Tensor) -> None:
+        """Take the step for examples [M, B] (int64 on the host)."""
+        lengths = self._lengths[:, examples]
+        size = rounded_up(int(lengths.sum(-1).max())), rounded_up(int(lengths.max()))
+        on_cuda = self._examples.is_cuda  # from pinned memory a copy waits for nobody
+        self._examples.copy_(examples.pin_memory() if on_cuda else examples, non_blocking=on_cuda)
+        if self._records and size in self._met and size not in self._graphs:
+            self._record(size)
+        if size in self._graphs:
+            self._graphs[size].replay()
+        else:  # compiles what the recording will launch
+            self._met.add(size)
+            self._step(self._examples, *size)
+
+    def _record(self, size: tuple[int, int]) -> None:
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool):
+                self._step(self._examples, *size)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            self._records = False
+            warnings.warn(
+                f"the training step could not be recorded as a CUDA graph and runs launch by "
+                f"launch, which is slower: {error}",
+                stacklevel=2,
+            )
+        else:
+            self._graphs[size] = graph
+
+
+def rounded_up(n: int) -> int:
+    """The next multiple of an eighth of the largest power of two in n: few sizes, ≤ 1/8 more.
+
+    At least 1: a recording needs a shape even for batches without a frame.
+    """
+    unit = 1 << max(0, n.bit_length() - 4)
+    return max(1, -(-n // unit) * unit)
