@@ -1,9 +1,10 @@
-"""Softmax attention over packed frames: one weighted mean of states for each row.
+"""Additive attention over packed frames: one weighted mean of states for each row.
 
 - Rows have their own numbers of frames, so a padded softmax would cost the longest row for each.
 - A row without frames has nothing to attend to: its mean is zero, and so are its gradients.
 - Sums run over each row's own frames in time order, on every device, so that a row's result is the
   same bits whatever else is in the batch.
+- Torch operations are the definition; on a GPU one kernel does it all (attention_gpu.py).
 """
 
 from dataclasses import dataclass
@@ -14,14 +15,40 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from activations.kernels import Packing
+from activations.kernels.projection import project
+
+
+def attention(
+    states: Tensor,
+    keys: Tensor,
+    offer: Tensor | None,
+    score: Tensor,
+    packing: Packing,
+    *,
+    implementation: str = "reference",
+) -> Tensor:
+    """Mean of each row's states [N, W] with weights softmax(score · tanh(keys + offer)): [R, W].
+
+    keys [N, A] of the frames, offer [R, A] of the rows (None: nothing), score [G, A] of the groups;
+    rows R = G · B in the batch's order. Differentiable in all four. implementation "gpu" is the
+    Triton kernel, the only one for a packing with room; "reference" any dtype, anywhere.
+    """
+    if implementation == "gpu":
+        from bench import attention_gpu
+
+        return attention_gpu.attention(states, keys, offer, score, packing)
+    segments = Segments.of(packing)
+    if offer is not None:
+        keys = keys + offer.index_select(0, segments.rows)
+    scores = project(keys.tanh(), score[:, None], None, packing)
+    return attend(states, scores[:, 0], segments)
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """Where the frames of each row lie, for groups `first … last − 1` of a packing.
+    """Where the frames of each row of a packing without spare frames lie; R = groups × B rows.
 
-    Frames and rows are counted from the first of these groups: n frames, R = groups × B rows.
-    rows [n]: the row of each frame, in packed order. order [n]: the packed places of row 0's frames
+    rows [N]: the row of each frame, in packed order. order [N]: the packed places of row 0's frames
     in time order, then row 1's, … offsets [R + 1]: where each row begins in `order`.
     """
 
@@ -30,23 +57,19 @@ class Segments:
     offsets: Tensor
 
     @classmethod
-    def of(cls, packing: Packing, first: int, last: int) -> "Segments":
-        """The segments of groups first … last − 1 of `packing`, on its device."""
+    def of(cls, packing: Packing) -> "Segments":
+        """The segments of a packing, on its device."""
         B, device = packing.rows, packing.lengths.device
-        start, n = packing.bounds[first], packing.bounds[last] - packing.bounds[first]
-        lengths = packing.lengths[first:last].flatten()
+        lengths = packing.lengths.flatten()
         offsets = torch.zeros(len(lengths) + 1, dtype=torch.int64, device=device)
         torch.cumsum(lengths, 0, out=offsets[1:])
         numbers = torch.arange(len(lengths), device=device)
-        row = numbers.repeat_interleave(lengths, output_size=n)
+        row = numbers.repeat_interleave(lengths, output_size=packing.N)
         # the place of (group, time) among the steps' first frames: T + 1 entries a group
-        step = torch.arange(n, device=device) + (numbers // B * (packing.T + 1) - offsets[:-1])[row]
-        order = (
-            packing.starts[first:last].flatten()[step] + packing.ranks[first:last].flatten()[row]
-        )
-        order = order - start if start else order
-        rows = packing.row_of_frame[start : start + n]
-        return cls(rows - first * B if first else rows, order, offsets)
+        step = torch.arange(packing.N, device=device)
+        step += (numbers // B * (packing.T + 1) - offsets[:-1])[row]
+        order = packing.starts.flatten()[step] + packing.ranks.flatten()[row]
+        return cls(torch.empty_like(row).index_copy_(0, order, row), order, offsets)
 
 
 def attend(states: Tensor, scores: Tensor, segments: Segments) -> Tensor:

@@ -17,11 +17,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from activations import kernels
 from activations.gru import SITES, StackedGRU
 from activations.kernels import Packing
 from activations.kernels.projection import project
 from bench import streams
-from bench.attention import Segments, attend
+from bench.attention import attention
 from bench.dropout import Dropout
 from bench.members import Hyperparameters, Variant
 
@@ -120,26 +121,25 @@ class IAAN(nn.Module):
     def head(self, states: Tensor, packing: Packing, dropout: Dropout | None = None) -> Tensor:
         """Logits [M, B, C] of the encoders' states [N, D·H], laid out by `packing`."""
         M, B = self.members, packing.rows
+        on = self._implementation(states)
         current, contexts = torch.split(states, [packing.bounds[M], packing.N - packing.bounds[M]])
         if dropout is not None:
             current = current * dropout.outputs
 
         part = _groups(packing, M, 3 * M)
+        score = self.attention_score
         keys = project(contexts, self.attention_weight[M:], self.attention_bias[M:], part)
-        scores = project(keys.tanh(), self.attention_score[M:, None], None, part)
-        pooled = attend(contexts, scores[:, 0], Segments.of(packing, M, 3 * M))
+        pooled = attention(contexts, keys, None, score[M:], part, implementation=on)
         own, other = torch.split(pooled, M * B)
 
         part = _groups(packing, 0, M)
-        segments = Segments.of(packing, 0, M)
         keys = project(current, self.attention_weight[:M], self.attention_bias[:M], part)
-        offer = project(pooled, self.context_weight, None, Packing.full(2 * M, 1, B))
+        rows = Packing.full(2 * M, 1, B, device=states.device)
+        offer = project(pooled, self.context_weight, None, rows)
         offer = offer[: M * B] + offer[M * B :]
-        keys = (keys + offer.index_select(0, segments.rows)).tanh()
-        scores = project(keys, self.attention_score[:M, None], None, part)
-        focus = attend(current, scores[:, 0], segments)
+        focus = attention(current, keys, offer, score[:M], part, implementation=on)
 
-        rows = Packing.full(M, 1, B)
+        rows = Packing.full(M, 1, B, device=states.device)
         joined = torch.cat([focus, own, other], 1)
         hidden = project(joined, self.dense_weight, self.dense_bias, rows)
         if dropout is not None:
@@ -148,6 +148,17 @@ class IAAN(nn.Module):
         hidden = (hidden * self.norm_gain[:, None] + self.norm_shift[:, None]).relu()
         logits = project(hidden.view(M * B, -1), self.output_weight, self.output_bias, rows)
         return logits.view(M, B, -1)
+
+    def _implementation(self, states: Tensor) -> str:
+        """What the head runs on: "gpu" where the recurrence does, otherwise "reference"."""
+        encoders = self.encoders
+        chosen = kernels.choose(
+            encoders.cell,
+            implementation=encoders.implementation,
+            device=states.device,
+            dtype=states.dtype,
+        )
+        return "gpu" if chosen == "gpu" else "reference"
 
     def _draw(self, member: int, key: Tensor) -> None:
         """Draw the initial values of one member; key [1], on the CPU."""

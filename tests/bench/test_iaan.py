@@ -7,9 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from activations.kernels import Packing
 from bench import dropout_kernel
-from bench.attention import Segments, attend
 from bench.batches import Batch, TrainingData, gather
 from bench.dropout import Dropout, draw
 from bench.iaan import ENCODERS, IAAN, NORM_EPSILON
@@ -191,36 +189,6 @@ def test_learnt_activation_parameters_are_reported_by_encoder_and_site() -> None
     changed = net.activation_parameters()["other.candidate"][:, :, 0, 0]
     torch.testing.assert_close(changed, torch.tensor([[0.9, 0.9], [0.9, 0.5], [0.9, 0.9]]))
     assert network().activation_parameters() == {}
-
-
-def test_attention_of_two_rows_by_hand() -> None:
-    packing = Packing.from_lengths(torch.tensor([[1, 2]]))  # frames: row 1, row 0, row 1
-    states = torch.tensor([[1.0], [5.0], [3.0]])
-    scores = torch.tensor([0.0, 9.0, math.log(3.0)])
-    assert packing.row_of_frame.tolist() == [1, 0, 1]
-    pooled = attend(states, scores, Segments.of(packing, 0, 1))
-    torch.testing.assert_close(pooled, torch.tensor([[5.0], [0.25 * 1 + 0.75 * 3]]))
-
-
-@pytest.mark.parametrize("groups", [(0, 3), (0, 1), (1, 3), (2, 3)])
-def test_attention_gradients_are_its_derivatives_also_with_empty_rows(
-    groups: tuple[int, int],
-) -> None:
-    lengths = torch.tensor([[3, 0, 5, 2], [1, 4, 4, 0], [0, 0, 0, 0]])
-    packing = Packing.from_lengths(lengths)
-    n = packing.bounds[groups[1]] - packing.bounds[groups[0]]
-    segments = Segments.of(packing, *groups)
-    generator = torch.Generator().manual_seed(0)
-    states = torch.randn(n, 3, dtype=torch.double, generator=generator, requires_grad=True)
-    scores = torch.randn(n, dtype=torch.double, generator=generator, requires_grad=True)
-    torch.autograd.gradcheck(lambda a, b: attend(a, b, segments), (states, scores))
-
-
-def test_attention_survives_scores_that_overflow_the_exponential() -> None:
-    packing = Packing.from_lengths(torch.tensor([[2]]))
-    scores = torch.tensor([1000.0, -1000.0])
-    pooled = attend(torch.tensor([[1.0], [2.0]]), scores, Segments.of(packing, 0, 1))
-    assert pooled.item() == 1.0
 
 
 def masks(given: Batch, keys: Tensor, drop: Tensor, step: int = 4) -> Dropout:

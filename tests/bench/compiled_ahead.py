@@ -1,0 +1,54 @@
+"""Compile the training step's GPU kernels for sm_80 and sm_90, which need not be here.
+
+Run by test_compiled_ahead.py as a process of its own, because Triton must not interpret. Prints one
+JSON document: kernel → {"sm_90": {"shared": bytes, "warps": …}, …}.
+"""
+
+import json
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from bench import attention_gpu
+
+WALK = {"BLOCK_T": 32, "BLOCK_A": 16, "BLOCK_W": 128, "HAS_OFFER": True}
+KERNELS: list[tuple[Any, dict[str, Any]]] = [
+    (attention_gpu.attention_forward, WALK),
+    (attention_gpu.attention_backward, WALK),
+    (attention_gpu.sum_of_rows, {"BLOCK_B": 32, "BLOCK_A": 16}),
+]
+INTEGERS = {"B", "T", "A", "W"}
+INDICES = {"starts", "lengths", "order"}
+
+
+def kind(argument: str, constants: dict[str, Any]) -> str:
+    if argument in constants:
+        return "constexpr"
+    if argument in INTEGERS:
+        return "i32"
+    return "*i64" if argument in INDICES else "*fp32"
+
+
+def shared_bytes(kernel: Any, constants: dict[str, Any], architecture: int) -> int:
+    source = ASTSource(
+        fn=kernel,
+        signature={name: kind(name, constants) for name in kernel.arg_names},
+        constexprs=constants,
+    )
+    compiled = triton.compile(
+        source, target=GPUTarget("cuda", architecture, 32), options={"num_warps": 4}
+    )
+    return int(compiled.metadata.shared)
+
+
+if __name__ == "__main__":
+    print(
+        json.dumps(
+            {
+                kernel.__name__: {f"sm_{a}": shared_bytes(kernel, constants, a) for a in (80, 90)}
+                for kernel, constants in KERNELS
+            }
+        )
+    )

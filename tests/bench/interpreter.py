@@ -1,0 +1,23 @@
+"""Run a script of this folder in Triton's interpreter: a process of its own, one JSON document."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def interpret(script: str, cases: object) -> Any:
+    """What `script` prints for `cases`, both JSON; its standard error where it fails."""
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name(script)],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+        env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
