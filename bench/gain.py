@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from activations.speed.lengths import iemocap_like_lengths
 from bench.batches import TrainingData
 from bench.members import Hyperparameters, Member, Variant
-from bench.step_time import FOLD, iemocap_like_lengths, made_up_data, time_steps
+from bench.step_time import FOLD, made_up_data, time_steps
 from bench.training import Stack
 
 CONTESTANTS = (

@@ -58,22 +58,6 @@ def time_steps(
     return StepTimes(np.array(seconds), np.array(frames))
 
 
-def iemocap_like_lengths(
-    utterances: int, *, mean: float = 91.0, longest: int = 500, seed: int = 0
-) -> NDArray[np.int64]:
-    """Lengths [utterances] in pooled frames, distributed like IEMOCAP's: mean 91, at most 500.
-
-    Log-normal with σ = 0.7, cut at `longest` and scaled to the mean: a stand-in for the corpus's
-    own lengths where it is not at hand.
-    """
-    drawn = np.random.default_rng(seed).lognormal(0.0, 0.7, utterances)
-    scale = mean / drawn.mean()
-    for _ in range(20):  # cutting shortens; a few rounds restore the mean
-        scale *= mean / np.clip(drawn * scale, 1, longest).mean()
-    lengths: NDArray[np.int64] = np.clip(drawn * scale, 1, longest).round().astype(np.int64)
-    return lengths
-
-
 def made_up_data(
     lengths: NDArray[np.int64],
     *,

@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from activations import registry
 from activations.errors import GateswapError, InputError
 from activations.formula import Formula
 from activations.kernels import Cell, describe
 from activations.speed.contestants import CONTESTANTS, Entry, Shape, enter
+from activations.speed.lengths import iemocap_like_lengths
 from activations.speed.report import Report, Row
 
 PARTS = ("layer", "stack", "lengths", "peers")
@@ -104,20 +104,6 @@ def machine(device: torch.device) -> str:
     else:
         name = f"{_processor()}, {torch.get_num_threads()} threads"
     return f"{name}, torch {torch.__version__}"
-
-
-def iemocap_lengths(
-    shape: Shape, batches: int, *, mean: float = 91.0, sigma: float = 0.65
-) -> list[Tensor]:
-    """Lengths [R, B] of shuffled batches as long as IEMOCAP's turns: log-normal, cut at T frames.
-
-    mean: of IEMOCAP's pooled frames per turn; sigma, of the logarithm, is an assumption (a mean a
-    quarter above the median). The same lengths in every run.
-    """
-    generator = np.random.default_rng(20210606)
-    location = np.log(mean) - sigma**2 / 2
-    drawn = generator.lognormal(location, sigma, (batches, shape.R, shape.B))
-    return list(torch.from_numpy(np.clip(drawn.round(), 1, shape.T).astype(np.int64)))
 
 
 def _device(device: str) -> torch.device:
@@ -217,7 +203,8 @@ def _enter(contestant: str, formula: Formula, shape: Shape, device: torch.device
     if shape.lengths == "equal":
         batches = [torch.full((shape.R, shape.B), shape.T)]
     else:
-        batches = iemocap_lengths(shape, 4)
+        drawn = iemocap_like_lengths(4 * shape.R * shape.B, longest=shape.T)
+        batches = list(torch.from_numpy(drawn).view(4, shape.R, shape.B))
     return enter(contestant, formula, shape, batches, device)
 
 

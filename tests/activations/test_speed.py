@@ -15,7 +15,7 @@ import activations.registry as registry
 from activations.errors import GateswapError, InputError
 from activations.speed import Report, Row, Shape, figure, measure, summary
 from activations.speed.contestants import NATIVE, eager_activation, eager_gru, enter
-from activations.speed.measure import iemocap_lengths
+from activations.speed.lengths import iemocap_like_lengths
 
 KEYS = {"activation", "T", "B", "I", "H", "R", "contestant", "ms", "gflops", "ratio"}
 
@@ -133,14 +133,20 @@ def test_a_measurement_of_every_part_has_the_rows_and_keys_that_programs_read():
     assert {each["lengths"] for each in data["rows"]} == {"equal", "iemocap"}
 
 
-def test_lengths_are_as_long_as_iemocaps_and_the_same_in_every_run():
-    shape = Shape(T=500, B=64, I=45, H=8, R=3, lengths="iemocap")
-    drawn = torch.stack(iemocap_lengths(shape, 40))
-    assert drawn.shape == (40, 3, 64)
-    assert drawn.min() >= 1
-    assert drawn.max() == 500
-    assert drawn.double().mean() == pytest.approx(91, rel=0.03)
-    assert torch.equal(drawn, torch.stack(iemocap_lengths(shape, 40)))
+@pytest.mark.parametrize("mean", [45.0, 91.0])
+def test_made_up_lengths_have_iemocaps_mean_and_cut_and_are_the_same_in_every_run(mean):
+    drawn = iemocap_like_lengths(5531, mean=mean)
+    assert drawn.shape == (5531,)
+    assert drawn.mean() == pytest.approx(mean, rel=1e-2)  # rounding to whole frames moves it
+    assert 1 <= drawn.min() < mean / 3
+    assert 3 * mean < drawn.max() <= 500
+    assert (drawn == iemocap_like_lengths(5531, mean=mean)).all()
+    assert (drawn != iemocap_like_lengths(5531, mean=mean, seed=1)).any()
+
+
+def test_a_mean_that_the_cut_does_not_allow_is_refused():
+    with pytest.raises(ValueError, match="needs a cut at twice that"):
+        iemocap_like_lengths(10, mean=91.0, longest=100)
 
 
 def test_the_summary_is_what_one_computes_by_hand():
