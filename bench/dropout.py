@@ -7,6 +7,7 @@
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch import Tensor
 from activations.kernels import Packing
 from bench import dropout_kernel, streams
 
-PURPOSE = "dropout"
+PURPOSE, DENSE_PURPOSE = "dropout", "dropout/dense"
 PER_BLOCK = 8  # half words of a block of the generator
 
 
@@ -31,41 +32,73 @@ class Dropout:
     dense: Tensor
 
 
-def draw(
-    keys: Tensor,
-    step: int,
-    drop: Tensor,
-    packing: Packing,
-    *,
-    features: int,
-    width: int,
-    dense: int,
-) -> Dropout:
-    """Masks of step `step` for members `keys` [M] int64 with probabilities drop [M] on the host.
+class DropoutSource:
+    """Draws the masks of a stack's training steps.
 
-    packing: 3 M groups, the current utterances' first. features = I, width = D·H, dense = units of
-    the dense layer. Everything is on the keys' device. Raises ValueError for probabilities outside
-    [0, 1).
+    keys [M] int64 and drop [M], probabilities, of the members; features = I, width = D·H, dense =
+    units of the dense layer. Masks come on `device`. implementation: "gpu" draws them by Triton
+    and takes step numbers that lie on the device; "reference" by C or torch: the same bits.
+    Raises ValueError for probabilities outside [0, 1).
     """
-    if not bool(((drop >= 0) & (drop < 1)).all()):
-        raise ValueError(f"dropout probabilities must be in [0, 1), not {drop.tolist()}")
-    sizes = [packing.bounds[m + 1] - packing.bounds[m] for m in range(len(keys))]
-    dropped = (drop.double() * 65536).round().clamp(max=65535)
-    bounds = (dropped - 32768).to(torch.int16)
-    scales = (65536 / (65536 - dropped)).float()
-    if keys.is_cuda or not dropout_kernel.available():
-        inputs, outputs = _frames(keys, step, sizes, bounds, scales, features, width)
-    else:
-        inputs, outputs = (torch.empty(sum(sizes), columns) for columns in (features, width))
+
+    def __init__(
+        self,
+        keys: Tensor,
+        drop: Tensor,
+        *,
+        features: int,
+        width: int,
+        dense: int,
+        device: torch.device | str = "cpu",
+        implementation: str = "reference",
+    ) -> None:
+        keys, drop = keys.cpu(), drop.cpu()
+        if not bool(((drop >= 0) & (drop < 1)).all()):
+            raise ValueError(f"dropout probabilities must be in [0, 1), not {drop.tolist()}")
+        dropped = (drop.double() * 65536).round().clamp(max=65535)
+        bounds, scales = dropped.int() - 32768, (65536 / (65536 - dropped)).float()
+        self._drops = bool(drop.any())
+        self._drop, self._host = drop, (keys.tolist(), bounds.tolist(), scales.tolist())
+        self._keys, self._bounds, self._scales = (x.to(device) for x in (keys, bounds, scales))
+        self._features, self._width, self._dense = features, width, dense
+        self._by_triton = implementation == "gpu"
+
+    def draw(self, step: int | Tensor, packing: Packing) -> Dropout | None:
+        """Masks of step `step` (an int, or int64 [1] on the device); None where nothing drops.
+
+        packing: 3 M groups, the current utterances' first. Masks of spare frames are finite.
+        """
+        if not self._drops:
+            return None
+        rows = packing.rows
+        if self._by_triton:
+            from bench import dropout_gpu
+
+            if not isinstance(step, Tensor):
+                step = torch.full((1,), step, dtype=torch.int64, device=self._keys.device)
+            source = dropout_gpu.Source(self._keys, step, self._bounds, self._scales)
+            inputs, outputs = source.of_frames(PURPOSE, packing, self._features, self._width)
+            dense = source.of_rows(DENSE_PURPOSE, rows * self._dense)
+            return Dropout(inputs, outputs, dense.view(-1, self._dense))
+        inputs, outputs = self._frames(int(step), packing)
+        of_rows = streams.dropout_mask(
+            self._keys, DENSE_PURPOSE, int(step), (rows, self._dense), self._drop
+        )
+        return Dropout(inputs, outputs, of_rows.flatten(0, 1))
+
+    def _frames(self, step: int, packing: Packing) -> tuple[Tensor, Tensor]:
+        """The frames' masks by C or by torch operations."""
+        sizes = [b - a for a, b in pairwise(packing.bounds[: len(self._keys) + 1])]
+        widths = self._features, self._width
+        if self._keys.is_cuda or not dropout_kernel.available():
+            return _frames(self._keys, step, sizes, self._bounds, self._scales, *widths)
+        inputs, outputs = (torch.empty(sum(sizes), columns) for columns in widths)
         by_member = zip(
-            *(keys.tolist(), bounds.tolist(), scales.tolist()),
-            *(torch.split(masks, sizes) for masks in (inputs, outputs)),
-            strict=True,
+            *self._host, *(torch.split(masks, sizes) for masks in (inputs, outputs)), strict=True
         )
         for key, bound, scale, own_inputs, own_outputs in by_member:
             dropout_kernel.fill(key, step, PURPOSE, bound, scale, own_inputs, own_outputs)
-    rows = streams.dropout_mask(keys, f"{PURPOSE}/dense", step, (packing.rows, dense), drop)
-    return Dropout(inputs, outputs, rows.flatten(0, 1))
+        return inputs, outputs
 
 
 def _frames(
@@ -83,7 +116,7 @@ def _frames(
     for place, word in enumerate(streams.words(keys, PURPOSE, step, max(sizes) * blocks)):
         drawn[:, :, place] = word  # keeps the lower 32 bits
     halves = drawn.view(torch.int16).view(len(keys), max(sizes), blocks * PER_BLOCK)
-    bounds, scales = bounds.to(keys.device), scales.to(keys.device)
+    bounds = bounds.to(torch.int16)
     masks = []
     for first, last in ((0, features), (features, features + width)):
         kept = [halves[m, :n, first:last] >= bounds[m] for m, n in enumerate(sizes)]

@@ -93,6 +93,18 @@ class IAAN(nn.Module):
         """Trainable numbers of one member."""
         return sum(parameter.numel() for parameter in self.parameters()) // self.members
 
+    @property
+    def implementation(self) -> str:
+        """What all but the recurrence runs on: "gpu" where that does, otherwise "reference"."""
+        encoders, weight = self.encoders, self.output_weight
+        chosen = kernels.choose(
+            encoders.cell,
+            implementation=encoders.implementation,
+            device=weight.device,
+            dtype=weight.dtype,
+        )
+        return "gpu" if chosen == "gpu" else "reference"
+
     def activation_parameters(self) -> dict[str, Tensor]:
         """Learnable activation parameters {"current.candidate": [M, D, P, K], …}, detached.
 
@@ -121,7 +133,7 @@ class IAAN(nn.Module):
     def head(self, states: Tensor, packing: Packing, dropout: Dropout | None = None) -> Tensor:
         """Logits [M, B, C] of the encoders' states [N, D·H], laid out by `packing`."""
         M, B = self.members, packing.rows
-        on = self._implementation(states)
+        on = self.implementation
         current, contexts = torch.split(states, [packing.bounds[M], packing.N - packing.bounds[M]])
         if dropout is not None:
             current = current * dropout.outputs
@@ -148,17 +160,6 @@ class IAAN(nn.Module):
         hidden = (hidden * self.norm_gain[:, None] + self.norm_shift[:, None]).relu()
         logits = project(hidden.view(M * B, -1), self.output_weight, self.output_bias, rows)
         return logits.view(M, B, -1)
-
-    def _implementation(self, states: Tensor) -> str:
-        """What the head runs on: "gpu" where the recurrence does, otherwise "reference"."""
-        encoders = self.encoders
-        chosen = kernels.choose(
-            encoders.cell,
-            implementation=encoders.implementation,
-            device=states.device,
-            dtype=states.dtype,
-        )
-        return "gpu" if chosen == "gpu" else "reference"
 
     def _draw(self, member: int, key: Tensor) -> None:
         """Draw the initial values of one member; key [1], on the CPU."""

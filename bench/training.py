@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from activations.errors import GateswapError
-from bench import dropout
 from bench.batches import Order, TrainingData, gather
 from bench.diagnostics import diagnose
+from bench.dropout import DropoutSource
 from bench.evaluation import Evaluation
 from bench.iaan import IAAN
 from bench.members import Member
@@ -140,22 +140,22 @@ class Stack:
         self._summed = 0
         self._data = data
         self._order = Order(members, data)
-        self._keys = keys.to(data.device)
-        self._drop = torch.tensor([h.dropout for h in hypers])
-        self._drops = bool(self._drop.any())
+        self._dropout = DropoutSource(
+            keys,
+            torch.tensor([h.dropout for h in hypers]),
+            features=data.frames.shape[1],
+            width=members[0].variant.directions * hypers[0].hidden_size,
+            dense=hypers[0].dense_size,
+            device=data.device,
+            implementation=self.network.implementation,
+        )
         self._smoothing = torch.tensor([h.label_smoothing for h in hypers], device=data.device)
-        self._widths = {
-            "features": data.frames.shape[1],
-            "width": members[0].variant.directions * hypers[0].hidden_size,
-            "dense": hypers[0].dense_size,
-        }
 
     def step(self) -> None:
         """Train all members on their next batch."""
         batch = gather(self._data, self._order.examples(self.steps))
-        masks = None
-        if self._drops:
-            masks = dropout.draw(self._keys, self.steps, self._drop, batch.packing, **self._widths)
+        masks = self._dropout.draw(self.steps, batch.packing)
+        if masks is not None:
             batch.frames[: len(masks.inputs)] *= masks.inputs
         self.optimiser.zero_grad()
         logits = self.network(batch.frames, batch.packing, masks)

@@ -11,30 +11,35 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from bench import attention_gpu
+from bench import attention_gpu, dropout_gpu
 
 WALK = {"BLOCK_T": 32, "BLOCK_A": 16, "BLOCK_W": 128, "HAS_OFFER": True}
+DRAW = {"LOW": 0xFFFFFFF0, "HIGH": 1, "BLOCK": dropout_gpu.BLOCKS}
 KERNELS: list[tuple[Any, dict[str, Any]]] = [
     (attention_gpu.attention_forward, WALK),
     (attention_gpu.attention_backward, WALK),
     (attention_gpu.sum_of_rows, {"BLOCK_B": 32, "BLOCK_A": 16}),
+    (dropout_gpu.fill_frames, DRAW),
+    (dropout_gpu.fill_dense, DRAW),
 ]
-INTEGERS = {"B", "T", "A", "W"}
-INDICES = {"starts", "lengths", "order"}
+INTEGERS = {"B", "T", "A", "W", "features", "width", "blocks", "size"}
+TYPES = {"*i64": {"starts", "lengths", "order", "step"}, "*i32": {"bounds"}}
 
 
-def kind(argument: str, constants: dict[str, Any]) -> str:
+def kind(kernel: Any, argument: str, constants: dict[str, Any]) -> str:
     if argument in constants:
         return "constexpr"
+    if argument == "keys" and kernel.__module__ == dropout_gpu.__name__:
+        return "*i64"  # of members; attention's are numbers
     if argument in INTEGERS:
         return "i32"
-    return "*i64" if argument in INDICES else "*fp32"
+    return next((name for name, those in TYPES.items() if argument in those), "*fp32")
 
 
 def shared_bytes(kernel: Any, constants: dict[str, Any], architecture: int) -> int:
     source = ASTSource(
         fn=kernel,
-        signature={name: kind(name, constants) for name in kernel.arg_names},
+        signature={name: kind(kernel, name, constants) for name in kernel.arg_names},
         constexprs=constants,
     )
     compiled = triton.compile(

@@ -7,9 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import dropout_kernel
 from bench.batches import Batch, TrainingData, gather
-from bench.dropout import Dropout, draw
 from bench.iaan import ENCODERS, IAAN, NORM_EPSILON
 from bench.members import Hyperparameters, Variant
 from tests.bench import tiny
@@ -189,54 +187,3 @@ def test_learnt_activation_parameters_are_reported_by_encoder_and_site() -> None
     changed = net.activation_parameters()["other.candidate"][:, :, 0, 0]
     torch.testing.assert_close(changed, torch.tensor([[0.9, 0.9], [0.9, 0.5], [0.9, 0.9]]))
     assert network().activation_parameters() == {}
-
-
-def masks(given: Batch, keys: Tensor, drop: Tensor, step: int = 4) -> Dropout:
-    return draw(keys, step, drop, given.packing, features=tiny.FEATURES, width=8, dense=6)
-
-
-def test_dropout_masks_of_a_member_do_not_depend_on_its_companions() -> None:
-    data = tiny.data()
-    examples = torch.randint(36, (3, 6), generator=torch.Generator().manual_seed(0))
-    drop = torch.tensor([0.5, 0.0, 0.1])
-    given = gather(data, examples)
-    together = masks(given, KEYS, drop)
-    bounds = given.packing.bounds
-    for m in range(3):
-        alone = masks(gather(data, examples[m : m + 1]), KEYS[m : m + 1], drop[m : m + 1])
-        assert torch.equal(alone.inputs, together.inputs[bounds[m] : bounds[m + 1]])
-        assert torch.equal(alone.outputs, together.outputs[bounds[m] : bounds[m + 1]])
-        assert torch.equal(alone.dense, together.dense[m * 6 : (m + 1) * 6])
-
-
-@pytest.mark.parametrize(("features", "width"), [(5, 8), (45, 64), (1, 2), (8, 8), (3, 130)])
-def test_compiled_dropout_masks_are_the_bits_of_the_tensor_operations(
-    features: int, width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not dropout_kernel.available():
-        pytest.skip("no C compiler")
-    packing = batch(tiny.data(), 3).packing
-    drop = torch.tensor([0.5, 0.0, 0.1])
-    keys = torch.tensor([-3, (1 << 62) + 7, 0])
-
-    def drawn() -> Dropout:
-        return draw(keys, 70_000, drop, packing, features=features, width=width, dense=6)
-
-    compiled = drawn()
-    monkeypatch.setattr(dropout_kernel, "available", lambda: False)
-    assert torch.equal(compiled.inputs, drawn().inputs)
-    assert torch.equal(compiled.outputs, drawn().outputs)
-
-
-def test_dropout_keeps_the_expectation_drops_its_share_and_leaves_zero_alone() -> None:
-    given = batch(tiny.data(), 3, rows=400)
-    drop = torch.tensor([0.5, 0.0, 0.1])
-    drawn = masks(given, KEYS, drop)
-    bounds = given.packing.bounds
-    for m, p in enumerate(drop.tolist()):
-        mask = drawn.outputs[bounds[m] : bounds[m + 1]]  # some 16,000 numbers
-        kept = mask[mask != 0]
-        torch.testing.assert_close(kept, torch.full_like(kept, 1 / (1 - p)))
-        assert (mask == 0).float().mean() == pytest.approx(p, abs=0.015)
-    assert not torch.equal(drawn.outputs, masks(given, KEYS, drop, step=5).outputs)
-    assert not torch.equal(drawn.inputs[:, 0], drawn.inputs[:, 1])
