@@ -346,6 +346,9 @@ def speed(
         typer.Option(help="layer, stack, lengths or peers; may be given several times."),
     ] = None,
     repeats: Annotated[int, typer.Option(help="Rounds whose median counts.")] = 7,
+    precision: Annotated[
+        str | None, typer.Option(help="Of products on a GPU: ieee, tf32 or bf16; as torch is set.")
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the ratios into this SVG, PDF or PNG.")
     ] = None,
@@ -365,6 +368,7 @@ def speed(
             parts=part or [name for name in PARTS if name != "peers"],
             hidden=hidden,
             repeats=repeats,
+            precision=precision,
             progress=lambda done, total, _: count(done, total),
         )
     if plot:

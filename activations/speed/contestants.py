@@ -4,7 +4,8 @@
   the gradients by the input and by every weight. Setting up is not timed.
 - The eager loop is given what a careful author gives it (one input projection for all steps, the
   activation functions that torch has), because beating a careless loop says nothing.
-- JAX and Keras take part where they are installed, for the activations that they have themselves.
+- Libraries of others are in peers.py, the question whether large stacks should use cuBLAS in
+  batched.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,9 +21,15 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from activations.formula import Formula
 from activations.gru import GRU, StackedGRU
 from activations.kernels import Packing
+from activations.speed.batched import batched_products
+from activations.speed.peers import flashrnn_gru, jax_gru, keras_gru
+from activations.speed.shape import Shape
 from activations.torch_code import compile_torch
 
-CONTESTANTS = ("gateswap", "torch.nn.GRU", "eager", "torch.compile", "jax", "keras")
+CONTESTANTS = (
+    "gateswap", "torch.nn.GRU", "eager", "torch.compile", "batched products", "flashrnn", "jax",
+    "keras",
+)  # fmt: skip
 
 # what people call where torch has the function; others they compose of torch's operations
 NATIVE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -40,24 +47,6 @@ NATIVE: dict[str, Callable[[Tensor], Tensor]] = {
     "hardtanh": functional.hardtanh,
     "leaky_relu": functional.leaky_relu,
 }
-JAX_NAMES = ("tanh", "sigmoid", "relu", "elu", "gelu", "silu", "mish", "softplus", "leaky_relu")
-
-
-@dataclass(frozen=True)
-class Shape:
-    """R GRUs (I → H) over B rows of T frames each, or of up to T where lengths are "iemocap"."""
-
-    T: int
-    B: int
-    I: int  # noqa: E741 - the axis' name in every result file
-    H: int
-    R: int = 1
-    lengths: str = "equal"
-
-    @property
-    def flops_per_frame(self) -> int:
-        """Operations of one frame of one GRU: three products (forward, by input, by weight)."""
-        return 3 * 2 * 3 * self.H * (self.I + self.H)
 
 
 @dataclass(frozen=True)
@@ -85,8 +74,10 @@ def enter(
         "torch.nn.GRU": _torch_gru,
         "eager": partial(_eager, compiled=False),
         "torch.compile": partial(_eager, compiled=True),
-        "jax": _jax,
-        "keras": _keras,
+        "batched products": batched_products,
+        "flashrnn": flashrnn_gru,
+        "jax": jax_gru,
+        "keras": keras_gru,
     }
     if contestant not in build:
         raise ValueError(f"no contestant {contestant!r}; there are {', '.join(CONTESTANTS)}")
@@ -214,70 +205,3 @@ def _eager(
         (x, *weights, *parameters),
         gradient,
     )
-
-
-def _jax(
-    formula: Formula,
-    shape: Shape,
-    batches: Sequence[Tensor],  # noqa: ARG001 - one batch of equal lengths
-    device: torch.device,
-) -> Callable[[], object] | None:
-    """Flax's GRUCell under JAX's scan, compiled by XLA."""
-    try:
-        import flax.linen
-        import jax
-    except ImportError:
-        return None
-    platform = "gpu" if device.type == "cuda" else "cpu"
-    if (
-        formula.name not in JAX_NAMES
-        or shape.R > 1
-        or shape.lengths != "equal"
-        or jax.default_backend() != platform
-    ):
-        return None
-    activation = jax.numpy.tanh if formula.name == "tanh" else getattr(jax.nn, formula.name)
-    layer = flax.linen.RNN(
-        flax.linen.GRUCell(features=shape.H, activation_fn=activation), time_major=True
-    )
-    key = jax.random.PRNGKey(0)
-    x = jax.random.normal(key, (shape.T, shape.B, shape.I))
-    gradient = jax.random.normal(key, (shape.T, shape.B, shape.H))
-    weights = layer.init(key, x)
-
-    @jax.jit  # type: ignore[untyped-decorator]
-    def step(weights: Any, x: Any) -> Any:
-        _, pull_back = jax.vjp(layer.apply, weights, x)
-        return pull_back(gradient)
-
-    return lambda: jax.block_until_ready(step(weights, x))
-
-
-def _keras(
-    formula: Formula,
-    shape: Shape,
-    batches: Sequence[Tensor],  # noqa: ARG001 - one batch of equal lengths
-    device: torch.device,
-) -> Callable[[], object] | None:
-    """Keras' GRU layer on its torch backend (KERAS_BACKEND=torch; another backend is left out)."""
-    import os
-
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    try:
-        import keras
-    except ImportError:
-        return None
-    if (
-        keras.backend.backend() != "torch"
-        or formula.name not in JAX_NAMES
-        or shape.R > 1
-        or shape.lengths != "equal"
-    ):
-        return None
-    with torch.device(device):
-        layer = keras.layers.GRU(shape.H, activation=formula.name, return_sequences=True)
-        x = torch.randn(shape.B, shape.T, shape.I, device=device, requires_grad=True)
-        gradient = torch.randn(shape.B, shape.T, shape.H, device=device)
-        layer(x)
-    weights = [variable.value for variable in layer.trainable_variables]
-    return lambda: torch.autograd.grad(layer(x), (x, *weights), gradient)

@@ -3,19 +3,16 @@
 - A machine's speed drifts by tens of percent (turbo, neighbours), so whoever is compared is timed
   in turns, in one process, within seconds: one *heat*. Each heat has its own torch.nn.GRU and its
   own matrix product; ratios are formed inside a heat, of medians.
-- GFLOP/s mean nothing without the machine's own, so the product is timed in every round.
+- GFLOP/s mean nothing without the machine's own, so a product and a copy are timed in every round:
+  what they reach is the limit that a layer's own operations and bytes are held against.
 - Where the work is a GPU's, device events are the stop-watch, and cuDNN may use TF32 only where
   our products may.
+- A contestant that fails is left out and the reason is told: a run of hours does not end for it.
 """
 
 import gc
-import platform
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from itertools import chain
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,10 +20,19 @@ import torch
 from activations import registry
 from activations.errors import GateswapError, InputError
 from activations.formula import Formula
-from activations.kernels import Cell, describe
-from activations.speed.contestants import CONTESTANTS, Entry, Shape, enter
+from activations.kernels import Cell, describe, gpu
+from activations.speed.contestants import CONTESTANTS, Entry, enter
 from activations.speed.lengths import iemocap_like_lengths
-from activations.speed.report import Report, Row
+from activations.speed.machine import (
+    TORCH_NAMES,
+    at_precision,
+    big_copy,
+    big_product,
+    machine,
+    seconds_of,
+)
+from activations.speed.report import Absence, Report, Row
+from activations.speed.shape import Shape
 
 PARTS = ("layer", "stack", "lengths", "peers")
 
@@ -47,6 +53,7 @@ def measure(
     hidden: Sequence[int] | None = None,
     contestants: Sequence[str] | None = None,
     repeats: int = 7,
+    precision: str | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Report:
     """Time forward and backward passes of recurrent layers; returns medians over `repeats` rounds.
@@ -56,9 +63,11 @@ def measure(
     steps, tanh and relu, where torch.compile can take part).
     hidden: sizes H instead of each part's own. contestants: among CONTESTANTS, all by default;
     torch.nn.GRU always runs, ratios are to it.
+    precision: of the products during the run, "ieee", "tf32" or "bf16" (a CPU has "ieee" only);
+    None leaves torch as it is set.
     progress: called with (heats done, heats in all, what runs next).
-    Raises InputError for an unknown device, activation, part or contestant, GateswapError for
-    "cuda" where torch sees no GPU.
+    Raises InputError for an unknown device, activation, part, contestant or precision,
+    GateswapError for "cuda" where torch sees no GPU.
     """
     place = _device(device)
     for what, known, given in (
@@ -68,42 +77,42 @@ def measure(
         for name in given:
             if name not in known:
                 raise InputError(f"no {what} {name!r} to measure; there are {', '.join(known)}")
+    if precision is not None and precision not in TORCH_NAMES:
+        raise InputError(f"no precision {precision!r}; there are {', '.join(TORCH_NAMES)}")
+    if precision not in (None, "ieee") and place.type == "cpu":
+        raise InputError(f"on a CPU products are float32's own: 'ieee', not {precision!r}")
     if repeats < 1 or any(size < 1 for size in hidden or ()):
         raise InputError("repeats and hidden sizes must be at least 1")
     named = None if activations is None else [registry.get(name) for name in activations]
     wanted = tuple(contestants or CONTESTANTS)
     heats = [heat for part in parts for heat in _heats(part, place, named, hidden, wanted)]
 
-    rows: list[Row] = []
-    rates: list[float] = []
-    with _same_precision():
+    found: list[_Heat] = []
+    with at_precision(precision):
         for done, heat in enumerate(heats):
             if progress is not None:
                 progress(done, len(heats), _label(heat))
-            found, rate = _run_heat(heat, place, repeats)
-            rows += found
-            rates += rate
-    kernel = describe(_cell((named or [registry.get("tanh")])[0]), device=place)
-    ran = {row.contestant for row in rows}
+            found.append(_run_heat(heat, place, repeats))
+            if (
+                place.type == "cuda"
+            ):  # a stack's graph has memory of its own: the next heat needs it
+                gc.collect()
+                torch.cuda.empty_cache()
+        about = machine(place)
+        kernel = describe(_cell((named or [registry.get("tanh")])[0]), device=place)
+        ran_at = gpu.precision()
+    rows = [row for heat in found for row in heat.rows]
     return Report(
-        machine=machine(place),
+        machine=about,
         device=place.type,
         kernel=kernel,
+        precision=ran_at,
         repeats=repeats,
-        sgemm_gflops=float(np.median(rates)),
+        sgemm_gflops=float(np.median([rate for heat in found for rate in heat.gflops])),
+        copy_gbs=float(np.median([rate for heat in found for rate in heat.gbs])),
         rows=tuple(_pool_baselines(rows)),
-        absent=tuple(name for name in wanted if name not in ran),
+        absent=_absences(wanted, rows, [failed for heat in found for failed in heat.failed]),
     )
-
-
-def machine(device: torch.device) -> str:
-    """The device's name, torch's number of threads (CPU) and torch's version."""
-    if device.type == "cuda":
-        precision = torch.get_float32_matmul_precision()
-        name = f"{torch.cuda.get_device_name(device)}, float32 products {precision!r}"
-    else:
-        name = f"{_processor()}, {torch.get_num_threads()} threads"
-    return f"{name}, torch {torch.__version__}"
 
 
 def _device(device: str) -> torch.device:
@@ -176,27 +185,73 @@ def _label(heat: Sequence[Specification]) -> str:
     return f"{', '.join(sizes)}: {', '.join(names)}"
 
 
-def _run_heat(
-    heat: Sequence[Specification], device: torch.device, repeats: int
-) -> tuple[list[Row], list[float]]:
-    """Time a heat's entries in turns; returns its rows and the rate of each round's product."""
+@dataclass(frozen=True)
+class _Heat:
+    """What one heat found: its rows, the product's and the copy's rate in each round, failures."""
+
+    rows: list[Row]
+    gflops: list[float]
+    gbs: list[float]
+    failed: list[Absence]
+
+
+def _run_heat(heat: Sequence[Specification], device: torch.device, repeats: int) -> _Heat:
+    """Time a heat's entries in turns, and between them a product and a copy."""
     torch.manual_seed(0)
-    entries = [entry for entry in (_enter(*each, device) for each in heat) if entry is not None]
-    size = 4096 if device.type == "cuda" else 1024
-    left, right = torch.randn(2, size, size, device=device)
-    work: list[Callable[[], object]] = [lambda: left @ right, *(entry.run for entry in entries)]
-    stop_watch = _device_seconds if device.type == "cuda" else _wall_seconds
-    inner = []
-    for run in work:
+    product, operations = big_product(device)
+    copy, moved = big_copy(device)
+    entries: list[Entry] = []
+    work: list[Callable[[], object]] = []
+    inner: list[int] = []
+    failed: list[Absence] = []
+
+    def prepare(run: Callable[[], object]) -> None:
         run()  # compiles, fills caches
-        inner.append(min(50, int(SHORTEST / stop_watch(run, 1)) + 1))
+        inner.append(min(50, int(SHORTEST / seconds_of(run, 1, device)) + 1))
+        work.append(run)
+
+    prepare(product)
+    prepare(copy)
+    for name, formula, shape in heat:
+        try:
+            entry = _enter(name, formula, shape, device)
+            if entry is not None:
+                prepare(entry.run)
+                entries.append(entry)
+        except Exception as error:  # what foreign code raises is not ours to foresee
+            if name == "torch.nn.GRU":
+                raise  # without it there is no ratio
+            where = f"{formula.name}, T={shape.T} H={shape.H} R={shape.R}"
+            failed.append(Absence(name, _one_line(error), where))
     seconds = np.empty((repeats, len(work)))
     gc.collect()
     for turn in range(repeats):
         for place in np.roll(np.arange(len(work)), turn):
-            seconds[turn, place] = stop_watch(work[place], inner[place])
-    rates = 2 * size**3 / seconds[:, 0] / 1e9
-    return _rows(entries, seconds[:, 1:], float(np.median(rates))), rates.tolist()
+            seconds[turn, place] = seconds_of(work[place], inner[place], device)
+    gflops = operations / seconds[:, 0] / 1e9
+    gbs = moved / seconds[:, 1] / 1e9
+    limits = float(np.median(gflops)), float(np.median(gbs))
+    rows = _rows(entries, seconds[:, 2:], *limits)
+    return _Heat(rows, gflops.tolist(), gbs.tolist(), failed)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}"
+
+
+def _absences(
+    wanted: Sequence[str], rows: Sequence[Row], failed: Sequence[Absence]
+) -> tuple[Absence, ...]:
+    """Who did not take part and why: a failure is told once for each reason."""
+    reasons = {(each.contestant, each.reason): each for each in reversed(failed)}
+    known = {row.contestant for row in rows} | {each.contestant for each in failed}
+    never = [
+        Absence(name, "not installed, or nothing here that it takes")
+        for name in wanted
+        if name not in known
+    ]
+    return (*reversed(reasons.values()), *never)
 
 
 def _enter(contestant: str, formula: Formula, shape: Shape, device: torch.device) -> Entry | None:
@@ -208,8 +263,13 @@ def _enter(contestant: str, formula: Formula, shape: Shape, device: torch.device
     return enter(contestant, formula, shape, batches, device)
 
 
-def _rows(entries: Sequence[Entry], seconds: np.ndarray, sgemm: float) -> list[Row]:
-    """The medians of seconds [round, entry] per batch, and ratios to the baseline of each shape."""
+def _rows(
+    entries: Sequence[Entry], seconds: np.ndarray, sgemm: float, copy_gbs: float
+) -> list[Row]:
+    """The medians of seconds [round, entry] per batch, and ratios to the baseline of each shape.
+
+    sgemm: GFLOP/s and copy_gbs: GB/s of the same heat, whose slower one is each row's limit.
+    """
     batches = np.array([entry.batches for entry in entries])
     low, middle, high = np.percentile(seconds, [25, 50, 75], axis=0) / batches
     baseline = {
@@ -220,7 +280,10 @@ def _rows(entries: Sequence[Entry], seconds: np.ndarray, sgemm: float) -> list[R
     rows = []
     for place, entry in enumerate(entries):
         frames = entry.frames / entry.batches
-        gflops = entry.shape.flops_per_frame * frames / middle[place] / 1e9
+        operations = entry.shape.flops_per_frame * frames
+        moved = entry.shape.compulsory_bytes(frames)
+        gflops = operations / middle[place] / 1e9
+        limit = max(operations / sgemm, moved / copy_gbs) / 1e9
         rows.append(
             Row(
                 activation=entry.activation,
@@ -230,6 +293,9 @@ def _rows(entries: Sequence[Entry], seconds: np.ndarray, sgemm: float) -> list[R
                 ms_quartiles=(float(low[place] * 1e3), float(high[place] * 1e3)),
                 gflops=float(gflops),
                 sgemm_share=float(gflops / sgemm),
+                bytes=moved,
+                limit_ms=1e3 * limit,
+                limit_share=float(limit / middle[place]),
                 ratio=float(baseline[entry.shape] / middle[place]),
                 frames=frames,
             )
@@ -253,52 +319,14 @@ def _pool_baselines(rows: Sequence[Row]) -> list[Row]:
             ),
             gflops=float(np.median([row.gflops for row in heats])),
             sgemm_share=float(np.median([row.sgemm_share for row in heats])),
+            limit_ms=float(np.median([row.limit_ms for row in heats])),
+            limit_share=float(np.median([row.limit_share for row in heats])),
         )
         for heats in baselines.values()
     ]
     return pooled + [row for row in rows if row.contestant != "torch.nn.GRU"]
 
 
-def _wall_seconds(run: Callable[[], object], times: int) -> float:
-    start = time.perf_counter()
-    for _ in range(times):
-        run()
-    return (time.perf_counter() - start) / times
-
-
-def _device_seconds(run: Callable[[], object], times: int) -> float:
-    start = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-    end = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-    torch.cuda.synchronize()
-    start.record()
-    for _ in range(times):
-        run()
-    end.record()
-    end.synchronize()
-    return float(start.elapsed_time(end)) / 1e3 / times
-
-
 def _cell(candidate: Formula) -> Cell:
     sigmoid = registry.get("sigmoid")
     return Cell(sigmoid, sigmoid, candidate)
-
-
-@contextmanager
-def _same_precision() -> Iterator[None]:
-    """Keep cuDNN as exact as torch's products are set to; left alone it uses TF32."""
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
-
-
-def _processor() -> str:
-    """The processor's name as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(chain(names, [platform.processor() or platform.machine()]))

@@ -12,7 +12,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from activations.speed.contestants import Shape
+from activations.speed.shape import Shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +28,10 @@ class Row:
 
     ms: median over the rounds of one batch's forward and backward pass through all R GRUs, with the
     quartiles. gflops: of the products only. sgemm_share: of the matrix product timed in the same
-    heat. ratio: torch.nn.GRU's time (tanh, same shape, R calls, same heat) / this time.
-    frames: real frames of a batch, all R together.
+    heat. bytes: the traffic that nobody avoids (`Shape.compulsory_bytes`). limit_ms: what the
+    operations take at that product's rate, or the bytes at that heat's copying rate, whichever is
+    longer. limit_share: limit_ms / ms. ratio: torch.nn.GRU's time (tanh, same shape, R calls, same
+    heat) / this time. frames: real frames of a batch, all R together.
     """
 
     activation: str
@@ -39,8 +41,20 @@ class Row:
     ms_quartiles: tuple[float, float]
     gflops: float
     sgemm_share: float
+    bytes: float
+    limit_ms: float
+    limit_share: float
     ratio: float
     frames: float
+
+
+@dataclass(frozen=True)
+class Absence:
+    """A contestant that did not take part, why, and on what work where it failed at that."""
+
+    contestant: str
+    reason: str
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,15 +69,22 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything measured in one run; sgemm_gflops is the median over all rounds of all heats."""
+    """Everything measured in one run.
+
+    precision: of the products, "ieee", "tf32" or "bf16". sgemm_gflops, copy_gbs: medians over all
+    rounds of all heats; a copied byte counts twice, read and written. absent: contestants that
+    were asked for and could not take part, or not everywhere.
+    """
 
     machine: str
     device: str
     kernel: str
+    precision: str
     repeats: int
     sgemm_gflops: float
+    copy_gbs: float
     rows: tuple[Row, ...]
-    absent: tuple[str, ...]  # contestants that were asked for and could not take part
+    absent: tuple[Absence, ...]
 
     @property
     def spread(self) -> float:
@@ -76,10 +97,12 @@ class Report:
             "machine": self.machine,
             "device": self.device,
             "kernel": self.kernel,
+            "precision": self.precision,
             "repeats": self.repeats,
             "sgemm_gflops": self.sgemm_gflops,
+            "copy_gbs": self.copy_gbs,
             "spread": self.spread,
-            "absent": list(self.absent),
+            "absent": [vars(each) for each in self.absent],
             "summary": [vars(finding) for finding in summary(self)],
             "rows": [
                 {
@@ -95,6 +118,9 @@ class Report:
                     "ms_quartiles": list(row.ms_quartiles),
                     "gflops": row.gflops,
                     "sgemm_share": row.sgemm_share,
+                    "bytes": row.bytes,
+                    "limit_ms": row.limit_ms,
+                    "limit_share": row.limit_share,
                     "ratio": row.ratio,
                     "frames": row.frames,
                 }
@@ -106,7 +132,8 @@ class Report:
         """A table for each shape, then the summary."""
         yield Text(self.machine, style="bold")
         yield Text(
-            f"gateswap ran on {self.kernel}; sgemm {self.sgemm_gflops:,.0f} GFLOP/s; "
+            f"gateswap ran on {self.kernel}; product ({self.precision}) "
+            f"{self.sgemm_gflops:,.0f} GFLOP/s, copy {self.copy_gbs:,.0f} GB/s; "
             f"medians of {self.repeats} alternating rounds"
         )
         if self.spread > BUSY:
@@ -117,9 +144,9 @@ class Report:
             )
         for shape in dict.fromkeys(row.shape for row in self.rows):
             yield _table(shape, [row for row in self.rows if row.shape == shape])
-        if self.absent:
-            names = ", ".join(self.absent)
-            yield Text(f"did not take part (not installed, or not in these parts): {names}")
+        for each in self.absent:
+            place = f" at {each.where}" if each.where else ""
+            yield Text(f"{each.contestant} did not take part{place}: {each.reason}")
         table = Table("what", "value", "", title="In short", title_justify="left")
         for finding in summary(self):
             table.add_row(finding.what, f"{finding.value:.2f} {finding.unit}", finding.where)
@@ -241,13 +268,15 @@ def _table(shape: Shape, rows: Sequence[Row]) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("activation")
     table.add_column("contestant")
-    for heading in ("ms", "GFLOP/s", "of sgemm", "× nn.GRU"):
+    for heading in ("ms", "limit ms", "of limit", "GFLOP/s", "of sgemm", "× nn.GRU"):
         table.add_column(heading, justify="right")
     for row in sorted(rows, key=lambda row: row.contestant != "torch.nn.GRU"):
         table.add_row(
             _short(row.activation),
             row.contestant,
             f"{row.ms:.2f}",
+            f"{row.limit_ms:.2f}",
+            f"{100 * row.limit_share:.0f} %",
             f"{row.gflops:.1f}",
             f"{100 * row.sgemm_share:.0f} %",
             f"{row.ratio:.2f}",

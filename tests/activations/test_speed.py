@@ -4,7 +4,7 @@ import io
 import json
 from dataclasses import replace
 
-import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -12,10 +12,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import activations.registry as registry
+import activations.speed.contestants as contestants
 from activations.errors import GateswapError, InputError
-from activations.speed import Report, Row, Shape, figure, measure, summary
-from activations.speed.contestants import NATIVE, eager_activation, eager_gru, enter
+from activations.kernels import gpu
+from activations.speed import Absence, Report, Row, Shape, figure, measure, summary
+from activations.speed.contestants import NATIVE, Entry, eager_activation, eager_gru, enter
 from activations.speed.lengths import iemocap_like_lengths
+from activations.speed.machine import TORCH_NAMES, at_precision
+from activations.speed.measure import _rows
+from activations.speed.peers import flashrnn_weights
 
 KEYS = {"activation", "T", "B", "I", "H", "R", "contestant", "ms", "gflops", "ratio"}
 
@@ -29,6 +34,9 @@ def row(activation, contestant, ms, *, shape=None, ratio=1.0, frames=6400.0):
         ms_quartiles=(ms, ms),
         gflops=50.0,
         sgemm_share=0.5,
+        bytes=2e6,
+        limit_ms=ms / 4,
+        limit_share=0.25,
         ratio=ratio,
         frames=frames,
     )
@@ -39,10 +47,12 @@ def report(*rows):
         machine="a machine",
         device="cpu",
         kernel="cpu (gcc)",
+        precision="ieee",
         repeats=7,
         sgemm_gflops=100.0,
+        copy_gbs=10.0,
         rows=rows,
-        absent=("jax",),
+        absent=(Absence("jax", "not installed"), Absence("flashrnn", "no nvcc", "tanh, H=128")),
     )
 
 
@@ -74,6 +84,78 @@ def test_operations_are_those_that_torch_counts_in_the_eager_loop():
     # the loop leaves out one product: no gradient by the first step's state, which is constant
     left_out = 2 * shape.B * 3 * shape.H * shape.H
     assert counter.get_total_flops() == shape.flops_per_frame * shape.T * shape.B - left_out
+
+
+def test_bytes_are_the_sizes_of_what_a_pass_takes_and_gives():
+    shape = Shape(T=6, B=3, I=5, H=7, R=2)
+    taken, given = [], []
+    for _ in range(shape.R):
+        gru = nn.GRU(shape.I, shape.H)
+        x = torch.randn(shape.T, shape.B, shape.I, requires_grad=True)
+        states = gru(x)[0]
+        upstream = torch.randn_like(states)
+        taken += [x, upstream, *gru.parameters()]
+        given += [states, *torch.autograd.grad(states, (x, *gru.parameters()), upstream)]
+    moved = sum(tensor.nbytes for tensor in taken + given)
+    assert shape.compulsory_bytes(shape.R * shape.T * shape.B) == moved
+
+
+@pytest.mark.parametrize(("gflops", "gbs", "limit_ms"), [(1.0, 1e9, 2.0), (1e9, 0.5, 4.0)])
+def test_a_rows_limit_is_the_slower_of_operations_and_bytes(gflops, gbs, limit_ms):
+    shape = Shape(T=1, B=1, I=1, H=1)
+    frames = 2e6 / shape.flops_per_frame if gbs > gflops else 1.0
+    moved = shape.compulsory_bytes(frames)
+    entry = Entry("torch.nn.GRU", "tanh", shape, lambda: None, 1, frames)
+    seconds = np.full((3, 1), 8e-3)
+    found = _rows([entry], seconds, gflops, gbs)[0]
+    wanted = limit_ms if gbs > gflops else 1e3 * moved / (gbs * 1e9)
+    assert found.bytes == moved
+    assert found.limit_ms == pytest.approx(wanted)
+    assert found.limit_share == pytest.approx(wanted / 8)
+
+
+def test_a_contestant_that_fails_is_left_out_with_its_reason_and_the_run_goes_on(monkeypatch):
+    def fails(*arguments):
+        raise RuntimeError("no kernel\nfor this shape")
+
+    monkeypatch.setattr(contestants, "jax_gru", fails)
+    found = measure(
+        activations=["tanh", "relu"],
+        parts=["layer"],
+        hidden=[4],
+        contestants=["jax", "keras", "gateswap"],
+        repeats=1,
+    )
+    assert {each.contestant for each in found.rows} == {"gateswap", "torch.nn.GRU"}
+    jax, keras = found.absent
+    reason = "RuntimeError: no kernel for this shape"
+    assert (jax.contestant, jax.reason, jax.where) == ("jax", reason, "tanh, T=100 H=4 R=1")
+    assert keras.contestant == "keras"
+    assert found.as_dict()["absent"][0]["reason"] == reason
+
+
+def test_a_run_sets_the_precision_it_was_asked_for_and_puts_torchs_own_back():
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    for ours, torchs in TORCH_NAMES.items():
+        with at_precision(ours):
+            assert torch.get_float32_matmul_precision() == torchs
+            assert gpu.precision() == ours
+            assert torch.backends.cudnn.allow_tf32 == (ours != "ieee")
+    with at_precision(None):
+        assert torch.get_float32_matmul_precision() == before[0]
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+
+
+def test_flashrnns_weights_are_those_of_the_gru_they_are_made_from():
+    library = pytest.importorskip("flashrnn", reason="FlashRNN is not installed")
+    gru = nn.GRU(4, 7)
+    x = torch.randn(5, 3, 4)
+    w_ih, w_hh, bias = flashrnn_weights(gru)
+    gates_x = nn.functional.linear(x, w_ih).view(5, 3, 3, 1, 7).transpose(0, 1)
+    states, _ = library.flashrnn(
+        gates_x, w_hh, bias, function="gru", backend="vanilla", dtype="float32"
+    )
+    torch.testing.assert_close(states[0, :, :, 0].transpose(0, 1), gru(x)[0])
 
 
 @pytest.mark.parametrize("lengths", ["equal", "iemocap"])
@@ -192,8 +274,10 @@ def test_people_get_a_table_with_the_machine_and_who_is_missing():
     Console(file=text, width=120).print(
         report(row("tanh", "torch.nn.GRU", 40.0), row("arelu", "gateswap", 12.345, ratio=3.24))
     )
-    for part in ("a machine", "T=100 B=64 I=45 H=128 R=1", "12.35", "3.24", "did not take part"):
+    for part in ("a machine", "T=100 B=64 I=45 H=128 R=1", "12.35", "3.24", "25 %"):
         assert part in text.getvalue()
+    assert "jax did not take part: not installed" in text.getvalue()
+    assert "flashrnn did not take part at tanh, H=128: no nvcc" in text.getvalue()
 
 
 def test_a_run_on_a_busy_machine_says_so():
@@ -219,7 +303,6 @@ def test_the_figure_shows_one_mark_for_each_activation_and_size():
     assert marks == [[[4.0, 0.0], [2.0, 1.0]], [[1.5, 0.0]]]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["tanh", "relu"]
     fig.savefig(io.BytesIO(), format="svg")
-    plt.close("all")
 
 
 def test_nothing_to_draw_is_said():
@@ -234,9 +317,21 @@ def test_without_a_gpu_the_cuda_benchmark_says_what_to_do():
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_a_layer_is_timed_with_device_events():
-    found = measure("cuda", activations=["tanh"], parts=["layer"], hidden=[32], repeats=2)
-    assert {each.contestant for each in found.rows} >= {"torch.nn.GRU", "gateswap"}
+@pytest.mark.parametrize("precision", ["ieee", "tf32", "bf16"])
+def test_on_a_gpu_a_layer_and_stacks_are_timed_with_device_events(precision):
+    found = measure(
+        "cuda",
+        activations=["tanh"],
+        parts=["layer", "stack"],
+        hidden=[32],
+        repeats=2,
+        precision=precision,
+    )
+    assert {each.contestant for each in found.rows} >= {
+        "torch.nn.GRU", "gateswap", "batched products",
+    }  # fmt: skip
+    assert found.precision == precision
+    assert all(each.ms > 0 for each in found.rows)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +342,8 @@ def test_on_a_gpu_a_layer_is_timed_with_device_events():
         ({"contestants": ["tensorflow"]}, "no contestant 'tensorflow'"),
         ({"activations": ["swsh"]}, "no activation 'swsh'"),
         ({"repeats": 0}, "at least 1"),
+        ({"precision": "fp8"}, "no precision 'fp8'"),
+        ({"precision": "tf32"}, "on a CPU"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_runs(arguments, message):
