@@ -132,6 +132,7 @@ class Stack:
             l2=torch.tensor([h.l2 for h in hypers]),
             clip_norm=torch.tensor([h.clip_norm or torch.inf for h in hypers]),
             decayed=self.network.dense_parameters,
+            implementation=self.network.implementation,
         )
         self.diverged_at = torch.zeros(len(members), dtype=torch.int64, device=data.device)
         self.steps = 0
@@ -157,12 +158,11 @@ class Stack:
         masks = self._dropout.draw(self.steps, batch.packing)
         if masks is not None:
             batch.frames[: len(masks.inputs)] *= masks.inputs
-        self.optimiser.zero_grad()
         logits = self.network(batch.frames, batch.packing, masks)
         losses = smoothed_cross_entropy(logits, batch.labels, self._smoothing)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
+        gradients = torch.autograd.grad(losses.sum(), list(self.network.parameters()))
         losses = losses.detach()
-        self._sums += torch.stack([losses, self.optimiser.step(losses)])
+        self._sums += torch.stack([losses, self.optimiser.step(losses, gradients)])
         self._summed += 1
         self.steps += 1
         self.frames = batch.packing.N
