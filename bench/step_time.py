@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from activations.speed.lengths import iemocap_like_lengths
 from bench.batches import TrainingData
 from bench.examples import MISSING, Examples
 from bench.members import Member
@@ -20,6 +21,7 @@ from bench.protocol import Fold
 from bench.training import Stack
 
 FOLD = "made up"
+SESSIONS = (1085, 1023, 1151, 1031, 1241)  # IEMOCAP's examples of four classes in each session
 CLASSES = ("ang", "hap", "neu", "sad")
 
 
@@ -41,10 +43,12 @@ def time_steps(
     data: TrainingData,
     *,
     implementation: str = "auto",
-    warm_up: int = 3,
+    warm_up: int = 10,
     steps: int = 20,
 ) -> StepTimes:
-    """Time training steps of a stack; `warm_up` steps before them compile and allocate."""
+    """Time training steps of a stack; `warm_up` steps before them compile, allocate, and on a GPU
+    record the step.
+    """
     stack = Stack(members, data, implementation)
     seconds, frames = [], []
     for step in range(warm_up + steps):
@@ -58,16 +62,32 @@ def time_steps(
     return StepTimes(np.array(seconds), np.array(frames))
 
 
+def iemocap_like_data(
+    examples: int = sum(SESSIONS), *, device: torch.device | str = "cpu"
+) -> TrainingData:
+    """Made-up data with IEMOCAP's lengths and five leave-one-session-out folds of its sizes.
+
+    Another number of examples is divided between the sessions in the same proportions.
+    """
+    ends = np.cumsum(SESSIONS) * examples // sum(SESSIONS)
+    return made_up_data(
+        iemocap_like_lengths(examples), sessions=np.diff(ends, prepend=0).tolist(), device=device
+    )
+
+
 def made_up_data(
     lengths: NDArray[np.int64],
     *,
+    sessions: Sequence[int] = (),
     features: int = 45,
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> TrainingData:
-    """Random features of utterances with these lengths [U], each an example, in one fold FOLD.
+    """Random features of utterances with these lengths [U], each an example.
 
-    The contexts of an example are the two utterances before it.
+    The contexts of an example are the two utterances before it. sessions: sizes of as many folds,
+    each tested on its own session, developed on the next, trained on the rest; without them one
+    fold FOLD trains on everything.
     """
     n = len(lengths)
     random = np.random.default_rng(seed)
@@ -90,8 +110,19 @@ def made_up_data(
         offsets=np.concatenate([[0], np.cumsum(lengths)[:-1]]),
         lengths=lengths,
     )
-    fold = Fold(FOLD, train=rows, dev=rows[:1], test=rows[:1])
-    return TrainingData.build(made_up, examples, [fold], device)
+    return TrainingData.build(made_up, examples, _folds(rows, sessions), device)
+
+
+def _folds(rows: NDArray[np.int64], sessions: Sequence[int]) -> list[Fold]:
+    if not sessions:
+        return [Fold(FOLD, train=rows, dev=rows[:1], test=rows[:1])]
+    parts = np.split(rows, np.cumsum(sessions)[:-1])
+    folds = []
+    for k, test in enumerate(parts):
+        dev = parts[(k + 1) % len(parts)]
+        train = np.setdiff1d(rows, np.concatenate([dev, test]))
+        folds.append(Fold(f"session {k + 1}", train=train, dev=dev, test=test))
+    return folds
 
 
 @dataclass(frozen=True, eq=False)

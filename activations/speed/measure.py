@@ -32,7 +32,7 @@ from activations.speed.machine import (
     seconds_of,
 )
 from activations.speed.report import Absence, Report, Row
-from activations.speed.shape import Shape
+from activations.speed.shape import Shape, layer_shape
 
 PARTS = ("layer", "stack", "lengths", "peers")
 
@@ -143,7 +143,7 @@ def _heats(
     if part == "layer":
         formulas = named or [registry.get(name) for name in registry.names()]
         for H in hidden or ((128, 256, 512) if on_gpu else (64, 128, 512)):
-            shape = Shape(T=steps, B=64, I=45, H=H)
+            shape = layer_shape(device.type, H)
             others = [name for name in contestants if name != "torch.compile"]
             for start in range(0, len(formulas), HEAT):
                 yield _specifications([shape], formulas[start : start + HEAT], others)

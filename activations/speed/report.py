@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import geometric_mean, median
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -144,6 +145,7 @@ class Report:
             )
         for shape in dict.fromkeys(row.shape for row in self.rows):
             yield _table(shape, [row for row in self.rows if row.shape == shape])
+        yield Text("limit: ms that the product's rate or the copy's allows, whichever is longer")
         for each in self.absent:
             place = f" at {each.where}" if each.where else ""
             yield Text(f"{each.contestant} did not take part{place}: {each.reason}")
@@ -265,11 +267,11 @@ def _table(shape: Shape, rows: Sequence[Row]) -> Table:
     """One shape's contestants, the baseline first."""
     steps = f"T={shape.T}" if shape.lengths == "equal" else f"T≤{shape.T} (IEMOCAP's lengths)"
     title = f"{steps} B={shape.B} I={shape.I} H={shape.H} R={shape.R}"
-    table = Table(title=title, title_justify="left")
-    table.add_column("activation")
-    table.add_column("contestant")
-    for heading in ("ms", "limit ms", "of limit", "GFLOP/s", "of sgemm", "× nn.GRU"):
-        table.add_column(heading, justify="right")
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    table.add_column("activation", no_wrap=True)
+    table.add_column("contestant", no_wrap=True)
+    for heading in ("ms", "limit", "of limit", "GFLOP/s", "× nn.GRU"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in sorted(rows, key=lambda row: row.contestant != "torch.nn.GRU"):
         table.add_row(
             _short(row.activation),
@@ -278,7 +280,6 @@ def _table(shape: Shape, rows: Sequence[Row]) -> Table:
             f"{row.limit_ms:.2f}",
             f"{100 * row.limit_share:.0f} %",
             f"{row.gflops:.1f}",
-            f"{100 * row.sgemm_share:.0f} %",
             f"{row.ratio:.2f}",
         )
     return table

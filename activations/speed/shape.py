@@ -30,3 +30,8 @@ class Shape:
         of_frames = 2 * frames * (self.I + self.H)
         of_weights = 2 * self.R * (3 * self.H * (self.I + self.H) + 2 * 3 * self.H)
         return 4 * (of_frames + of_weights)
+
+
+def layer_shape(device: str, hidden: int) -> Shape:
+    """The shape that single layers are measured at on a "cpu" or on "cuda", of H hidden units."""
+    return Shape(T=200 if device == "cuda" else 100, B=64, I=45, H=hidden)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
-from bench.gain import CONTESTANTS, measure_gain
-from bench.members import Hyperparameters
-from bench.step_time import made_up_data
+from bench.gain import CONTESTANTS, main, measure_gain, members_of
+from bench.members import Hyperparameters, Variant
+from bench.step_time import iemocap_like_data, made_up_data
 
 
 def test_members_per_minute_follow_from_the_time_of_a_step_and_the_number_of_steps():
@@ -16,3 +17,31 @@ def test_members_per_minute_follow_from_the_time_of_a_step_and_the_number_of_ste
     for gain in gains:
         assert gain.members_per_minute == pytest.approx(60_000 / (gain.milliseconds * 50))
         assert gain.quartiles[0] <= gain.milliseconds <= gain.quartiles[1]
+        assert gain.peak_bytes is None
+        assert gain.evaluation_ms is None
+
+
+def test_members_are_spread_over_all_folds_before_a_seed_is_used_again():
+    data = iemocap_like_data(50)
+    members = members_of(Variant(), data, Hyperparameters(), 12)
+    assert [member.fold for member in members[:5]] == list(data.folds)
+    assert [member.seed for member in members] == [0] * 5 + [1] * 5 + [2] * 2
+    assert len({member.key for member in members}) == 12
+
+
+def test_evaluations_are_timed_of_the_kernel_where_they_are_asked_for():
+    hyper = Hyperparameters(hidden_size=4, dense_size=4, batch_size=4, steps=50)
+    gains = measure_gain(
+        "tiny", iemocap_like_data(40), hyper, stacked=5, rounds=1,
+        variant=Variant("relu", direction="bigru"), contestants=[*CONTESTANTS[:2], CONTESTANTS[3]],
+        evaluations=2,
+    )  # fmt: skip
+    assert [gain.members for gain in gains] == [5, 1, 1]
+    assert [gain.evaluation_ms is not None for gain in gains] == [True, True, False]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_without_a_gpu_its_gains_are_not_measured(capsys):
+    with pytest.raises(SystemExit):
+        main(["--device", "cuda"])
+    assert "use --device cpu" in capsys.readouterr().err

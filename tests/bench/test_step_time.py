@@ -5,7 +5,14 @@ import dataclasses
 import numpy as np
 
 from bench.members import Member, Variant
-from bench.step_time import FOLD, StepTimes, made_up_data, time_steps
+from bench.step_time import (
+    FOLD,
+    SESSIONS,
+    StepTimes,
+    iemocap_like_data,
+    made_up_data,
+    time_steps,
+)
 from tests.bench import tiny
 
 
@@ -22,3 +29,19 @@ def test_steps_are_timed_with_the_frames_they_walked() -> None:
 def test_time_per_frame_is_the_median_of_the_steps_own_ratios() -> None:
     times = StepTimes(np.array([1.0, 4.0, 30.0]), np.array([1, 2, 3]))
     assert times.per_frame == 2.0
+
+
+def test_iemocaps_folds_have_its_sessions_sizes_and_share_no_example() -> None:
+    data = iemocap_like_data()
+    assert len(data.examples) == 5531
+    assert [len(fold.test) for fold in data.folds.values()] == list(SESSIONS)
+    folds = list(data.folds.values())
+    for fold, following in zip(folds, [*folds[1:], folds[0]], strict=True):
+        assert (fold.dev == following.test).all()
+        together = np.concatenate([fold.train, fold.dev, fold.test])
+        assert sorted(together) == list(range(5531))
+
+
+def test_fewer_examples_are_divided_as_iemocaps_are() -> None:
+    data = iemocap_like_data(100)
+    assert [len(fold.test) for fold in data.folds.values()] == [19, 19, 20, 19, 23]
