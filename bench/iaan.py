@@ -25,9 +25,9 @@ from bench import streams
 from bench.attention import attention
 from bench.dropout import Dropout
 from bench.members import Hyperparameters, Variant
+from bench.norm import normalised
 
 ENCODERS = ("current", "own", "other")
-NORM_EPSILON = 1e-5
 
 
 class IAAN(nn.Module):
@@ -156,9 +156,8 @@ class IAAN(nn.Module):
         hidden = project(joined, self.dense_weight, self.dense_bias, rows)
         if dropout is not None:
             hidden = hidden * dropout.dense
-        hidden = nn.functional.layer_norm(hidden, hidden.shape[1:], eps=NORM_EPSILON).view(M, B, -1)
-        hidden = (hidden * self.norm_gain[:, None] + self.norm_shift[:, None]).relu()
-        logits = project(hidden.view(M * B, -1), self.output_weight, self.output_bias, rows)
+        hidden = normalised(hidden, self.norm_gain, self.norm_shift, implementation=on)
+        logits = project(hidden, self.output_weight, self.output_bias, rows)
         return logits.view(M, B, -1)
 
     def _draw(self, member: int, key: Tensor) -> None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench import norm
 from bench.batches import Batch, TrainingData, gather
-from bench.iaan import ENCODERS, IAAN, NORM_EPSILON
+from bench.iaan import ENCODERS, IAAN
 from bench.members import Hyperparameters, Variant
 from tests.bench import tiny
 
@@ -75,7 +76,7 @@ def padded_logits(net: IAAN, given: Batch, m: int, directions: int) -> Tensor:
     x = torch.cat([focus, *contexts], 1)
     x = x @ own(net, "dense_weight", m)[0].t() + own(net, "dense_bias", m)[0]
     gain, shift = own(net, "norm_gain", m)[0], own(net, "norm_shift", m)[0]
-    x = nn.functional.layer_norm(x, x.shape[1:], gain, shift, NORM_EPSILON).relu()
+    x = nn.functional.layer_norm(x, x.shape[1:], gain, shift, norm.EPSILON).relu()
     return x @ own(net, "output_weight", m)[0].t() + own(net, "output_bias", m)[0]
 
 
