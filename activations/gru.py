@@ -126,7 +126,9 @@ class _Layers(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Run all layers: frames [N, I], h0 [L, G, D, B, H] -> h [N, D·H], h_n [L, G, D, B, H]."""
         packing = packing.to(frames.device)
-        compiled = frames.dtype == torch.float32 and self._chosen() == "cpu"
+        projection = self._chosen()
+        if projection == "gpu" and not self._lead:
+            projection = "reference"  # torch's own product is faster, and nobody stands beside it
         final = []
         for layer in range(self.num_layers):
             if layer and dropout:
@@ -141,7 +143,9 @@ class _Layers(nn.Module):
                 b_ih, b_hh = None, w_hh.new_zeros(G, D, 3 * H)
             w_ih = self._directions(f"weight_ih_l{layer}").flatten(1, 2)
             h = kernels.recurrence(
-                project(frames, w_ih, b_ih, packing, compiled=compiled).view(packing.N, D, 3 * H),
+                project(frames, w_ih, b_ih, packing, implementation=projection).view(
+                    packing.N, D, 3 * H
+                ),
                 w_hh,
                 b_hh,
                 packing,

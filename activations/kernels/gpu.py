@@ -1,11 +1,13 @@
 """Recurrence on the GPU: the Triton kernels of gpu_kernels.py behind one autograd function.
 
-- Where the weights fit a block's shared memory (`on_chip`) one launch walks all steps with them;
-  where not, one launch a step streams them from L2.
+- Where the weights fit a block's shared memory (gpu_tiles.py) one launch walks all steps with them;
+  where not, one launch a step streams them from L2, and gpu_replay.py makes those launches cheap.
 - Precision of the products is torch's own setting, `torch.set_float32_matmul_precision`: "highest"
   is ieee, "high" tf32, "medium" bf16. State, gates and accumulation are float32 in all three.
-- Weight and parameter gradients are sums over a group's own frames in a fixed order, without
-  atomics: the same input gives the same bits.
+- Weight and parameter gradients are sums over a group's own real frames in a fixed order, without
+  atomics: the same input gives the same bits, alone or beside others.
+- Nothing is read back to the host or copied from it, so that a call can be captured in a CUDA
+  graph; where a group's frames end is known on the device alone (`packing.starts`).
 - Runs on CPU tensors where Triton interprets (TRITON_INTERPRET=1), for the tests.
 """
 
@@ -19,15 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from activations.kernels import Cell, Parameters
+from activations.kernels import Cell, Parameters, gpu_projection, gpu_replay
+from activations.kernels.gpu_tiles import chunks, power, precision, shared_limit, tiles
 from activations.kernels.packing import Packing
 
-SHARED = 227 * 1024  # bytes that one block may use on sm_90, where no device tells its own limit
-# bytes beside the weights, as compiled for 16 rows of 128 units (kernels/ahead.py shows them)
-FORWARD_EXTRA, BACKWARD_EXTRA = 16 * 1024, 58 * 1024
-ROWS = 16  # rows of an on-chip tile: more rows spill registers
-PRECISIONS = {"highest": "ieee", "high": "tf32", "medium": "bf16"}
-CHUNKS = 32  # partial sums of a parameter's gradient
+__all__ = ["available", "describe", "precision", "recurrence"]
+
+PARAMETER_CHUNKS = 32  # partial sums of a parameter's gradient
 
 
 def available(cell: Cell, dtype: torch.dtype) -> str | None:
@@ -49,11 +49,6 @@ def describe(cell: Cell) -> str:
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "interpreter"
     return f"gpu ({precision()}, triton {triton.__version__}, {device}, {_code_hash(cell)})"
-
-
-def precision() -> str:
-    """How the recurrent products are computed: ieee, tf32 or bf16."""
-    return PRECISIONS[torch.get_float32_matmul_precision()]
 
 
 def recurrence(
@@ -82,7 +77,13 @@ def _code_hash(cell: Cell) -> str:
     content = "".join(
         [
             (folder / name).read_text()
-            for name in ("gpu_kernels.py", "gpu_gradients.py", "gpu_math.py")
+            for name in (
+                "gpu_kernels.py",
+                "gpu_gradients.py",
+                "gpu_math.py",
+                "gpu_projection_kernels.py",
+                "gpu_tiles.py",
+            )
         ]
         + [triton_source(cell)]
     )
@@ -99,14 +100,20 @@ class _Launch:
         self.G, self.D, _, self.H = w_hh.shape
         self.N, self.B, self.T = packing.N, packing.rows, packing.T
         self.packing = packing
+        self.precision = precision()  # forward and backward alike, whatever is set in between
         self.longest = packing.lengths.gather(1, packing.order)
+        self.index = tuple(
+            each.contiguous() for each in (packing.starts, packing.batch_sizes, packing.order)
+        )
         update, reset, candidate = (values.contiguous() for values in parameters)
         self.values = {"reset": reset, "update": update, "candidate": candidate}
 
     def constants(self, *, backward: bool, has_h0: bool) -> dict[str, Any]:
         """Keyword arguments of a time-walking kernel, and BLOCK_K only where it streams."""
-        wanted: dict[str, Any] = tiles(self.H, self.B, backward=backward)
-        wanted |= {"HAS_H0": has_h0, "PRECISION": precision()}
+        wanted: dict[str, Any] = tiles(
+            self.H, self.B, self.precision, shared_limit(), backward=backward
+        )
+        wanted |= {"HAS_H0": has_h0, "PRECISION": self.precision}
         for name, letter in (("reset", "R"), ("update", "Z"), ("candidate", "N")):
             wanted[name.upper()] = self.sites[name].value
             if backward:
@@ -114,17 +121,31 @@ class _Launch:
             wanted[f"P_{letter}"], wanted[f"K_{letter}"] = self.values[name].shape[2:]
         return wanted
 
-    def grid(self, constants: dict[str, Any]) -> tuple[int, ...]:
-        """Programs of a time-walking kernel: its tiles of rows, of units if it streams."""
-        tiles_b = -(-self.B // constants["BLOCK_B"])
-        if "BLOCK_K" not in constants:
-            return tiles_b, self.G * self.D
-        return -(-self.H // constants["BLOCK_H"]), tiles_b, self.G * self.D
+    def sequence(self, kernel: Any, tensors: tuple[Tensor, ...], constants: dict[str, Any]) -> None:
+        """Launch a kernel that walks all steps: one program for each tile of rows."""
+        grid = (-(-self.B // constants["BLOCK_B"]), self.G * self.D)
+        kernel[grid](
+            *tensors, *self.index, self.longest, *self.values.values(),
+            self.B, self.T, self.H, self.D, **constants,
+        )  # fmt: skip
 
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """The positional arguments in the middle of the time-walking kernels."""
-        return (*self.values.values(), self.B, self.T, self.H, self.D)
+    def steps(self, kernel: Any, tensors: tuple[Tensor, ...], constants: dict[str, Any]) -> None:
+        """Launch a kernel of one step T times: a program for each tile of rows and units."""
+        grid = (
+            -(-self.H // constants["BLOCK_H"]),
+            -(-self.B // constants["BLOCK_B"]),
+            self.G * self.D,
+        )
+        arguments = (*tensors, *self.index, *self.values.values())
+        numbers = (self.B, self.T, self.H, self.D)
+
+        def launches() -> None:
+            for s in range(self.T):
+                kernel[grid](s, *arguments, *numbers, **constants)
+
+        addresses = tuple(tensor.data_ptr() for tensor in arguments)
+        key = (kernel, grid, addresses, numbers, tuple(constants.items()))
+        gpu_replay.run(key, launches, tensors[0].device)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -135,20 +156,17 @@ class _Recurrence(torch.autograd.Function):
         gates_x, w_hh, b_hh, update, reset, candidate, h0, has_h0, packing, cell = inputs
         gates_x, w_hh, b_hh, h0 = (x.contiguous() for x in (gates_x, w_hh, b_hh, h0))
         launch = _Launch(w_hh, (update, reset, candidate), packing, cell)
+        if launch.precision == "bf16":  # once, and not at every step: half of what a step reads
+            w_hh = w_hh.to(torch.bfloat16)
         save = any(ctx.needs_input_grad)
         h_out: Tensor = gates_x.new_empty(launch.N, launch.D, launch.H)
         saved = gates_x.new_empty(launch.N if save else 0, launch.D, 4 * launch.H)
-        tensors = (
-            gates_x, w_hh, b_hh, h0, h_out, saved, packing.starts, packing.batch_sizes,
-            packing.order,
-        )  # fmt: skip
+        tensors = (gates_x, w_hh, b_hh, h0, h_out, saved)
         constants = launch.constants(backward=False, has_h0=has_h0) | {"SAVE": save}
-        grid = launch.grid(constants)
         if launch.N and "BLOCK_K" not in constants:
-            gpu_kernels.sequence_forward[grid](*tensors, launch.longest, *launch.shape, **constants)
+            launch.sequence(gpu_kernels.sequence_forward, tensors, constants)
         elif launch.N:
-            for s in range(launch.T):
-                gpu_kernels.step_forward[grid](s, *tensors, *launch.shape, **constants)
+            launch.steps(gpu_kernels.step_forward, tensors, constants)
         ctx.save_for_backward(w_hh, h0, h_out, saved)
         ctx.call = (launch, has_h0)
         return h_out
@@ -169,24 +187,17 @@ class _Recurrence(torch.autograd.Function):
         d_values = d_out.new_empty(N if learnable else 0, D, 3 * H)
         d_h0 = torch.zeros_like(h0)
         constants = launch.constants(backward=True, has_h0=has_h0)
-        grid = launch.grid(constants)
-        index = (packing.starts, packing.batch_sizes, packing.order)
         tensors = (d_out, w_hh, h0, h_out, saved, d_gates, d_h_n, d_values)
         if N and "BLOCK_K" not in constants:
-            gpu_kernels.sequence_backward[grid](
-                *tensors, d_h0, *index, launch.longest, *launch.shape, **constants
-            )
+            launch.sequence(gpu_kernels.sequence_backward, (*tensors, d_h0), constants)
         elif N:
             d_carry = d_out.new_empty(N, D, H)
-            for s in range(launch.T):
-                gpu_kernels.step_backward[grid](
-                    s, *tensors, d_carry, *index, *launch.shape, **constants
-                )
+            launch.steps(gpu_kernels.step_backward, (*tensors, d_carry), constants)
             if has_h0:
                 d_h0 = _initial_gradient(launch, w_hh, d_gates, d_h_n, d_carry)
         if has_h0 and packing.has_empty:  # no step ran: h0 meets only what reads it directly
             d_h0 = d_h0.masked_fill((packing.lengths == 0)[:, None, :, None], 0.0)
-        d_w, d_b = _weight_gradients(launch, w_hh, h0, has_h0, h_out, d_gates, d_h_n)
+        d_w, d_b = _weight_gradients(launch, h0, has_h0, h_out, d_gates, d_h_n)
         by_site = {
             name: _parameter_gradients(launch, name, d_values, saved) for name in launch.values
         }
@@ -200,51 +211,38 @@ def _initial_gradient(
     launch: _Launch, w_hh: Tensor, d_gates: Tensor, d_h_n: Tensor, d_carry: Tensor
 ) -> Tensor:
     """d_h0 [G, D, B, H]: the step before the first, of the kernel that runs one launch a step."""
-    ends = (launch.packing.first_frames, launch.packing.last_frames)[: launch.D]
+    G, D, H = launch.G, launch.D, launch.H
+    ends = (launch.packing.first_frames, launch.packing.last_frames)[:D]
+    rows = Packing.full(G, 1, launch.B, device=w_hh.device)
     d_h0 = []
     for d, first in enumerate(ends):
-        frame = first.clamp(min=0)
-        recurrent = torch.cat([d_gates[frame, d, : 2 * launch.H], d_h_n[frame, d]], -1)
-        d_h0.append(d_carry[frame, d] + recurrent @ w_hh[:, d])
+        frame = first.flatten().clamp(min=0)
+        recurrent = torch.cat([d_gates[frame, d, : 2 * H], d_h_n[frame, d]], -1)
+        back = gpu_projection.product(
+            recurrent, w_hh[:, d].transpose(1, 2), None, rows, launch.precision
+        )
+        d_h0.append((d_carry[frame, d] + back).view(G, -1, H))
     return torch.stack(d_h0, 1)
 
 
 def _weight_gradients(
-    launch: _Launch,
-    w_hh: Tensor,
-    h0: Tensor,
-    has_h0: bool,
-    h_out: Tensor,
-    d_gates: Tensor,
-    d_h_n: Tensor,
+    launch: _Launch, h0: Tensor, has_h0: bool, h_out: Tensor, d_gates: Tensor, d_h_n: Tensor
 ) -> tuple[Tensor, Tensor]:
     """d_w_hh [G, D, 3H, H] and d_b_hh [G, D, 3H]."""
     from activations.kernels import gpu_gradients
 
-    d_w = torch.empty_like(w_hh)
-    d_b = w_hh.new_empty(launch.G, launch.D, 3 * launch.H)
-    packing = launch.packing
-    bounds = torch.tensor(packing.bounds, device=w_hh.device)
-    block = 64 if launch.H > 32 else 32
-    tiles = -(-launch.H // block)
-    gpu_gradients.weight_gradients[(3 * tiles, tiles, launch.G * launch.D)](
-        d_gates, d_h_n, h_out, h0, _frames_before(packing, launch.D), packing.row_of_frame, bounds,
-        d_w, d_b, launch.B, launch.H, launch.D,
-        BLOCK_M=block, BLOCK_H=block, BLOCK_F=32, HAS_H0=has_h0, PRECISION=precision(), num_warps=4,
+    G, D, H = launch.G, launch.D, launch.H
+    block = 64 if H > 32 else 32
+    across = -(-H // block)
+    parts = chunks(3 * across**2)
+    d_w, d_b = h_out.new_empty(parts, G, D, 3 * H, H), h_out.new_empty(parts, G, D, 3 * H)
+    gpu_gradients.weight_gradients[(3 * across, across * parts, G * D)](
+        d_gates, d_h_n, h_out, h0, launch.packing.time_of_frame, *launch.index, d_w, d_b,
+        launch.B, launch.T, H, D, parts,
+        BLOCK_M=block, BLOCK_H=block, BLOCK_F=32, HAS_H0=has_h0, PRECISION=launch.precision,
+        num_warps=4,
     )  # fmt: skip
-    return d_w, d_b
-
-
-def _frames_before(packing: Packing, directions: int) -> Tensor:
-    """[D, N]: the frame whose state each frame starts from, -1 where that is the initial state."""
-    time, row = packing.time_of_frame, packing.row_of_frame
-    group = row // max(packing.rows, 1)
-    rank = torch.arange(packing.N, device=row.device) - packing.starts[group, time]
-    before = [torch.where(time > 0, packing.starts[group, (time - 1).clamp(min=0)] + rank, -1)]
-    if directions == 2:
-        goes_on = time + 1 < packing.lengths.flatten()[row]
-        before.append(torch.where(goes_on, packing.starts[group, time + 1] + rank, -1))
-    return torch.stack(before)
+    return gpu_projection.total(d_w), gpu_projection.total(d_b)
 
 
 def _parameter_gradients(launch: _Launch, name: str, d_values: Tensor, saved: Tensor) -> Tensor:
@@ -252,43 +250,21 @@ def _parameter_gradients(launch: _Launch, name: str, d_values: Tensor, saved: Te
     from activations.kernels import gpu_gradients
 
     values = launch.values[name]
-    gradient = torch.zeros_like(values)
+    gradient = torch.empty_like(values)
     P, K = values.shape[2:]
+    if P == 0:
+        return gradient
     place = ("reset", "update", "candidate").index(name)
-    bounds = torch.tensor(launch.packing.bounds, device=values.device)
     recurrences = launch.G * launch.D
-    block_h = min(128, max(16, _power(launch.H)))
-    grid = (-(-launch.H // block_h), CHUNKS, recurrences)
+    block_h = min(128, max(16, power(launch.H)))
+    partial = values.new_empty(PARAMETER_CHUNKS, recurrences, launch.H)
+    grid = (-(-launch.H // block_h), PARAMETER_CHUNKS, recurrences)
     for i, slope in enumerate(launch.sites[name].parameter_slopes):
-        partial = values.new_empty(CHUNKS, recurrences, launch.H)
         gpu_gradients.parameter_gradient[grid](
-            d_values, saved, bounds, values, partial, launch.H, launch.D, place, place, CHUNKS,
-            P=P, K=K, SLOPE=slope, BLOCK_F=32, BLOCK_H=block_h, num_warps=4,
+            d_values, saved, launch.index[0], values, partial, launch.T, launch.H, launch.D, place,
+            PARAMETER_CHUNKS, P=P, K=K, SLOPE=slope, BLOCK_F=32, BLOCK_H=block_h, num_warps=4,
         )  # fmt: skip
-        total = partial.sum(0).view(launch.G, launch.D, launch.H)
-        gradient[:, :, i] = total if K > 1 else total.sum(-1, keepdim=True)
+        gpu_gradients.sum_parameter[(recurrences,)](
+            partial, gradient, launch.H, PARAMETER_CHUNKS, i, P=P, K=K, BLOCK_H=block_h, num_warps=4
+        )
     return gradient
-
-
-def on_chip(hidden: int, *, backward: bool) -> bool:
-    """Whether the three recurrent matrices and the rest of a tile fit one block's shared memory."""
-    limit = SHARED
-    if torch.cuda.is_available():
-        limit = torch.cuda.get_device_properties().shared_memory_per_block_optin  # type: ignore[attr-defined]
-    width = 2 if precision() == "bf16" else 4
-    extra = BACKWARD_EXTRA if backward else FORWARD_EXTRA
-    return 3 * _power(hidden) ** 2 * width + extra <= limit
-
-
-def tiles(hidden: int, rows: int, *, backward: bool) -> dict[str, int]:
-    """BLOCK_B, BLOCK_H, num_warps of a time-walking kernel, and BLOCK_K if it streams weights."""
-    if on_chip(hidden, backward=backward):
-        block_h = max(16, _power(hidden))
-        return {"BLOCK_B": ROWS, "BLOCK_H": block_h, "num_warps": 8 if block_h > 64 else 4}
-    block_b = min(64, max(16, _power(rows)))
-    return {"BLOCK_B": block_b, "BLOCK_H": 32, "BLOCK_K": 32, "num_warps": 4}
-
-
-def _power(n: int) -> int:
-    """The smallest power of two that is at least n."""
-    return 1 << (n - 1).bit_length()

@@ -21,7 +21,10 @@ import triton.language as tl
 
 @triton.jit
 def product(h, w, PRECISION: tl.constexpr):
-    """State h [B, K] times w [K, H], accumulated in float32; PRECISION is ieee, tf32 or bf16."""
+    """State h [B, K] times w [K, H], accumulated in float32; PRECISION is ieee, tf32 or bf16.
+
+    With bf16, either may be bfloat16 already, with the others both must be float32.
+    """
     if PRECISION == "bf16":
         out = tl.dot(h.to(tl.bfloat16), w.to(tl.bfloat16))
     else:
@@ -55,7 +58,7 @@ def previous_state(
     return h
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["B", "T"])
 def sequence_forward(
     gates_x, w_hh, b_hh, h0, h_out, saved, starts, sizes, order, longest,
     p_r, p_z, p_n, B, T, H, D,
@@ -77,10 +80,6 @@ def sequence_forward(
     w_r = tl.load(w, mask=square, other=0.0)
     w_z = tl.load(w + H * H, mask=square, other=0.0)
     w_n = tl.load(w + 2 * H * H, mask=square, other=0.0)
-    if PRECISION == "bf16":
-        w_r = w_r.to(tl.bfloat16)
-        w_z = w_z.to(tl.bfloat16)
-        w_n = w_n.to(tl.bfloat16)
     b = b_hh + recurrence * 3 * H + k
     b_r = tl.load(b, mask=unit, other=0.0)[None, :]
     b_z = tl.load(b + H, mask=unit, other=0.0)[None, :]
@@ -101,12 +100,16 @@ def sequence_forward(
         frame = (tl.load(starts + g * (T + 1) + t) + rows) * D + d
         inside = running[:, None] & unit[None, :]
         x = gates_x + frame[:, None] * 3 * H + k[None, :]
-        a_r = tl.load(x, mask=inside, other=0.0) + product(h, w_r, PRECISION) + b_r
-        a_z = tl.load(x + H, mask=inside, other=0.0) + product(h, w_z, PRECISION) + b_z
+        # all loads before the first product: the compiler moves none across its barriers
+        x_r = tl.load(x, mask=inside, other=0.0)
+        x_z = tl.load(x + H, mask=inside, other=0.0)
+        x_n = tl.load(x + 2 * H, mask=inside, other=0.0)
+        a_r = x_r + product(h, w_r, PRECISION) + b_r
+        a_z = x_z + product(h, w_z, PRECISION) + b_z
         h_n = product(h, w_n, PRECISION) + b_n
         r = RESET(a_r, p_r, k, unit, K_R)
         z = UPDATE(a_z, p_z, k, unit, K_Z)
-        a_n = tl.load(x + 2 * H, mask=inside, other=0.0) + r * h_n
+        a_n = x_n + r * h_n
         n = CANDIDATE(a_n, p_n, k, unit, K_N)
         h = tl.where(inside, (1.0 - z) * n + z * h, h)
         tl.store(h_out + frame[:, None] * H + k[None, :], h, mask=inside)
@@ -157,7 +160,7 @@ def store_gradients(
         tl.store(d_values + at + 2 * H, dn, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["B", "T"])
 def sequence_backward(
     d_out, w_hh, h0, h_out, saved, d_gates, d_h_n, d_values, d_h0,
     starts, sizes, order, longest, p_r, p_z, p_n, B, T, H, D,
@@ -181,10 +184,6 @@ def sequence_backward(
     w_r = tl.load(w, mask=square, other=0.0)
     w_z = tl.load(w + H * H, mask=square, other=0.0)
     w_n = tl.load(w + 2 * H * H, mask=square, other=0.0)
-    if PRECISION == "bf16":
-        w_r = w_r.to(tl.bfloat16)
-        w_z = w_z.to(tl.bfloat16)
-        w_n = w_n.to(tl.bfloat16)
     p_r += recurrence * P_R * K_R
     p_z += recurrence * P_Z * K_Z
     p_n += recurrence * P_N * K_N
@@ -223,7 +222,7 @@ def sequence_backward(
         tl.store(d_h0 + at, carry, mask=(rows < B)[:, None] & unit[None, :])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["s", "B", "T"])
 def step_forward(
     s, gates_x, w_hh, b_hh, h0, h_out, saved, starts, sizes, order, p_r, p_z, p_n, B, T, H, D,
     BLOCK_B: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -288,7 +287,7 @@ def step_forward(
             tl.store(keep + 3 * H, h_n, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["s", "B", "T"])
 def step_backward(
     s, d_out, w_hh, h0, h_out, saved, d_gates, d_h_n, d_values, d_carry,
     starts, sizes, order, p_r, p_z, p_n, B, T, H, D,

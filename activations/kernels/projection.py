@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from activations.kernels import cpu_projection
+from activations.kernels import cpu_projection, gpu_projection
 from activations.kernels.packing import Packing
 
 
@@ -23,15 +23,19 @@ def project(
     bias: Tensor | None,
     packing: Packing,
     *,
-    compiled: bool = False,
+    implementation: str = "reference",
 ) -> Tensor:
     """Multiply each group's frames by its weights: [N, I], [G, O, I], bias [G, O] -> [N, O].
 
-    compiled: by our own C, which is faster where I is narrow; for float32 on a CPU where the CPU
-    kernel runs. Otherwise by torch.
+    implementation: what `activations.kernels.choose` says of the recurrence beside it. "cpu" is our
+    own C, which is faster where I is narrow, "gpu" one launch for all groups, in which a group's
+    numbers do not depend on the others and spare frames take no part; both are for float32.
+    "reference" is torch's own products on any device; it knows no spare frames.
     """
-    if compiled:
+    if implementation == "cpu":
         return cpu_projection.project(frames, weight, bias, packing.bounds)
+    if implementation == "gpu":
+        return gpu_projection.project(frames, weight, bias, packing)
     if len(weight) == 1:
         return nn.functional.linear(frames, weight[0], None if bias is None else bias[0])
     if frames.is_cuda and packing.in_order:  # one launch; on the CPU it would gain nothing

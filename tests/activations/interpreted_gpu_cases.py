@@ -15,7 +15,8 @@ import torch
 import triton.language as tl
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
-from activations.kernels import Cell, Packing, gpu, recurrence
+from activations.kernels import Cell, Packing, gpu_tiles, recurrence
+from activations.kernels.projection import project
 from activations.registry import get
 
 interpreted_dot = InterpreterBuilder.create_dot
@@ -34,14 +35,37 @@ def dot_of_bfloat16(self, a, b, d, *rest):
 
 InterpreterBuilder.create_dot = dot_of_bfloat16
 
-NAMES = ("h", "gates_x", "w_hh", "b_hh", "h0", "update", "reset", "candidate")
+NAMES = {
+    "recurrence": ("h", "gates_x", "w_hh", "b_hh", "h0", "update", "reset", "candidate"),
+    "projection": ("out", "frames", "weight", "bias"),
+}
 
 
-def run(case: dict, implementation: str) -> list[torch.Tensor | None]:
-    generator = torch.Generator().manual_seed(case.get("seed", 0))
+def packings(case: dict) -> tuple[Packing, Packing, torch.Tensor]:
+    """The packing of a case, the same with room, and where the real frames lie in that."""
     lengths = torch.tensor(case["lengths"])
-    packing = Packing.from_lengths(lengths)
-    (G, B), N = lengths.shape, packing.N
+    plain = Packing.from_lengths(lengths)
+    if not case.get("spare"):
+        return plain, plain, torch.arange(plain.N)
+    room = Packing.with_room(lengths, plain.room + case["spare"], plain.T + 2)
+    real = [
+        room.bounds[g] + torch.arange(plain.bounds[g + 1] - plain.bounds[g])
+        for g in range(plain.groups)
+    ]
+    return plain, room, torch.cat(real)
+
+
+def spread(frames: torch.Tensor, room: Packing, real: torch.Tensor) -> torch.Tensor:
+    """Frames put where they lie in a packing with room; whatever reads a spare one gets NaN."""
+    wide = frames.new_full((room.N, *frames.shape[1:]), torch.nan)
+    wide[real] = frames
+    return wide
+
+
+def recurrence_of(case: dict, implementation: str) -> list[torch.Tensor | None]:
+    generator = torch.Generator().manual_seed(case.get("seed", 0))
+    plain, room, real = packings(case)
+    G, B, N = plain.groups, plain.rows, plain.N
     D, H = case["D"], case["H"]
     cell = Cell(*(get(name) for name in case["cell"]))
 
@@ -55,25 +79,55 @@ def run(case: dict, implementation: str) -> list[torch.Tensor | None]:
         start = torch.tensor(formula.initial, dtype=torch.float32).view(1, 1, -1, 1)
         inputs.append(start + 0.05 * draw(G, D, len(formula.parameters), K))
     upstream = draw(N, D, H)
-    exact = implementation == "reference"
-    dtype = torch.float64 if exact else torch.float32
+    if case.get("nan"):
+        inputs[0][case["nan"]] = torch.nan
+    if implementation == "reference":
+        packing, dtype = plain, torch.float64
+        real = torch.arange(N)
+    else:
+        packing, dtype = room, torch.float32
+        inputs[0], upstream = spread(inputs[0], room, real), spread(upstream, room, real)
     inputs = [None if x is None else x.to(dtype).requires_grad_() for x in inputs]
     gates_x, w_hh, b_hh, h0, *parameters = inputs
-    if case.get("nan"):
-        with torch.no_grad():
-            gates_x[case["nan"]] = torch.nan
     h = recurrence(
         gates_x, w_hh, b_hh, packing, cell, tuple(parameters), h0, implementation=implementation
     )
-    (h * upstream.to(dtype)).sum().backward()
-    return [h.detach()] + [None if x is None else x.grad for x in inputs]
+    h.backward(upstream.to(dtype))
+    first, *gradients = (None if x is None else x.grad for x in inputs)
+    return [h.detach()[real], None if first is None else first[real], *gradients]
+
+
+def projection_of(case: dict, implementation: str) -> list[torch.Tensor | None]:
+    generator = torch.Generator().manual_seed(case.get("seed", 0))
+    plain, room, real = packings(case)
+    I, O, G = case["I"], case["O"], plain.groups  # noqa: E741
+    frames, weight = (
+        torch.randn(*shape, generator=generator) for shape in ((plain.N, I), (G, O, I))
+    )
+    bias = torch.randn(G, O, generator=generator) if case["bias"] else None
+    upstream = torch.randn(plain.N, O, generator=generator)
+    if implementation == "reference":
+        packing, dtype = plain, torch.float64
+        real = torch.arange(plain.N)
+    else:
+        packing, dtype = room, torch.float32
+        frames, upstream = spread(frames, room, real), spread(upstream, room, real)
+    given = [None if x is None else x.to(dtype).requires_grad_() for x in (frames, weight, bias)]
+    out = project(*given, packing, implementation=implementation)
+    out.backward(upstream.to(dtype))
+    frames, weight, bias = (None if x is None else x.grad for x in given)
+    return [out.detach()[real], frames[real], weight, bias]
 
 
 def compare(case: dict) -> dict[str, float]:
-    gpu.SHARED = case.get("shared", 227 * 1024)
+    gpu_tiles.SHARED = case.get("shared", 227 * 1024)
     torch.set_float32_matmul_precision(case.get("precision", "highest"))
+    kind = "projection" if "O" in case else "recurrence"
+    run = projection_of if kind == "projection" else recurrence_of
     errors = {}
-    for name, ours, truth in zip(NAMES, run(case, "gpu"), run(case, "reference"), strict=True):
+    for name, ours, truth in zip(
+        NAMES[kind], run(case, "gpu"), run(case, "reference"), strict=True
+    ):
         if truth is None or truth.numel() == 0:
             continue
         if case.get("nan"):
