@@ -24,6 +24,7 @@ from bench.diagnostics import diagnose
 from bench.dropout import DropoutSource
 from bench.evaluation import Evaluation
 from bench.iaan import IAAN
+from bench.loss import smoothed_cross_entropy
 from bench.members import Member
 from bench.metrics import confusion, uar_from, war_from
 from bench.optimiser import StackedAdam
@@ -159,7 +160,9 @@ class Stack:
         if masks is not None:
             batch.frames[: len(masks.inputs)] *= masks.inputs
         logits = self.network(batch.frames, batch.packing, masks)
-        losses = smoothed_cross_entropy(logits, batch.labels, self._smoothing)
+        losses = smoothed_cross_entropy(
+            logits, batch.labels, self._smoothing, implementation=self.network.implementation
+        )
         gradients = torch.autograd.grad(losses.sum(), list(self.network.parameters()))
         losses = losses.detach()
         self._sums += torch.stack([losses, self.optimiser.step(losses, gradients)])
@@ -183,17 +186,6 @@ class Stack:
     def _record_divergence(self) -> None:
         just_diverged = ~self.optimiser.alive & (self.diverged_at == 0)
         self.diverged_at.masked_fill_(just_diverged, self.steps)
-
-
-def smoothed_cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor) -> Tensor:
-    """Mean over B of the cross-entropy with smoothed labels: [M, B, C], [M, B], [M] -> [M].
-
-    A share `smoothing` of each target is spread evenly over all C classes (the true one included).
-    """
-    log_p = torch.log_softmax(logits, -1)
-    of_label = log_p.gather(-1, labels[..., None])[..., 0]
-    share = smoothing[:, None]
-    return -((1 - share) * of_label + share * log_p.mean(-1)).mean(1)
 
 
 def _check(members: Sequence[Member], data: TrainingData) -> None:

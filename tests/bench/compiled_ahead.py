@@ -11,13 +11,14 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from bench import attention_gpu, dropout_gpu, norm_gpu, optimiser_gpu
+from bench import attention_gpu, dropout_gpu, loss_gpu, norm_gpu, optimiser_gpu
 
 WALK = {"BLOCK_T": 32, "BLOCK_A": 16, "BLOCK_W": 128, "HAS_OFFER": True}
 DRAW = {"LOW": 0xFFFFFFF0, "HIGH": 1, "BLOCK": dropout_gpu.BLOCKS}
 ADAM = {"BETA1": 0.9, "KEEP1": 0.1, "BETA2": 0.999, "KEEP2": 0.001, "EPSILON": 1e-8}
 ADAM |= {"BLOCK": optimiser_gpu.BLOCK}
 NORM = {"EPSILON": 1e-5, "BLOCK_B": 16, "BLOCK_D": 64}
+LOSS = {"BLOCK_B": 32, "BLOCK_C": 4}
 KERNELS: list[tuple[Any, dict[str, Any]]] = [
     (attention_gpu.attention_forward, WALK),
     (attention_gpu.attention_backward, WALK),
@@ -27,12 +28,14 @@ KERNELS: list[tuple[Any, dict[str, Any]]] = [
     (optimiser_gpu.sum_squares, {"BLOCK": optimiser_gpu.BLOCK}),
     (optimiser_gpu.settle, {"LOG_BETA1": -0.1, "LOG_BETA2": -0.001, "BLOCK": optimiser_gpu.BLOCK}),
     (optimiser_gpu.update, ADAM),
+    (loss_gpu.cross_entropy_forward, LOSS),
+    (loss_gpu.cross_entropy_backward, LOSS),
     (norm_gpu.norm_forward, NORM),
     (norm_gpu.norm_backward, NORM),
 ]
-INTEGERS = {"B", "T", "A", "W", "D", "M", "K", "features", "width", "blocks", "size"}
+INTEGERS = {"B", "T", "A", "W", "C", "D", "M", "K", "features", "width", "blocks", "size"}
 TYPES = {
-    "*i64": {"starts", "lengths", "order", "step", "steps", "table"},
+    "*i64": {"starts", "lengths", "order", "step", "steps", "table", "labels"},
     "*i32": {"bounds"},
     "*u8": {"alive"},
 }

@@ -21,7 +21,6 @@ from bench.training import (
     Stack,
     TrainingSettings,
     TrainingStoppedError,
-    smoothed_cross_entropy,
     train_stack,
 )
 from tests.bench import tiny
@@ -170,20 +169,6 @@ def test_loss_before_training_is_about_the_logarithm_of_the_number_of_classes() 
     # about half their variance
     assert losses == pytest.approx([math.log(4) + 0.125] * 4, abs=0.2)
     assert all(norm > 0 for norm in norms)
-
-
-def test_smoothed_loss_equals_torchs_for_each_member() -> None:
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(3, 6, 4, generator=generator)
-    labels = torch.randint(4, (3, 6), generator=generator)
-    smoothing = torch.tensor([0.0, 0.1, 0.5])
-    expected = [
-        torch.nn.functional.cross_entropy(logits[m], labels[m], label_smoothing=float(smoothing[m]))
-        for m in range(3)
-    ]
-    torch.testing.assert_close(
-        smoothed_cross_entropy(logits, labels, smoothing), torch.stack(expected)
-    )
 
 
 def test_result_says_what_was_trained_on_what_and_by_what() -> None:
