@@ -140,24 +140,25 @@ class IAAN(nn.Module):
 
         part = _groups(packing, M, 3 * M)
         score = self.attention_score
-        keys = project(contexts, self.attention_weight[M:], self.attention_bias[M:], part)
+        weight, bias = self.attention_weight, self.attention_bias
+        keys = project(contexts, weight[M:], bias[M:], part, implementation=on)
         pooled = attention(contexts, keys, None, score[M:], part, implementation=on)
         own, other = torch.split(pooled, M * B)
 
         part = _groups(packing, 0, M)
-        keys = project(current, self.attention_weight[:M], self.attention_bias[:M], part)
+        keys = project(current, weight[:M], bias[:M], part, implementation=on)
         rows = Packing.full(2 * M, 1, B, device=states.device)
-        offer = project(pooled, self.context_weight, None, rows)
+        offer = project(pooled, self.context_weight, None, rows, implementation=on)
         offer = offer[: M * B] + offer[M * B :]
         focus = attention(current, keys, offer, score[:M], part, implementation=on)
 
         rows = Packing.full(M, 1, B, device=states.device)
         joined = torch.cat([focus, own, other], 1)
-        hidden = project(joined, self.dense_weight, self.dense_bias, rows)
+        hidden = project(joined, self.dense_weight, self.dense_bias, rows, implementation=on)
         if dropout is not None:
             hidden = hidden * dropout.dense
         hidden = normalised(hidden, self.norm_gain, self.norm_shift, implementation=on)
-        logits = project(hidden, self.output_weight, self.output_bias, rows)
+        logits = project(hidden, self.output_weight, self.output_bias, rows, implementation=on)
         return logits.view(M, B, -1)
 
     def _draw(self, member: int, key: Tensor) -> None:
