@@ -32,7 +32,7 @@ class Evaluation:
             by_length = torch.argsort(data.lengths[:, own].sum(0), descending=True, stable=True)
             self._examples[m, : len(own)] = own[by_length]
             self._present[m, : len(own)] = True
-            self._back.append(torch.argsort(by_length).to(data.device))
+            self._back.append(torch.argsort(by_length))
         self._rows = rows
 
     @torch.no_grad()
@@ -47,6 +47,6 @@ class Evaluation:
         for examples, present in batches:
             batch = gather(self._data, examples, present)
             parts.append(network(batch.frames, batch.packing))
-        together = torch.cat(parts, 1)
-        own = [together[m].index_select(0, back).cpu() for m, back in enumerate(self._back)]
+        together = torch.cat(parts, 1).cpu()
+        own = [together[m].index_select(0, back) for m, back in enumerate(self._back)]
         return [(rows[:n], rows[n:]) for rows, n in zip(own, self._dev_sizes, strict=True)]

@@ -22,8 +22,9 @@ from activations.speed.lengths import iemocap_like_lengths
 from bench.batches import TrainingData
 from bench.evaluation import Evaluation
 from bench.members import Hyperparameters, Member, Variant
+from bench.stack import Stack
 from bench.step_time import FOLD, iemocap_like_data, made_up_data, time_steps
-from bench.training import Stack, TrainingSettings
+from bench.training import TrainingSettings
 
 Contestant = tuple[str, str, bool]  # name, implementation, whether its members are stacked
 CONTESTANTS: tuple[Contestant, ...] = (

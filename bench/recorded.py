@@ -20,7 +20,7 @@ class RecordedStep:
     step takes examples [M, B] (int64, always the same tensor on the device), the frames that each
     group has room for and the time steps of the batch. It must change nothing but tensors that live
     outside of it, and must ask nothing of the device. lengths [3, E]: frames of the examples' three
-    utterances, on the host.
+    utterances, on the host. records: whether it records at all.
     """
 
     def __init__(
@@ -32,11 +32,16 @@ class RecordedStep:
     ) -> None:
         self._step, self._lengths = step, lengths
         self._examples = torch.zeros(shape, dtype=torch.int64, device=device)
-        self._records = device.type == "cuda"
+        self.records = device.type == "cuda"
         self._met: set[tuple[int, int]] = set()
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
         # one step runs at a time and leaves nothing behind, so all recordings use the same memory
-        self._pool = torch.cuda.graph_pool_handle() if self._records else None
+        self._pool = torch.cuda.graph_pool_handle() if self.records else None
+
+    @property
+    def recordings(self) -> int:
+        """How many rooms have been recorded."""
+        return len(self._graphs)
 
     def __call__(self, examples: Tensor) -> None:
         """Take the step for examples [M, B] (int64 on the host)."""
@@ -44,7 +49,7 @@ class RecordedStep:
         size = rounded_up(int(lengths.sum(-1).max())), rounded_up(int(lengths.max()))
         on_cuda = self._examples.is_cuda  # from pinned memory a copy waits for nobody
         self._examples.copy_(examples.pin_memory() if on_cuda else examples, non_blocking=on_cuda)
-        if self._records and size in self._met and size not in self._graphs:
+        if self.records and size in self._met and size not in self._graphs:
             self._record(size)
         if size in self._graphs:
             self._graphs[size].replay()
@@ -60,7 +65,7 @@ class RecordedStep:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            self._records = False
+            self.records = False
             warnings.warn(
                 f"the training step could not be recorded as a CUDA graph and runs launch by "
                 f"launch, which is slower: {error}",

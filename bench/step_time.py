@@ -18,7 +18,7 @@ from bench.batches import TrainingData
 from bench.examples import MISSING, Examples
 from bench.members import Member
 from bench.protocol import Fold
-from bench.training import Stack
+from bench.stack import Stack
 
 FOLD = "made up"
 SESSIONS = (1085, 1023, 1151, 1031, 1241)  # IEMOCAP's examples of four classes in each session

@@ -16,19 +16,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from activations.errors import GateswapError
-from bench.batches import Order, TrainingData, gather
+from bench.batches import TrainingData, gather
 from bench.diagnostics import diagnose
-from bench.dropout import DropoutSource
 from bench.evaluation import Evaluation
 from bench.iaan import IAAN
-from bench.loss import smoothed_cross_entropy
 from bench.members import Member
 from bench.metrics import confusion, uar_from, war_from
-from bench.optimiser import StackedAdam
 from bench.results import CURVES, SELECTIONS, MemberResult
+from bench.stack import Stack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,101 +100,6 @@ def train_stack(
         parameter_count=stack.network.parameter_count,
     )
     return [record.result(about, own) for record, own in zip(records, diagnostics, strict=True)]
-
-
-class Stack:
-    """M members in training: networks, optimiser, streams, and the step that drives them.
-
-    steps: taken so far. frames: real frames of the last one. diverged_at [M]: the step, from 1, at
-    which a member stopped being finite; 0 for the others.
-    """
-
-    def __init__(
-        self, members: Sequence[Member], data: TrainingData, implementation: str = "auto"
-    ) -> None:
-        _check(members, data)
-        hypers = [member.hyper for member in members]
-        keys = torch.tensor([member.stream for member in members])
-        self.network = IAAN(
-            members[0].variant,
-            hypers[0],
-            keys,
-            features=data.frames.shape[1],
-            classes=len(data.examples.classes),
-            implementation=implementation,
-        ).to(data.device)
-        self.optimiser = StackedAdam(
-            list(self.network.parameters()),
-            len(members),
-            learning_rate=torch.tensor([h.learning_rate for h in hypers]),
-            l2=torch.tensor([h.l2 for h in hypers]),
-            clip_norm=torch.tensor([h.clip_norm or torch.inf for h in hypers]),
-            decayed=self.network.dense_parameters,
-            implementation=self.network.implementation,
-        )
-        self.diverged_at = torch.zeros(len(members), dtype=torch.int64, device=data.device)
-        self.steps = 0
-        self.frames = 0
-        self._sums = torch.zeros(2, len(members), device=data.device)
-        self._summed = 0
-        self._data = data
-        self._order = Order(members, data)
-        self._dropout = DropoutSource(
-            keys,
-            torch.tensor([h.dropout for h in hypers]),
-            features=data.frames.shape[1],
-            width=members[0].variant.directions * hypers[0].hidden_size,
-            dense=hypers[0].dense_size,
-            device=data.device,
-            implementation=self.network.implementation,
-        )
-        self._smoothing = torch.tensor([h.label_smoothing for h in hypers], device=data.device)
-
-    def step(self) -> None:
-        """Train all members on their next batch."""
-        batch = gather(self._data, self._order.examples(self.steps))
-        masks = self._dropout.draw(self.steps, batch.packing)
-        if masks is not None:
-            batch.frames[: len(masks.inputs)] *= masks.inputs
-        logits = self.network(batch.frames, batch.packing, masks)
-        losses = smoothed_cross_entropy(
-            logits, batch.labels, self._smoothing, implementation=self.network.implementation
-        )
-        gradients = torch.autograd.grad(losses.sum(), list(self.network.parameters()))
-        losses = losses.detach()
-        self._sums += torch.stack([losses, self.optimiser.step(losses, gradients)])
-        self._summed += 1
-        self.steps += 1
-        self.frames = batch.packing.N
-        self._record_divergence()
-
-    def take_means(self) -> tuple[list[float], list[float]]:
-        """Training losses (without the L2 term) and gradient norms, means since the last call."""
-        losses, norms = (self._sums / max(self._summed, 1)).tolist()
-        self._sums.zero_()
-        self._summed = 0
-        return losses, norms
-
-    def freeze(self, finite: Tensor) -> None:
-        """Let the members that are not finite [M] (their evaluation was not) diverge here."""
-        self.optimiser.alive &= finite.to(self.diverged_at.device)
-        self._record_divergence()
-
-    def _record_divergence(self) -> None:
-        just_diverged = ~self.optimiser.alive & (self.diverged_at == 0)
-        self.diverged_at.masked_fill_(just_diverged, self.steps)
-
-
-def _check(members: Sequence[Member], data: TrainingData) -> None:
-    if not members:
-        raise ValueError("a stack has at least one member")
-    groups = {member.stack_group for member in members}
-    if len(groups) > 1:
-        raise ValueError(f"members of {len(groups)} stack groups cannot share a stack")
-    for member in members:
-        if member.fold not in data.folds:
-            known = ", ".join(data.folds)
-            raise ValueError(f"no fold {member.fold!r}; there are {known}")
 
 
 def _evaluate(stack: Stack, evaluation: Evaluation, records: Sequence["_Record"]) -> float:

@@ -16,9 +16,9 @@ from bench.iaan import IAAN
 from bench.members import Hyperparameters, Member, Variant
 from bench.metrics import uar
 from bench.results import SELECTIONS, MemberResult
+from bench.stack import Stack
 from bench.training import (
     Progress,
-    Stack,
     TrainingSettings,
     TrainingStoppedError,
     train_stack,
