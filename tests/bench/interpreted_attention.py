@@ -15,6 +15,7 @@ from torch import Tensor
 
 from activations.kernels import Packing
 from bench.attention import attention
+from tests import triton_interpreter  # noqa: F401
 
 NAMES = ("pooled", "states", "keys", "offer", "score")
 

@@ -13,6 +13,7 @@ import torch
 
 from activations.kernels import Packing
 from bench.dropout import DropoutSource
+from tests import triton_interpreter  # noqa: F401
 
 KEYS = torch.tensor([-3, (1 << 62) + 7, 0])
 DROP = torch.tensor([0.5, 0.0, 0.1])

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.loss import smoothed_cross_entropy
+from tests import triton_interpreter  # noqa: F401
 
 SHARES = torch.tensor([0.0, 0.1, 0.5])
 

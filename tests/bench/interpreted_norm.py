@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.norm import normalised
+from tests import triton_interpreter  # noqa: F401
 
 NAMES = ("out", "hidden", "gain", "shift")
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from bench import optimiser_gpu
 from bench.optimiser import StackedAdam
+from tests import triton_interpreter  # noqa: F401
 
 optimiser_gpu.BLOCK = 16  # several blocks of the larger tensors, some of them not full
 SHAPES = ((3, 5, 4), (2, 3), (1, 70), (1, 3, 2))  # [E, …] of one member

@@ -15,6 +15,7 @@ import torch
 
 from bench.members import Member, Variant
 from bench.stack import Stack
+from tests import triton_interpreter  # noqa: F401
 from tests.bench import tiny
 
 # memory that nobody has written is NaN: what spare frames hold must not matter

@@ -1,4 +1,4 @@
-"""Run a script of this folder in Triton's interpreter: a process of its own, one JSON document."""
+"""Run a module of this folder in Triton's interpreter: a process of its own, one JSON document."""
 
 import json
 import os
@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 
-def interpret(script: str, cases: object) -> Any:
-    """What `script` prints for `cases`, both JSON; its standard error where it fails."""
+def interpret(name: str, cases: object) -> Any:
+    """What tests/bench/{name}.py prints for `cases`, both JSON; its standard error if it fails."""
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name(script)],
+        [sys.executable, "-m", f"tests.bench.{name}"],
         input=json.dumps(cases),
         capture_output=True,
         text=True,
         timeout=280,
         check=False,
+        cwd=Path(__file__).parents[2],
         env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
