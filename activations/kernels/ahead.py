@@ -75,7 +75,7 @@ def compile_cell(cell: Cell, target: Target) -> Iterator[Resources]:
     limit = SHARED_LIMIT[target.architecture]
     for backward in (False, True):
         constants: dict[str, Any] = dict(
-            tiles(target.hidden, NUMBERS["B"], target.precision, limit, backward=backward)
+            tiles(target.hidden, NUMBERS["B"], target.precision, limit)
         )
         walk = "step" if "BLOCK_K" in constants else "sequence"
         constants |= {"HAS_H0": False, "PRECISION": target.precision}
@@ -92,7 +92,7 @@ def compile_cell(cell: Cell, target: Target) -> Iterator[Resources]:
             gpu_gradients.parameter_gradient,
             {"P": len(cell.candidate.parameters), "K": 1, "SLOPE": slope, "num_warps": 4}
             | {"BLOCK_F": 32, "BLOCK_H": min(128, max(16, power(target.hidden)))},
-            {"H": target.hidden, "chunks": 32},
+            {"H": target.hidden, "chunks": chunks(1)},
             target,
         )
 
@@ -120,7 +120,7 @@ def compile_shared(target: Target) -> Iterator[Resources]:
     yield _compile(
         gpu_gradients.sum_parameter,
         {"P": 2, "K": 1, "BLOCK_H": min(128, max(16, power(H))), "num_warps": 4},
-        {"H": H, "chunks": 32},
+        {"H": H, "chunks": chunks(1)},
         target,
     )
     yield _compile(

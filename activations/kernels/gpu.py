@@ -27,8 +27,6 @@ from activations.kernels.packing import Packing
 
 __all__ = ["available", "describe", "precision", "recurrence"]
 
-PARAMETER_CHUNKS = 32  # partial sums of a parameter's gradient
-
 
 def available(cell: Cell, dtype: torch.dtype) -> str | None:
     """Why the GPU kernels cannot run this cell here; None where they can."""
@@ -63,9 +61,11 @@ def recurrence(
     """Run the recurrences: arguments and result as `activations.kernels.recurrence` says."""
     update, reset, candidate = parameters
     empty = gates_x.new_zeros(0) if h0 is None else h0
-    result: Tensor = _Recurrence.apply(  # type: ignore[no-untyped-call]
-        gates_x, w_hh, b_hh, update, reset, candidate, empty, h0 is not None, packing, cell
-    )
+    # Triton launches on the current device
+    with torch.cuda.device_of(gates_x):  # type: ignore[no-untyped-call]
+        result: Tensor = _Recurrence.apply(  # type: ignore[no-untyped-call]
+            gates_x, w_hh, b_hh, update, reset, candidate, empty, h0 is not None, packing, cell
+        )
     return result
 
 
@@ -110,9 +110,7 @@ class _Launch:
 
     def constants(self, *, backward: bool, has_h0: bool) -> dict[str, Any]:
         """Keyword arguments of a time-walking kernel, and BLOCK_K only where it streams."""
-        wanted: dict[str, Any] = tiles(
-            self.H, self.B, self.precision, shared_limit(), backward=backward
-        )
+        wanted: dict[str, Any] = tiles(self.H, self.B, self.precision, shared_limit())
         wanted |= {"HAS_H0": has_h0, "PRECISION": self.precision}
         for name, letter in (("reset", "R"), ("update", "Z"), ("candidate", "N")):
             wanted[name.upper()] = self.sites[name].value
@@ -257,14 +255,15 @@ def _parameter_gradients(launch: _Launch, name: str, d_values: Tensor, saved: Te
     place = ("reset", "update", "candidate").index(name)
     recurrences = launch.G * launch.D
     block_h = min(128, max(16, power(launch.H)))
-    partial = values.new_empty(PARAMETER_CHUNKS, recurrences, launch.H)
-    grid = (-(-launch.H // block_h), PARAMETER_CHUNKS, recurrences)
+    parts = chunks(1)
+    partial = values.new_empty(parts, recurrences, launch.H)
+    grid = (-(-launch.H // block_h), parts, recurrences)
     for i, slope in enumerate(launch.sites[name].parameter_slopes):
         gpu_gradients.parameter_gradient[grid](
             d_values, saved, launch.index[0], values, partial, launch.T, launch.H, launch.D, place,
-            PARAMETER_CHUNKS, P=P, K=K, SLOPE=slope, BLOCK_F=32, BLOCK_H=block_h, num_warps=4,
+            parts, P=P, K=K, SLOPE=slope, BLOCK_F=32, BLOCK_H=block_h, num_warps=4,
         )  # fmt: skip
         gpu_gradients.sum_parameter[(recurrences,)](
-            partial, gradient, launch.H, PARAMETER_CHUNKS, i, P=P, K=K, BLOCK_H=block_h, num_warps=4
+            partial, gradient, launch.H, parts, i, P=P, K=K, BLOCK_H=block_h, num_warps=4
         )
     return gradient

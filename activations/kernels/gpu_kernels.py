@@ -160,6 +160,33 @@ def store_gradients(
         tl.store(d_values + at + 2 * H, dn, mask=inside)
 
 
+@triton.jit
+def backward_inputs(
+    s, steps, d_out, h0, h_out, saved, starts, sizes, rows, row_of, k, unit,
+    recurrence, g, d, B, T, H, D, HAS_H0: tl.constexpr,
+):  # fmt: skip
+    """Read step s counted from the last: frames, which rows run, d_out, h before it, four saved.
+
+    Beyond the last step it reads that one again, so that a loop may ask one step ahead.
+    """
+    s = tl.minimum(s, steps - 1)
+    t = tl.maximum(tl.where(d == 0, steps - 1 - s, s), 0)
+    running = rows < tl.load(sizes + g * T + t)
+    frame = (tl.load(starts + g * (T + 1) + t) + rows) * D + d
+    inside = running[:, None] & unit[None, :]
+    before, known = frames_before(rows, running, t, d, g, T, starts, sizes)
+    d_h = tl.load(d_out + frame[:, None] * H + k[None, :], mask=inside, other=0.0)
+    h = previous_state(
+        h_out, h0, before, known, running, k, unit, row_of, recurrence, d, B, H, D, HAS_H0
+    )
+    keep = saved + frame[:, None] * 4 * H + k[None, :]
+    a_r = tl.load(keep, mask=inside, other=0.0)
+    a_z = tl.load(keep + H, mask=inside, other=0.0)
+    a_n = tl.load(keep + 2 * H, mask=inside, other=0.0)
+    h_n = tl.load(keep + 3 * H, mask=inside, other=0.0)
+    return frame, inside, d_h, h, a_r, a_z, a_n, h_n
+
+
 @triton.jit(do_not_specialize=["B", "T"])
 def sequence_backward(
     d_out, w_hh, h0, h_out, saved, d_gates, d_h_n, d_values, d_h0,
@@ -190,33 +217,34 @@ def sequence_backward(
 
     carry = tl.zeros((BLOCK_B, BLOCK_H), dtype=tl.float32)
     steps = tl.load(longest + g * B + first_row)
+    frame, inside, d_h, h, a_r, a_z, a_n, h_n = backward_inputs(
+        0, steps, d_out, h0, h_out, saved, starts, sizes, rows, row_of, k, unit,
+        recurrence, g, d, B, T, H, D, HAS_H0,
+    )  # fmt: skip
     for s in range(steps):
-        t = tl.where(d == 0, steps - 1 - s, s)
-        running = rows < tl.load(sizes + g * T + t)
-        frame = (tl.load(starts + g * (T + 1) + t) + rows) * D + d
-        inside = running[:, None] & unit[None, :]
-        before, known = frames_before(rows, running, t, d, g, T, starts, sizes)
-        h = previous_state(
-            h_out, h0, before, known, running, k, unit, row_of, recurrence, d, B, H, D, HAS_H0
-        )
-        dh = tl.load(d_out + frame[:, None] * H + k[None, :], mask=inside, other=0.0) + carry
-        keep = saved + frame[:, None] * 4 * H + k[None, :]
+        dh = d_h + carry
         z, dr, dz, dn, da_r, da_z, da_n, dh_n = gate_gradients(
-            dh, h,
-            tl.load(keep, mask=inside, other=0.0), tl.load(keep + H, mask=inside, other=0.0),
-            tl.load(keep + 2 * H, mask=inside, other=0.0),
-            tl.load(keep + 3 * H, mask=inside, other=0.0),
-            p_r, p_z, p_n, k, unit,
+            dh, h, a_r, a_z, a_n, h_n, p_r, p_z, p_n, k, unit,
             RESET, UPDATE, CANDIDATE, RESET_SLOPE, UPDATE_SLOPE, CANDIDATE_SLOPE, K_R, K_Z, K_N,
         )  # fmt: skip
         store_gradients(
             d_gates, d_h_n, d_values, frame, k, inside, H,
             dr, dz, dn, da_r, da_z, da_n, dh_n, P_R, P_Z, P_N,
         )  # fmt: skip
-        back = product(tl.where(inside, da_r, 0.0), w_r, PRECISION)
-        back += product(tl.where(inside, da_z, 0.0), w_z, PRECISION)
-        back += product(tl.where(inside, dh_n, 0.0), w_n, PRECISION)
-        carry = tl.where(inside, dh * z + back, carry)
+        da_r = tl.where(inside, da_r, 0.0)
+        da_z = tl.where(inside, da_z, 0.0)
+        dh_n = tl.where(inside, dh_n, 0.0)
+        kept = tl.where(inside, dh * z, carry)
+        # the next step's inputs are on their way while this one's products are computed
+        frame, now_inside, d_h, h, a_r, a_z, a_n, h_n = backward_inputs(
+            s + 1, steps, d_out, h0, h_out, saved, starts, sizes, rows, row_of, k, unit,
+            recurrence, g, d, B, T, H, D, HAS_H0,
+        )  # fmt: skip
+        back = product(da_r, w_r, PRECISION)
+        back += product(da_z, w_z, PRECISION)
+        back += product(dh_n, w_n, PRECISION)
+        carry = kept + back  # of a row that does not run, back is zero
+        inside = now_inside
     if HAS_H0:
         at = (recurrence * B + row_of)[:, None] * H + k[None, :]
         tl.store(d_h0 + at, carry, mask=(rows < B)[:, None] & unit[None, :])

@@ -38,9 +38,11 @@ def project(frames: Tensor, weight: Tensor, bias: Tensor | None, packing: Packin
                 f"expected float32 on {packing.starts.device}, got {tensor.dtype} on "
                 f"{tensor.device}"
             )
-    projected: Tensor = _Projection.apply(  # type: ignore[no-untyped-call]
-        frames, weight, bias, packing
-    )
+    # Triton launches on the current device
+    with torch.cuda.device_of(frames):  # type: ignore[no-untyped-call]
+        projected: Tensor = _Projection.apply(  # type: ignore[no-untyped-call]
+            frames, weight, bias, packing
+        )
     return projected
 
 

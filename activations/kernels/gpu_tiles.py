@@ -14,9 +14,8 @@ import torch
 
 SHARED = 227 * 1024  # bytes that one block may use on sm_90, where no device tells its own limit
 ROWS = 16  # rows of an on-chip tile: more rows spill registers
-# bytes beside the weights at 128 units: what the products stage, and with it the backward kernel's
-# loads of the steps to come
-STAGING, PIPELINED = 16 * 1024, 58 * 1024
+STAGING = 24 * 1024  # bytes beside the weights that the products of 16 × 128 need
+MOST_CHUNKS = 32  # partial sums of one number
 PRECISIONS = {"highest": "ieee", "high": "tf32", "medium": "bf16"}
 
 
@@ -39,7 +38,7 @@ def _shared_of(device: int) -> int:
     return limit
 
 
-def tiles(hidden: int, rows: int, precision: str, shared: int, *, backward: bool) -> dict[str, int]:
+def tiles(hidden: int, rows: int, precision: str, shared: int) -> dict[str, int]:
     """Block sizes, num_warps and num_stages of a time-walking kernel; BLOCK_K only if it streams.
 
     shared: bytes that one block may use.
@@ -49,13 +48,12 @@ def tiles(hidden: int, rows: int, precision: str, shared: int, *, backward: bool
     # without tensor cores the compiler keeps a loop's matrices in registers, and 128 units spill
     fits = weights + STAGING <= shared and not (precision == "ieee" and units > 64)
     if fits:
-        prefetch = backward and weights + PIPELINED <= shared
         many = units > 64 or (units > 32 and precision == "ieee")
         return {
             "BLOCK_B": ROWS,
             "BLOCK_H": units,
             "num_warps": 8 if many else 4,
-            "num_stages": 3 if prefetch else 1,
+            "num_stages": 1,  # the kernel asks for its inputs one step ahead by itself
         }
     block_b = max(16, power(rows))
     if precision == "ieee" or shared < 160 * 1024:
@@ -96,7 +94,7 @@ def chunks(tiles: int) -> int:
 
     Some 128 programs a group: enough for a group alone, and partial sums of 2 MB at most.
     """
-    return max(1, min(32, 128 // tiles))
+    return max(1, min(MOST_CHUNKS, 128 // tiles))
 
 
 def power(n: int) -> int:

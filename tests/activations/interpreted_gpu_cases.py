@@ -13,6 +13,7 @@ os.environ["TRITON_INTERPRET"] = "1"
 import numpy as np
 import torch
 import triton.language as tl
+from triton.runtime import interpreter
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
 from activations.kernels import Cell, Packing, gpu_tiles, recurrence
@@ -34,6 +35,17 @@ def dot_of_bfloat16(self, a, b, d, *rest):
 
 
 InterpreterBuilder.create_dot = dot_of_bfloat16
+
+patch_tensor = interpreter._patch_lang_tensor
+
+
+def patch_tensor_for_numpy(tensor, scope):
+    """A loop's bound is an array of one number, which numpy 2.4 makes no int of (triton 3.6)."""
+    patch_tensor(tensor, scope)
+    scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
+
+
+interpreter._patch_lang_tensor = patch_tensor_for_numpy
 
 NAMES = {
     "recurrence": ("h", "gates_x", "w_hh", "b_hh", "h0", "update", "reset", "candidate"),
@@ -120,6 +132,7 @@ def projection_of(case: dict, implementation: str) -> list[torch.Tensor | None]:
 
 
 def compare(case: dict) -> dict[str, float]:
+    gpu_tiles.MOST_CHUNKS = 3  # a program takes the interpreter some ten milliseconds
     gpu_tiles.SHARED = case.get("shared", 227 * 1024)
     torch.set_float32_matmul_precision(case.get("precision", "highest"))
     kind = "projection" if "O" in case else "recurrence"
