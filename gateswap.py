@@ -19,6 +19,16 @@ import typer
 from typer.exceptions import TyperException
 
 from activations.errors import GateswapError, InputError
+from studies.options import (
+    Device,
+    Jobs,
+    Json,
+    Layout,
+    Overrides,
+    Precision,
+    Study,
+    WorkspaceFolder,
+)
 from studies.workspace import Workspace
 
 app = typer.Typer(
@@ -30,22 +40,6 @@ app = typer.Typer(
 corpus = typer.Typer(help="Make the demo corpus, or look into one.")
 app.add_typer(corpus, name="corpus")
 
-Study = Annotated[
-    str, typer.Argument(metavar="STUDY", help="A shipped study (demo, paper) or a YAML file.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Fields to change, e.g. training.steps=300."),
-]
-WorkspaceFolder = Annotated[
-    Path, typer.Option("--workspace", help="The folder that everything is written to.")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-Layout = Annotated[
-    str, typer.Option("--format", help="How the folder is laid out: iemocap or manifest.")
-]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; by default one per core.")]
 RUNS = Path("runs")
 
 
@@ -55,11 +49,11 @@ def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
     from reports.of_study import report_study
     from studies.display import Display
     from studies.loading import load
-    from studies.runner import run_study
+    from studies.runner import Machine, run_study
 
     place = Workspace(workspace)
     spec = load("demo", workspace=place)
-    run_study(spec, place, device=device, display=Display())
+    run_study(spec, place, machine=Machine(device=device), display=Display())
     page = report_study(spec.name, place, baseline=spec.baseline)
     print(f"The report: {page}\n  open it in a browser: {page.resolve().as_uri()}")
     print(f"Every run in MLflow: gateswap ui{_where(workspace)}")
@@ -176,13 +170,14 @@ def run(
     study: Study,
     overrides: Overrides = None,
     device: Device = "auto",
+    precision: Precision = "ieee",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, do nothing.")] = False,
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
     """Train what is missing of a study; the same command continues after an interruption."""
     from studies.display import Display, print_status
     from studies.loading import load
-    from studies.runner import foresee_study, run_study
+    from studies.runner import Machine, foresee_study, run_study
 
     place, display = Workspace(workspace), Display()
     spec = load(study, overrides or [], workspace=place)
@@ -191,7 +186,8 @@ def run(
         print_status(status)
         print(f"{len(plan.stacks)} stacks of up to {max(map(len, plan.stacks))} members")
         return
-    done = run_study(spec, place, device=device, display=display)
+    machine = Machine(device=device, precision=precision)
+    done = run_study(spec, place, machine=machine, display=display)
     print(
         f"study {spec.name}: {done.planned} members, {done.trained} trained now, "
         f"{done.diverged} of these diverged; next: gateswap report {spec.name}{_where(workspace)}"
@@ -204,16 +200,18 @@ def tune(
     overrides: Overrides = None,
     trials: Annotated[int, typer.Option(min=1, help="Trials of each variant in all.")] = 10,
     device: Device = "auto",
+    precision: Precision = "ieee",
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
     """Search the settings of each variant, judged on the dev set; finished trials count."""
     from studies.display import Display, print_table
     from studies.loading import load
-    from studies.runner import tune_study
+    from studies.runner import Machine, tune_study
 
     place = Workspace(workspace)
     spec = load(study, overrides or [], workspace=place)
-    best = tune_study(spec, place, trials=trials, device=device, display=Display())
+    machine = Machine(device=device, precision=precision)
+    best = tune_study(spec, place, trials=trials, machine=machine, display=Display())
     fields = [key.partition(".")[2] for key in spec.search]
     print_table(
         ["variant", "trials", "dev UAR", *fields],
@@ -382,21 +380,14 @@ def speed(
 @app.command()
 def doctor(workspace: WorkspaceFolder = RUNS, as_json: Json = False) -> None:
     """Check what works on this machine and say what to do about the rest."""
-    from studies.display import print_table
+    from studies.display import print_diagnosis
     from studies.doctor import examine
 
     found = examine(Workspace(workspace))
     if as_json:
         _print_json(found.as_dict())
     else:
-        marks = {(True, True): "ok", (True, False): "ok", (False, True): "MISSING"}
-        print_table(
-            ["", "what", "found", "to do"],
-            [
-                [marks.get((c.ok, c.needed), "–"), c.name, c.found, "" if c.ok else c.remedy]
-                for c in found.checks
-            ],
-        )
+        print_diagnosis(found)
     if not found.ok:
         raise typer.Exit(1)
 

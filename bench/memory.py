@@ -183,6 +183,7 @@ def free_bytes(device: torch.device) -> int | None:
     """What can be had on a GPU now; None on the CPU, where the system swaps before it refuses."""
     if device.type != "cuda":
         return None
+    release(device)  # what torch keeps for later does not count as free
     return torch.cuda.mem_get_info(device)[0]
 
 

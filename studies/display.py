@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -25,6 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:  # a table of activations needs neither plans nor torch
+    from studies.doctor import Diagnosis
     from studies.status import Status
 
 Count = Callable[[int, int], None]
@@ -103,42 +105,57 @@ class Display:
         return count
 
 
+@dataclass
+class _Running:
+    """A stack in training, its bar if there are bars, and when it began."""
+
+    label: str
+    bar: TaskID | None
+    began: float
+
+
 class TrainingView:
-    """The bars of a study: members in all, and the steps of the stack that is being trained."""
+    """The bars of a study: members in all, and the steps of each stack that is being trained.
+
+    place: the device a stack trains on, one stack at a time; "" where there is only one.
+    """
 
     def __init__(self, display: Display, members: int, progress: Progress | None) -> None:
         self._display = display
         self._progress = progress
         self._members = members
         self._finished = 0
-        self._stack: TaskID | None = None
-        self._label = ""
-        self._began = 0.0
+        self._running: dict[str, _Running] = {}
         self._all = progress.add_task("members", total=members) if progress else None
 
-    def start(self, label: str, steps: int) -> None:
-        """A stack begins."""
-        self._label, self._began = label, time.monotonic()
-        if self._progress:
-            self._stack = self._progress.add_task(label, total=steps)
-
-    def step(self, done: int, dev_uar: float) -> None:
-        """`done` steps of the stack are made; dev_uar: mean over its members, or NaN."""
-        if self._progress and self._stack is not None:
+    def step(self, place: str, label: str, done: int, steps: int, dev_uar: float) -> None:
+        """`done` of a stack's steps are made; dev_uar: mean over its members, or NaN."""
+        label = f"{place} · {label}" if place else label
+        running = self._running.get(place)
+        if running is None or running.label != label:
+            self._stop(place)
+            bar = self._progress.add_task(label, total=steps) if self._progress else None
+            running = self._running[place] = _Running(label, bar, time.monotonic())
+        if self._progress and running.bar is not None:
             shown = "" if math.isnan(dev_uar) else f" · dev UAR {100 * dev_uar:.1f}"
-            self._progress.update(self._stack, completed=done, description=f"{self._label}{shown}")
+            self._progress.update(running.bar, completed=done, description=f"{label}{shown}")
 
-    def finish(self, members: int, outcome: str) -> None:
-        """The stack is done."""
+    def finish(self, place: str, label: str, members: int, outcome: str) -> None:
+        """A stack is done."""
         self._finished += members
-        if self._progress and self._stack is not None and self._all is not None:
-            self._progress.remove_task(self._stack)
+        running = self._stop(place)
+        if self._progress and self._all is not None:
             self._progress.update(self._all, completed=self._finished)
-        seconds = time.monotonic() - self._began
-        self._display.say(
-            f"{self._finished:>4} of {self._members} members · {self._label} · {outcome} · "
-            f"{seconds:.1f} s"
-        )
+        parts = [f"{self._finished:>4} of {self._members} members", *filter(None, [place, label])]
+        took = [f"{time.monotonic() - running.began:.1f} s"] if running else []
+        self._display.say(" · ".join([*parts, outcome, *took]))
+
+    def _stop(self, place: str) -> _Running | None:
+        """Take away what is shown of the stack at a place."""
+        running = self._running.pop(place, None)
+        if running and running.bar is not None and self._progress:
+            self._progress.remove_task(running.bar)
+        return running
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -183,6 +200,20 @@ def print_status(status: "Status") -> None:
         f"study {status.study}: {status.finished} of {status.members} members finished, "
         f"{status.members - status.finished} missing, "
         f"time left: {_duration(status.seconds_left) or 'none'}"
+    )
+    if len(status.kinds) > 1 or any(kind.device != "cpu" for kind in status.kinds):
+        print("computed on: " + "; ".join(f"{k} ({n})" for k, n in status.kinds.items()))
+
+
+def print_diagnosis(diagnosis: "Diagnosis") -> None:
+    """Print the checks of a machine on stdout."""
+    marks = {(True, True): "ok", (True, False): "ok", (False, True): "MISSING"}
+    print_table(
+        ["", "what", "found", "to do"],
+        [
+            [marks.get((c.ok, c.needed), "–"), c.name, c.found, "" if c.ok else c.remedy]
+            for c in diagnosis.checks
+        ],
     )
 
 

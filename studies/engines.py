@@ -1,22 +1,26 @@
 """Engines: where stacks are trained.
 
-- An engine only computes: it takes members and yields results, and knows neither files nor plans.
+- An engine only computes: it takes members and reports results, and knows neither files nor plans.
 - What goes wrong with one stack ends that stack and no other, and names its members.
+- A member's result does not depend on its companions, so a stack that memory has no room for is
+  trained in parts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol
 
-import torch
-
-from activations.errors import GateswapError, InputError
+from activations.errors import GateswapError
+from bench import memory
 from bench.batches import TrainingData
 from bench.members import Member
 from bench.results import MemberResult
 from bench.training import Progress, TrainingSettings, train_stack
 
 Stack = Sequence[tuple[str, Member]]  # hash and member
-OnProgress = Callable[[Stack, Progress], None]
 
 
 @dataclass(frozen=True)
@@ -28,38 +32,108 @@ class Finished:
     error: str = ""
 
 
-def choose_device(name: str) -> torch.device:
-    """The device for `auto`, `cpu` or `cuda`. Raises InputError for one that is not here."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(f"no device '{name}'; --device takes auto, cpu or cuda")
-    found = torch.cuda.is_available()
-    if name == "cuda" and not found:
-        raise InputError(
-            "--device cuda: torch sees no CUDA device. See gateswap doctor, or use --device cpu"
+class Reports(Protocol):
+    """What an engine tells while it works; place: the device, where there are several."""
+
+    def say(self, text: str) -> None:
+        """Something the user should know, once."""
+
+    def progress(self, place: str, stack: Stack, progress: Progress) -> None:
+        """How far a stack is."""
+
+    def finished(self, place: str, done: Finished) -> None:
+        """A stack has ended: its results are the receiver's to keep."""
+
+
+class Engine(Protocol):
+    """Trains stacks; may be asked several times."""
+
+    def train(self, stacks: Sequence[Stack], reports: Reports) -> None:
+        """Train the stacks, whole or in parts, and report each that has ended."""
+
+    def close(self) -> None:
+        """End whatever it started."""
+
+
+class OneDevice:
+    """Trains stacks one after another in this process, as many members at once as memory allows.
+
+    free: tells the bytes of memory that can be had, None where there is no telling.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        settings: TrainingSettings,
+        *,
+        place: str = "",
+        free: Callable[[], int | None] | None = None,
+    ) -> None:
+        self._data, self._settings, self._place = data, settings, place
+        self._free = free or (lambda: memory.free_bytes(data.device))
+        self._most: dict[tuple[object, ...], int] = {}  # of those that need as much: how many fit
+        self._told: set[tuple[object, ...]] = set()  # of which the user knows that they are cut
+
+    def train(self, stacks: Sequence[Stack], reports: Reports) -> None:
+        """Train the stacks in their order."""
+        waiting = list(reversed(stacks))
+        while waiting:
+            stack = waiting.pop()
+            most = self._fitting(stack, reports)
+            if most < len(stack):
+                waiting += reversed(_cut(stack, most))
+                continue
+            done = self._train(stack, reports)
+            if done is None:
+                memory.release(self._data.device)
+                half = self._most[_need(stack)] = -(-len(stack) // 2)
+                waiting += reversed(_cut(stack, half))
+                reports.say(
+                    f"stack of {len(stack)} did not fit in memory: "
+                    f"two of {half} and {len(stack) - half}"
+                )
+            else:
+                reports.finished(self._place, done)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+    def _fitting(self, stack: Stack, reports: Reports) -> int:
+        """How many of the stack's members to train at once: as is free, and as did not fail."""
+        most, free = min(self._most.get(_need(stack), len(stack)), len(stack)), self._free()
+        if free is None:
+            return most
+        fitting = memory.most_members(
+            [member for _, member in stack],
+            self._data,
+            self._settings,
+            free,
+            recorded=self._data.device.type == "cuda",
         )
-    return torch.device("cuda" if found and name != "cpu" else "cpu")
+        if fitting < most and _need(stack) not in self._told:
+            self._told.add(_need(stack))
+            reports.say(
+                f"{describe_stack(stack)}: {fitting} at once, as {free / 2**30:.1f} GiB are free"
+            )
+        return min(most, fitting)
 
-
-def train_here(
-    stacks: Sequence[Stack],
-    data: TrainingData,
-    settings: TrainingSettings,
-    on_progress: OnProgress,
-) -> Iterator[Finished]:
-    """Train the stacks one after another in this process, each with all of its threads."""
-    for stack in stacks:
+    def _train(self, stack: Stack, reports: Reports) -> Finished | None:
+        """Train one stack; None where several members ran out of memory together."""
         try:
             results = train_stack(
                 [member for _, member in stack],
-                data,
-                settings,
-                on_progress=lambda progress, stack=stack: on_progress(stack, progress),  # type: ignore[misc]
+                self._data,
+                self._settings,
+                on_progress=lambda progress: reports.progress(self._place, stack, progress),
             )
-        except (GateswapError, RuntimeError, ValueError, MemoryError) as error:
-            yield Finished(stack, {}, _explain(stack, error))
-            continue
+        except Exception as error:  # the compilers of kernels have their own
+            if memory.ran_out(error) and len(stack) > 1:
+                return None  # and with it goes the error, which holds on to what was allocated
+            if os.environ.get("GATESWAP_TRACEBACK"):
+                traceback.print_exc()
+            return Finished(stack, {}, _explain(stack, error))
         hashes = (member_hash for member_hash, _ in stack)
-        yield Finished(stack, dict(zip(hashes, results, strict=True)))
+        return Finished(stack, dict(zip(hashes, results, strict=True)))
 
 
 def describe_stack(stack: Stack) -> str:
@@ -70,17 +144,35 @@ def describe_stack(stack: Stack) -> str:
     return f"{first.variant.label} · {len(stack)} members"
 
 
+def failure(stack: Stack, reason: str) -> str:
+    """The error of a stack that failed for a reason."""
+    folds = " ".join(dict.fromkeys(member.fold for _, member in stack))
+    seeds = " ".join(dict.fromkeys(str(member.seed) for _, member in stack))
+    return f"training {stack[0][1].variant.label} (folds {folds}; seeds {seeds}) failed: {reason}"
+
+
+def _cut(stack: Stack, most: int) -> list[Stack]:
+    """The stack in even parts of at most so many members."""
+    sizes = memory.even_parts(len(stack), most)
+    starts = accumulate(sizes, initial=0)
+    return [stack[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+
+
+def _need(stack: Stack) -> tuple[object, ...]:
+    """What the memory of a member depends on."""
+    variant, hyper = stack[0][1].variant, stack[0][1].hyper
+    sizes = (hyper.hidden_size, hyper.attention_size, hyper.dense_size, hyper.batch_size)
+    return variant.direction, variant.reset_order, *sizes
+
+
 def _explain(stack: Stack, error: Exception) -> str:
     lines = str(error).strip().splitlines()
     reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     if isinstance(error, GateswapError):
         reason = str(error)
-    remedy = ""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        remedy = f"; train fewer at once: stack.max_members={max(1, len(stack) // 2)}"
-    folds = " ".join(dict.fromkeys(member.fold for _, member in stack))
-    seeds = " ".join(dict.fromkeys(str(member.seed) for _, member in stack))
-    return (
-        f"training {stack[0][1].variant.label} (folds {folds}; seeds {seeds}) failed: "
-        f"{reason}{remedy}"
-    )
+    if memory.ran_out(error):
+        reason += (
+            "; this member does not fit in memory alone: lower model.hidden_size or "
+            "training.batch_size, or take a device with more memory"
+        )
+    return failure(stack, reason)

@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from activations.errors import InputError
-from bench.batches import TrainingData
 from bench.corpora import Corpus, read_corpus
 from bench.corpora.demo import write_demo_corpus
 from bench.examples import Examples, build_examples
@@ -22,6 +19,7 @@ from bench.protocol import Fold, make_folds
 from studies.display import Display
 from studies.plan import Data
 from studies.spec import StudySpec
+from studies.worker import StoredFeatures
 from studies.workspace import Workspace
 
 DEMO_SEED = 0
@@ -79,14 +77,10 @@ def foresee(spec: StudySpec, workspace: Workspace, display: Display) -> Data:
     return read_material(spec, workspace, display).data
 
 
-def training_data(
-    spec: StudySpec,
-    material: Material,
-    workspace: Workspace,
-    display: Display,
-    device: torch.device,
-) -> TrainingData:
-    """Features and examples on a device; features are computed unless the workspace has them."""
+def training_source(
+    spec: StudySpec, material: Material, workspace: Workspace, display: Display
+) -> StoredFeatures:
+    """What training data is built from; features are computed unless the workspace has them."""
     with display.counting("features, utterances") as count:
         store = compute_features(
             material.corpus,
@@ -94,7 +88,7 @@ def training_data(
             settings=spec.features.settings(),
             progress=count,
         )
-    return TrainingData.build(store, material.examples, material.folds, device)
+    return StoredFeatures(store.folder, material.examples, material.folds)
 
 
 def corpus_folder(spec: StudySpec, workspace: Workspace) -> Path:

@@ -10,33 +10,41 @@ import contextlib
 import fcntl
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from activations.errors import GateswapError, InputError
-from bench.batches import TrainingData
 from bench.training import Progress, TrainingSettings
 from studies import tuning
+from studies.devices import choose_devices, kinds_here, kinds_of, mixture, set_precision
 from studies.display import Display, TrainingView
-from studies.engines import (
-    Finished,
-    OnProgress,
-    Stack,
-    choose_device,
-    describe_stack,
-    train_here,
-)
+from studies.engines import Engine, Finished, OneDevice, Stack, describe_stack
+from studies.interrupts import uninterrupted
 from studies.loading import load
-from studies.material import Material, corpus_folder, foresee, read_material, training_data
+from studies.material import Material, corpus_folder, foresee, read_material, training_source
 from studies.plan import Data, Plan, Trial, make_plan
+from studies.pool import Pool
 from studies.results import PlanRecord, ResultFolder, write_atomically
 from studies.spec import StudySpec
 from studies.status import Status, study_status
 from studies.tracking import Mirror
 from studies.workspace import StudyFolder, Workspace, writable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What trains. device: auto, cpu, cuda (all GPUs) or cuda:N. precision: ieee, tf32 or bf16."""
+
+    device: str = "auto"
+    precision: str = "ieee"
+
+
+AUTOMATIC = Machine()
 
 
 @dataclass(frozen=True)
@@ -50,17 +58,18 @@ class Outcome:
 
 
 def run_study(
-    spec: StudySpec, workspace: Workspace, *, device: str = "auto", display: Display
+    spec: StudySpec, workspace: Workspace, *, machine: Machine = AUTOMATIC, display: Display
 ) -> Outcome:
     """Train every member of a study that has no result file.
 
-    device: auto, cpu or cuda. Raises InputError for a corpus, device or folder that cannot be
-    used; GateswapError after an interruption, or after the other stacks where one failed.
+    Raises InputError for a corpus, device, precision or folder that cannot be used; GateswapError
+    after an interruption, or after the other stacks where one failed.
     """
-    session = _Session(spec, workspace, device, display)
-    with _alone(session.folder):
+    session = _Session(spec, workspace, machine, display)
+    with _alone(session.folder), contextlib.closing(session):
         plan = make_plan(spec, session.material().data)
         _announce(plan, session.folder, session.results, display)
+        session.compare(plan)
         plan.record.write(session.folder)
         write_atomically(session.folder.spec, spec.as_yaml().encode())
         return session.train(plan)
@@ -77,7 +86,12 @@ def foresee_study(spec: StudySpec, workspace: Workspace, display: Display) -> tu
 
 
 def tune_study(
-    spec: StudySpec, workspace: Workspace, *, trials: int, device: str = "auto", display: Display
+    spec: StudySpec,
+    workspace: Workspace,
+    *,
+    trials: int,
+    machine: Machine = AUTOMATIC,
+    display: Display,
 ) -> dict[str, list[tuple[Trial, float]]]:
     """Bring every variant of a study to `trials` finished trials, the settings proposed by TPE.
 
@@ -85,8 +99,8 @@ def tune_study(
     Raises as `run_study` does, and InputError where the specification has nothing to search.
     """
     tuning.check_search(spec)
-    session = _Session(spec, workspace, device, display)
-    with _alone(session.folder):
+    session = _Session(spec, workspace, machine, display)
+    with _alone(session.folder), contextlib.closing(session):
         while True:
             scored = session.scored_trials()
             proposals = []
@@ -124,13 +138,15 @@ class _Session:
     """What one process holds while it trains members of a study."""
 
     def __init__(
-        self, spec: StudySpec, workspace: Workspace, device: str, display: Display
+        self, spec: StudySpec, workspace: Workspace, machine: Machine, display: Display
     ) -> None:
         self._spec, self._workspace, self._display = spec, workspace, display
         corpus_folder(spec, workspace)  # which has to be said, before any folder is made
-        self._device = choose_device(device)
+        self._devices = choose_devices(machine.device)
+        set_precision(machine.precision, self._devices)
+        self._kinds = kinds_here(self._devices, machine.precision)
         self._material: Material | None = None
-        self._training: TrainingData | None = None
+        self._engine: Engine | None = None
         self._mirror: Mirror | None = None
         self._mirrored = True  # until it fails
         self.folder = workspace.study(spec.name)
@@ -157,16 +173,14 @@ class _Session:
         self._reflect()
         diverged, errors = 0, []
         if stacks:
-            data = self._data()
-            settings = TrainingSettings(identity=self._identity(plan))
+            engine = self._prepared(plan)
             with self._display.training(missing) as view:
+                kept = _Kept(self.results, self._display, view, self._reflect)
                 try:
-                    for done in train_here(stacks, data, settings, _watch(view)):
-                        diverged += self._keep(done, view)
-                        errors += [done.error] if done.error else []
-                        self._reflect()
+                    engine.train(stacks, kept)
                 except KeyboardInterrupt:
                     raise GateswapError(self._stopped(plan)) from None
+            diverged, errors = kept.diverged, kept.errors
         self._tell()
         if errors:
             more = f" ({len(errors) - 1} more stacks failed)" if len(errors) > 1 else ""
@@ -178,21 +192,31 @@ class _Session:
             diverged=diverged,
         )
 
-    def _keep(self, done: Finished, view: TrainingView) -> int:
-        """Write the results of a stack; return how many of its members diverged."""
-        for key, result in done.results.items():
-            self.results.write(key, result)
-        diverged = sum(result.outcome == "diverged" for result in done.results.values())
-        said = done.error or (f"{diverged} diverged" if diverged else "ok")
-        view.finish(len(done.stack), said)
-        return diverged
+    def compare(self, plan: Plan) -> None:
+        """Warn where results were computed on another device or precision than goes on now."""
+        found = {key: r for key, r in self.results.by_hash().items() if key in plan.members}
+        warning = mixture(plan.spec.name, kinds_of(found.values()), self._kinds)
+        if warning and len(found) < len(plan.members):
+            self._display.say(f"warning: {warning}")
 
-    def _data(self) -> TrainingData:
-        if self._training is None:
-            self._training = training_data(
-                self._spec, self.material(), self._workspace, self._display, self._device
-            )
-        return self._training
+    def close(self) -> None:
+        """End what trains."""
+        if self._engine is not None:
+            self._engine.close()
+
+    def _prepared(self, plan: Plan) -> Engine:
+        """What trains: this process where there is one device, a worker for each of several."""
+        if self._engine is None:
+            source = training_source(self._spec, self.material(), self._workspace, self._display)
+            settings = TrainingSettings(identity=self._identity(plan))
+            if len(self._devices) > 1:
+                self._engine = Pool(source, settings, self._devices)
+            else:
+                (device,) = self._devices
+                if device.type == "cuda":
+                    torch.cuda.set_device(device)  # where kernels are launched
+                self._engine = OneDevice(source.build(device), settings)
+        return self._engine
 
     def _identity(self, plan: Plan) -> dict[str, Any]:
         return {"study": plan.spec.name, "code_version": code_version(), **plan.record.context}
@@ -254,17 +278,44 @@ def _announce(plan: Plan, folder: StudyFolder, results: ResultFolder, display: D
         display.say(f"{len(finished)} of {len(plan.members)} members are finished already")
 
 
-def _watch(view: TrainingView) -> OnProgress:
-    """Show each stack's progress: its start with its first step, then every step."""
-    shown: list[Stack] = []
+class _Kept:
+    """Keeps what an engine reports: results in files, the rest on the display.
 
-    def on_progress(stack: Stack, progress: Progress) -> None:
-        if not shown or shown[-1] is not stack:
-            shown.append(stack)
-            view.start(describe_stack(stack), progress.steps)
-        view.step(progress.step, progress.dev_uar)
+    diverged: how many members did. errors: of the stacks that failed.
+    """
 
-    return on_progress
+    def __init__(
+        self,
+        results: ResultFolder,
+        display: Display,
+        view: TrainingView,
+        reflect: Callable[[], None],
+    ) -> None:
+        self.diverged = 0
+        self.errors: list[str] = []
+        self._results, self._display, self._view = results, display, view
+        self._reflect = reflect
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self._display.say(text)
+
+    def progress(self, place: str, stack: Stack, progress: Progress) -> None:
+        """Show how far a stack is."""
+        label = describe_stack(stack)
+        self._view.step(place, label, progress.step, progress.steps, progress.dev_uar)
+
+    def finished(self, place: str, done: Finished) -> None:
+        """Write the results of a stack, all of them, and show them."""
+        with uninterrupted():
+            for key, result in done.results.items():
+                self._results.write(key, result)
+        diverged = sum(result.outcome == "diverged" for result in done.results.values())
+        self.diverged += diverged
+        self.errors += [done.error] if done.error else []
+        said = done.error or (f"{diverged} diverged" if diverged else "ok")
+        self._view.finish(place, describe_stack(done.stack), len(done.stack), said)
+        self._reflect()
 
 
 @contextlib.contextmanager

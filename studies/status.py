@@ -13,6 +13,7 @@ import numpy as np
 
 from bench.members import Member
 from bench.results import MemberResult
+from studies.devices import Kind, kinds_of
 from studies.loading import load
 from studies.plan import Trial, group_trials
 from studies.results import ResultFolder
@@ -38,13 +39,17 @@ class TrialStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The trials of a study, and the files that belong to it."""
+    """The trials of a study, and the files that belong to it.
+
+    kinds: on what its finished members were computed, and how many on each.
+    """
 
     study: str
     trials: tuple[TrialStatus, ...]
     other_results: int  # of earlier specifications or of tuning
     folder: Path
     report: Path | None
+    kinds: Mapping[Kind, int]
 
     @property
     def members(self) -> int:
@@ -75,6 +80,7 @@ class Status:
             "other_results": self.other_results,
             "folder": str(self.folder),
             "report": None if self.report is None else str(self.report),
+            "kinds": [asdict(kind) | {"members": n} for kind, n in self.kinds.items()],
             "trials": [asdict(trial) for trial in self.trials],
         }
 
@@ -82,13 +88,15 @@ class Status:
 def study_status(name: str, members: Mapping[str, Member], folder: StudyFolder) -> Status:
     """How far the study of these members (by hash) is, as its folder has it."""
     results = ResultFolder(folder.results)
+    found = results.by_hash()
     page = folder.report / "index.html"
     return Status(
         study=name,
-        trials=trial_status(members, results.by_hash()),
+        trials=trial_status(members, found),
         other_results=len(results.hashes() - members.keys()),
         folder=folder.root,
         report=page if page.exists() else None,
+        kinds=kinds_of(result for key, result in found.items() if key in members),
     )
 
 

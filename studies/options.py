@@ -1,0 +1,26 @@
+"""Options and arguments that several commands share, as Typer reads them off a signature."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Study = Annotated[
+    str, typer.Argument(metavar="STUDY", help="A shipped study (demo, paper) or a YAML file.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Fields to change, e.g. training.steps=300."),
+]
+WorkspaceFolder = Annotated[
+    Path, typer.Option("--workspace", help="The folder that everything is written to.")
+]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda (all GPUs that are visible) or one as in cuda:1.")
+]
+Precision = Annotated[str, typer.Option(help="Of products on a GPU: ieee (float32), tf32 or bf16.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Layout = Annotated[
+    str, typer.Option("--format", help="How the folder is laid out: iemocap or manifest.")
+]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; by default one per core.")]
