@@ -7,7 +7,7 @@
 
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
@@ -19,6 +19,12 @@ LIBRARIES = (
     *("gateswap", "torch", "triton", "numpy", "sympy", "scipy", "statsmodels", "pandas", "xarray"),
     *("librosa", "soundfile", "espeakng-loader", "optuna", "mlflow", "matplotlib", "pydantic"),
 )
+
+
+OLDEST = (
+    8,
+    0,
+)  # compute capability of the first GPUs with tf32 and bf16 products, which Triton asks
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,29 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Gpu:
+    """A GPU as torch sees it; memory in bytes, capability as in "9.0"."""
+
+    device: str
+    name: str
+    memory_bytes: int
+    free_bytes: int
+    compute_capability: str
+
+    def __str__(self) -> str:
+        total, free = (f"{each / 2**30:.1f} GiB" for each in (self.memory_bytes, self.free_bytes))
+        return (
+            f"{self.name}, {total} of memory, {free} free, compute capability "
+            f"{self.compute_capability}, Triton {_version('triton') or 'not installed'}"
+        )
+
+
+@dataclass(frozen=True)
 class Diagnosis:
-    """All checks, and the versions of the libraries that are installed (None: not installed)."""
+    """All checks, the GPUs, and the versions of installed libraries (None: not installed)."""
 
     checks: tuple[Check, ...]
+    gpus: tuple[Gpu, ...]
     versions: dict[str, str | None]
 
     @property
@@ -49,16 +74,19 @@ class Diagnosis:
         return {
             "ok": self.ok,
             "checks": [asdict(check) for check in self.checks],
+            "gpus": [asdict(gpu) for gpu in self.gpus],
             "versions": self.versions,
         }
 
 
 def examine(workspace: Workspace) -> Diagnosis:
     """Look at everything that Gateswap uses."""
-    return Diagnosis(tuple(_checks(workspace)), {name: _version(name) for name in LIBRARIES})
+    gpus, trouble = _look_for_gpus()
+    versions = {name: _version(name) for name in LIBRARIES}
+    return Diagnosis(tuple(_checks(workspace, gpu_checks(gpus, trouble))), gpus, versions)
 
 
-def _checks(workspace: Workspace) -> Iterator[Check]:
+def _checks(workspace: Workspace, of_gpus: Iterable[Check]) -> Iterator[Check]:
     yield Check(
         "python",
         sys.version_info >= (3, 11),
@@ -67,7 +95,7 @@ def _checks(workspace: Workspace) -> Iterator[Check]:
         "" if sys.version_info >= (3, 11) else "install Python 3.11 or newer",
     )
     yield _attempt("torch", True, _torch, "pip install torch")
-    yield _attempt("gpu", False, _gpu, "without one, training runs on the CPU")
+    yield from of_gpus
     compiler = "install gcc or clang (Debian: apt install gcc; macOS: xcode-select --install)"
     yield _attempt("compiler", False, _compiler, f"{compiler}; without it training is slow")
     yield _attempt("kernel cache", False, _cache, "set XDG_CACHE_HOME to a folder of yours")
@@ -96,12 +124,55 @@ def _torch() -> str:
     return f"{torch.__version__}, {torch.get_num_threads()} threads"
 
 
-def _gpu() -> str:
+def _look_for_gpus() -> tuple[tuple[Gpu, ...], str]:
+    """The GPUs, or what went wrong with looking at them."""
+    try:
+        return tuple(_gpus()), ""
+    except (ImportError, RuntimeError) as error:
+        return (), f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _gpus() -> Iterator[Gpu]:
     import torch
 
-    if not torch.cuda.is_available():
-        raise LookupError("torch sees no CUDA device")
-    return torch.cuda.get_device_name()
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        free, total = torch.cuda.mem_get_info(index)
+        major, minor = torch.cuda.get_device_capability(index)
+        name = torch.cuda.get_device_name(index)
+        yield Gpu(f"cuda:{index}", name, total, free, f"{major}.{minor}")
+
+
+def gpu_checks(gpus: Sequence[Gpu], trouble: str = "") -> Iterator[Check]:
+    """One check of each GPU, named gpu, gpu 1, …; one that says what to install where none is."""
+    if trouble:
+        yield Check("gpu", False, False, trouble, "see whether nvidia-smi shows the GPUs in order")
+    elif not gpus:
+        yield Check("gpu", False, False, *_no_gpu())
+    for number, gpu in enumerate(gpus):
+        remedy = ""
+        if _version("triton") is None:
+            remedy = "pip install triton; without it training runs on the slow reference"
+        elif tuple(map(int, gpu.compute_capability.split("."))) < OLDEST:
+            remedy = f"its compute capability is below {OLDEST[0]}.{OLDEST[1]}: --device cpu"
+        name = f"gpu {number}" if number else "gpu"
+        yield Check(name, not remedy, False, str(gpu), remedy)
+
+
+def _no_gpu() -> tuple[str, str]:
+    """Why torch sees no GPU, and what to do for one."""
+    import torch
+
+    without = "without one, training runs on the CPU; for one: "
+    if torch.version.cuda is None and torch.version.hip is None:
+        return (
+            "torch sees no CUDA device: it was built without CUDA",
+            f"{without}an NVIDIA driver, and a torch for CUDA from https://pytorch.org/get-started",
+        )
+    return (
+        f"torch, built for CUDA {torch.version.cuda}, sees no CUDA device",
+        f"{without}an NVIDIA driver (nvidia-smi shows the GPUs), and none hidden by "
+        "CUDA_VISIBLE_DEVICES",
+    )
 
 
 def _compiler() -> str:
