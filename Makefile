@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit clean
+.PHONY: setup demo test lint types unit gpu-check clean
 
 setup: $(INSTALLED)
 
@@ -32,6 +32,10 @@ types: setup
 # two workers on two cores: one thread each, or they wait for each other at every barrier
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+# for lent GPU machines: whatever Python there is, nothing is installed; options: make gpu-check ARGS=--quick
+gpu-check:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m studies.gpu_check $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info
