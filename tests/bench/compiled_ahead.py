@@ -1,7 +1,7 @@
 """Compile the training step's GPU kernels for sm_80 and sm_90, which need not be here.
 
 Run by test_compiled_ahead.py as a process of its own, because Triton must not interpret. Prints one
-JSON document: kernel → {"sm_90": {"shared": bytes, "warps": …}, …}.
+JSON document: kernel → {"sm_80": bytes of shared memory, "sm_90": …}.
 """
 
 import json
@@ -57,8 +57,9 @@ def shared_bytes(kernel: Any, constants: dict[str, Any], architecture: int) -> i
         signature={name: kind(kernel, name, constants) for name in kernel.arg_names},
         constexprs=constants,
     )
+    warps = 8 if constants.get("BLOCK_W", 0) > 64 else 4  # as attention_gpu.py chooses
     compiled = triton.compile(
-        source, target=GPUTarget("cuda", architecture, 32), options={"num_warps": 4}
+        source, target=GPUTarget("cuda", architecture, 32), options={"num_warps": warps}
     )
     return int(compiled.metadata.shared)
 
