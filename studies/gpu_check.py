@@ -128,14 +128,13 @@ def run_warm(given: argparse.Namespace, record: Record) -> None:
     """Compile the layers' kernels in parallel."""
     scope = given.scope
     first, *others = scope.precisions
+    layers = [(name, first) for name in scope.activations or registry.names()]
+    layers += [(name, precision) for precision in others for name in scope.sample]
+    jobs = [(name, H, precision) for H in scope.hidden for name, precision in layers]
     kernels: list[dict[str, Any]] = []
-    for names, precisions in (
-        (scope.activations or registry.names(), [first]),
-        (scope.sample, others),
-    ):
-        for each in warm(names, scope.hidden, precisions, device=given.device):
-            kernels.append(asdict(each))
-            record.put("warm", kernels=kernels)
+    for each in warm(jobs, device=given.device):
+        kernels.append(asdict(each))
+        record.put("warm", kernels=kernels)
     errors = [each["error"] for each in kernels if each["error"]]
     if errors:
         raise RuntimeError(f"{len(errors)} of {len(kernels)} failed; the first: {errors[0]}")
@@ -165,6 +164,8 @@ def run_speed(given: argparse.Namespace, record: Record) -> None:
                 precision=precision,
             )
             run["report"] = report.as_dict()
+            if given.device == "cuda" and not report.kernel.startswith("gpu"):
+                run["error"] = f"it ran on {report.kernel}, not on the GPU kernel"
         except Exception as error:  # one run of many: the others are worth having
             run["error"] = _one_line(error)
         runs.append(run)

@@ -10,10 +10,9 @@
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 
@@ -22,7 +21,7 @@ from activations.speed.contestants import enter
 from activations.speed.machine import at_precision
 from activations.speed.shape import layer_shape
 
-Job = tuple[str, int, str, str]  # activation, H, precision, device
+Job = tuple[str, int, str]  # activation, H, precision of the products
 
 
 @dataclass(frozen=True)
@@ -37,43 +36,30 @@ class Warmed:
 
 
 def warm(
-    activations: Sequence[str],
-    hidden: Sequence[int],
-    precisions: Sequence[str],
-    *,
-    device: str = "cuda",
-    processes: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    jobs: Sequence[Job], *, device: str = "cuda", processes: int | None = None
 ) -> Iterator[Warmed]:
-    """Run a layer's forward and backward pass for all combinations, yielding each as it is done.
+    """Run a layer's forward and backward pass for each job, yielding it when it is done.
 
     processes: eight at most by default, and half of the machine's cores, because each compiler
     starts others.
     """
-    jobs: list[Job] = [
-        (name, H, precision, device)
-        for precision, H, name in product(precisions, hidden, activations)
-    ]
     processes = processes or min(8, max(1, (os.cpu_count() or 2) // 2))
     # a forked process could not use CUDA
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         processes, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)
     ) as pool:
-        waiting = {pool.submit(run_once, job): job for job in jobs}
-        for done, future in enumerate(as_completed(waiting), 1):
-            name, H, precision, _ = waiting[future]
+        waiting = {pool.submit(run_once, job, device): job for job in jobs}
+        for future in as_completed(waiting):
             try:
                 yield future.result()
             except Exception as error:  # the process itself died
-                yield Warmed(name, H, precision, 0.0, f"{type(error).__name__}: {error}")
-            if progress is not None:
-                progress(done, len(jobs))
+                yield Warmed(*waiting[future], 0.0, f"{type(error).__name__}: {error}")
 
 
-def run_once(job: Job) -> Warmed:
+def run_once(job: Job, device: str) -> Warmed:
     """Run one layer once, in the process that this is called in."""
-    name, H, precision, device = job
+    name, H, precision = job
     started = time.perf_counter()
     error = ""
     try:
