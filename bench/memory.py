@@ -33,6 +33,10 @@ COPIES = 7  # of a parameter: value, gradient, mean, square, scratch; its gradie
 INDEX = 24  # of a frame: its row, its time, its place in the store and in attention, as int64
 DEVIATIONS = 4.0  # by which the longest of some 10,000 batches exceeds the mean batch
 ROUNDING = 9 / 8  # frames of a batch are rounded up by at most an eighth, on the GPU and by blocks
+RECORDINGS = 2  # steps' worth of memory: a recording of a larger batch cannot use a smaller one's
+PARTIAL_SUMS = (
+    2 << 20
+)  # bytes, of a recurrence's and of a projection's gradients (kernels.gpu_tiles)
 
 _REFUSALS = ("out of memory", "allocate memory", "_ALLOC_FAILED", "bad_alloc")
 
@@ -126,16 +130,17 @@ class MemberSizes:
     def bytes(self, *, recorded: bool) -> float:
         """What a stack needs for this member.
 
-        recorded: whether steps are recorded, as on a GPU. The recording owns a step's memory, and
-        the steps before it, evaluations and diagnostics need theirs beside it. On the CPU the
-        kernels keep their blocks, and the diagnostics need theirs beside them.
+        recorded: whether steps are recorded, as on a GPU. The recordings own the memory of
+        RECORDINGS steps, and the steps before them, evaluations and diagnostics need theirs beside
+        it. On the CPU the kernels keep their blocks, and the diagnostics need theirs beside them.
         """
         step, evaluation = self.training_floats, self.evaluation_floats
         if recorded:
-            frames = step + max(step, evaluation, self.diagnosis_floats)
+            frames = RECORDINGS * step + max(step, evaluation, self.diagnosis_floats)
+            sums = 2 * len(ENCODERS) * self.directions * PARTIAL_SUMS
         else:
-            frames = max(step, evaluation) + self.diagnosis_floats
-        return FLOAT * (COPIES * self.parameters + ROUNDING * frames)
+            frames, sums = max(step, evaluation) + self.diagnosis_floats, 0
+        return FLOAT * (COPIES * self.parameters + ROUNDING * frames) + sums
 
 
 def longest_batch(lengths: np.ndarray[tuple[int], np.dtype[np.int64]], batch: int) -> float:
