@@ -11,7 +11,7 @@ Axes: R recurrences, T steps, B rows, H units.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,12 +19,11 @@ from torch import Tensor
 from activations.formula import Formula
 from activations.kernels import Cell
 from activations.registry import get
+from activations.speed.machine import captured
 from activations.speed.shape import Shape
 
 if TYPE_CHECKING:
     from activations.kernels.emit_triton import TritonSite
-
-WARM_UP = 3  # passes before the capture: kernels are compiled and cuBLAS takes its workspace
 
 
 def batched_products(
@@ -47,25 +46,6 @@ def batched_products(
     d_h = torch.randn(R, T, B, H, device=device)
     sigmoid = get("sigmoid")
     return captured(lambda: train(x, *weights, d_h, Cell(sigmoid, sigmoid, formula)))
-
-
-def captured(run: Callable[[], Any]) -> Callable[[], object]:
-    """What replays a run's launches as one CUDA graph, after passes that compile and allocate."""
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UP):
-            run()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        results = run()
-
-    def replay() -> object:
-        graph.replay()
-        return results
-
-    return replay
 
 
 def train(

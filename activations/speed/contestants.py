@@ -22,13 +22,14 @@ from activations.formula import Formula
 from activations.gru import GRU, StackedGRU
 from activations.kernels import Packing
 from activations.speed.batched import batched_products
+from activations.speed.machine import captured
 from activations.speed.peers import flashrnn_gru, jax_gru, keras_gru
 from activations.speed.shape import Shape
 from activations.torch_code import compile_torch
 
 CONTESTANTS = (
-    "gateswap", "torch.nn.GRU", "eager", "torch.compile", "batched products", "flashrnn", "jax",
-    "keras",
+    "gateswap", "gateswap graph", "torch.nn.GRU", "eager", "torch.compile", "batched products",
+    "flashrnn", "jax", "keras",
 )  # fmt: skip
 
 # what people call where torch has the function; others they compose of torch's operations
@@ -71,6 +72,7 @@ def enter(
     """
     build: dict[str, Callable[..., Callable[[], object] | None]] = {
         "gateswap": _gateswap,
+        "gateswap graph": _gateswap_graph,
         "torch.nn.GRU": _torch_gru,
         "eager": partial(_eager, compiled=False),
         "torch.compile": partial(_eager, compiled=True),
@@ -117,6 +119,22 @@ def _gateswap(
             torch.autograd.grad(h, (x, *stack.parameters()), gradient)
 
     return run
+
+
+def _gateswap_graph(
+    formula: Formula, shape: Shape, batches: Sequence[Tensor], device: torch.device
+) -> Callable[[], object] | None:
+    """The same pass recorded as one CUDA graph, as training does: no launches but one."""
+    if device.type != "cuda" or shape.lengths != "equal":
+        return None
+    if shape.R == 1:
+        return captured(_gateswap(formula, shape, batches, device))
+    stack = StackedGRU(shape.R, shape.I, shape.H, activation=formula, device=device)
+    packing = Packing.full(shape.R, shape.T, shape.B, device=device)
+    x = torch.randn(packing.N, shape.I, device=device, requires_grad=True)
+    gradient = torch.randn(packing.N, shape.H, device=device)
+    inputs = (x, *stack.parameters())
+    return captured(lambda: torch.autograd.grad(stack(x, packing)[0], inputs, gradient))
 
 
 def _torch_gru(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,6 +24,8 @@ PRODUCT = {"cpu": 1024, "cuda": 4096}  # rows and columns
 # bytes of a tensor that no cache holds: the largest last-level caches of servers have 512 MiB for
 # two of them
 COPY = {"cpu": 256 << 20, "cuda": 1 << 30}
+
+WARM_UP = 3  # passes before a capture: kernels are compiled and cuBLAS takes its workspace
 
 
 def machine(device: torch.device) -> str:
@@ -54,6 +57,25 @@ def at_precision(precision: str | None) -> Iterator[None]:
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def captured(run: Callable[[], Any]) -> Callable[[], object]:
+    """What replays a run's launches as one CUDA graph, after passes that compile and allocate."""
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(WARM_UP):
+            run()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        results = run()
+
+    def replay() -> object:
+        graph.replay()
+        return results
+
+    return replay
 
 
 def big_product(device: torch.device) -> tuple[Callable[[], object], float]:

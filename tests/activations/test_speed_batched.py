@@ -85,7 +85,8 @@ def test_on_a_cpu_batched_products_take_no_part() -> None:
 
 @pytest.mark.gpu
 def test_a_captured_pass_gives_on_every_replay_what_the_pass_gives() -> None:
-    from activations.speed.batched import captured, train
+    from activations.speed.batched import train
+    from activations.speed.machine import captured
 
     R, T, B, H = 3, 7, 5, 64
     inputs = [

@@ -1,5 +1,7 @@
 """Warming: what runs once in other processes, and what becomes of what does not run."""
 
+import pytest
+
 from activations.speed.warm import run_once, warm
 
 
@@ -13,3 +15,9 @@ def test_layers_run_in_other_processes_and_each_is_reported_once() -> None:
 def test_a_layer_that_cannot_run_is_told_and_raises_nothing() -> None:
     found = run_once(("swsh", 4, "ieee"), "cpu")
     assert "no activation 'swsh'" in found.error
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["ieee", "tf32", "bf16"])
+def test_on_a_gpu_a_layer_is_compiled_and_runs(precision: str) -> None:
+    assert run_once(("arelu", 32, precision), "cuda").error == ""

@@ -45,3 +45,16 @@ def test_without_a_gpu_its_gains_are_not_measured(capsys):
     with pytest.raises(SystemExit):
         main(["--device", "cuda"])
     assert "use --device cpu" in capsys.readouterr().err
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_gains_tell_their_memory_and_the_reference_is_not_stacked():
+    hyper = Hyperparameters(hidden_size=16, dense_size=4, batch_size=4, steps=50)
+    data = iemocap_like_data(40, device="cuda")
+    gains = measure_gain("tiny", data, hyper, stacked=5, rounds=2, evaluations=1)
+    assert [(gain.contestant, gain.members) for gain in gains] == [
+        ("kernel", 5),
+        ("kernel", 1),
+        ("reference", 1),
+    ]
+    assert all(gain.peak_bytes > 0 and gain.milliseconds > 0 for gain in gains)

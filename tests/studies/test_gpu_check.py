@@ -219,10 +219,13 @@ def test_a_page_of_an_unfinished_and_failed_check_says_what_failed():
         ],
         "rows": [
             {
-                "activation": name, "contestant": "gateswap", "lengths": "equal", "H": 128, "R": 1,
-                "T": 200, "ms": 2.0, "frames": 12800.0, "limit_share": 0.25, "ratio": ratio,
+                "activation": name, "contestant": contestant, "lengths": "equal", "H": 128,
+                "R": 1, "T": 200, "ms": 2.0, "frames": 12800.0, "limit_share": 0.25,
+                "ratio": ratio,
             }
-            for name, ratio in (("tanh", 4.0), ("pau", 1.0))
+            for name, contestant, ratio in (
+                ("tanh", "gateswap", 4.0), ("tanh", "gateswap graph", 5.0), ("pau", "gateswap", 1.0)
+            )
         ],
     }  # fmt: skip
     found = {
@@ -251,7 +254,7 @@ def test_a_page_of_an_unfinished_and_failed_check_says_what_failed():
         "**Failed**: 1 failed",
         "E  wrong",
         "- pau, H=512, bf16: PTXASError",
-        "| tf32 | 128 | 2 | 2.00× | 1.00× (pau) | 4.00× | 2.00 | 25 % |",
+        "| tf32 | 128 | 2 | 2.00× | 5.00× | 1.00× (pau) | 4.00× | 2.00 | 25 % |",
         "- **failed:** tf32 stack H=512: no memory",
         "- flashrnn, tf32, tanh, T=200 H=128 R=1: no nvcc",
         "Not finished.",
