@@ -68,13 +68,20 @@ def run(key: Hashable, launches: Launches, device: torch.device) -> None:
 
 @cache
 def _of_device(index: int) -> Replays:
-    stream = torch.cuda.Stream(index)  # type: ignore[no-untyped-call]  # captures want a stream of their own
+    return Replays(graph_recorder(index))
+
+
+def graph_recorder(device: int) -> Recorder:
+    """Take launches down as a CUDA graph of this device."""
+    # torch captures on no default stream
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def record(launches: Launches) -> Launches:
         # not torch.cuda.graph: it empties the allocator's cache, and other addresses would follow
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.stream(stream):
-            # another thread may go on using the device; nothing runs here, so no stream waits
+            # nothing runs while it is captured, so no stream waits for another; other threads may
+            # go on using the device
             graph.capture_begin(capture_error_mode="thread_local")
             try:
                 launches()
@@ -82,4 +89,4 @@ def _of_device(index: int) -> Replays:
                 graph.capture_end()
         return graph.replay
 
-    return Replays(record)
+    return record
