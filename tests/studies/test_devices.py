@@ -9,10 +9,13 @@ import torch
 from activations.errors import InputError
 from bench.training import train_stack
 from studies.devices import Kind, choose_devices, kinds_here, kinds_of, mixture, set_precision
+from studies.display import Display
 from studies.plan import Plan
 from studies.results import ResultFolder
+from studies.runner import Machine, run_study
+from studies.spec import StudySpec
 from studies.status import study_status
-from studies.workspace import StudyFolder
+from studies.workspace import StudyFolder, Workspace
 from tests.bench import tiny
 from tests.studies.conftest import MakeResult
 from tests.studies.training_cases import members
@@ -118,3 +121,13 @@ def test_the_status_of_a_study_says_what_its_results_were_computed_on(
     status = study_status("demo", plan.members, finished)
     assert status.kinds == {Kind("NVIDIA H200", "tf32"): 1, Kind("cpu", "ieee"): 7}
     assert {"device": "cpu", "precision": "ieee", "members": 7} in status.as_dict()["kinds"]
+
+
+def test_a_precision_that_the_cpu_lacks_is_refused_before_anything_is_written(
+    spec: StudySpec, workspace: Workspace
+) -> None:
+    with pytest.raises(InputError, match="computes in float32: leave the option out"):
+        run_study(
+            spec, workspace, machine=Machine(device="cpu", precision="tf32"), display=Display()
+        )
+    assert not workspace.root.exists()

@@ -123,10 +123,10 @@ def test_ctrl_c_ends_the_workers_at_once_and_loses_nothing_that_they_had_sent(po
     def interrupt(place: str, stack: Stack) -> None:
         both = all(worker.stack for worker in pool._workers)
         if stack[0][1].hyper.steps == LONG and (both or noted.done):
-            time.sleep(8)  # in which the other one finishes, and nobody reads it
+            time.sleep(4)  # in which the other one finishes, and nobody reads it
             signal.raise_signal(signal.SIGINT)
 
-    short = stack_of(members(2, "relu", steps=300, evaluate_every=150))
+    short = stack_of(members(2, "relu", steps=100, evaluate_every=50))
     noted = Interfering(interrupt)
     with pytest.raises(KeyboardInterrupt):
         pool.train([stack_of(members(1, "tanh", steps=LONG, evaluate_every=LONG)), short], noted)
