@@ -43,8 +43,9 @@ class Gain:
     """Members per minute of one contestant: `steps` training steps each, by its median step.
 
     milliseconds: median time of a step of one member; quartiles: of the same. peak_bytes: the most
-    that the device's allocator held for this stack alone; None on a CPU. evaluation_ms: of all
-    members' development and test sets, once; None where it was not asked for.
+    that the device's allocator held for this stack alone; None on a CPU. setup_seconds: of drawing
+    the initial weights of all its members. evaluation_ms: of all members' development and test
+    sets, once; None where it was not asked for.
     """
 
     size: str
@@ -54,6 +55,7 @@ class Gain:
     quartiles: tuple[float, float]
     members_per_minute: float
     rounds: int
+    setup_seconds: float
     peak_bytes: int | None
     evaluation_ms: float | None
 
@@ -65,6 +67,7 @@ class _Entry:
     name: str
     members: list[Member]
     stack: Stack
+    setup_seconds: float
     peak_bytes: int | None
     steps: int
     evaluation_ms: float | None
@@ -129,7 +132,9 @@ def _enter(
         torch.cuda.synchronize(data.device)
         before = torch.cuda.memory_allocated(data.device)
         torch.cuda.reset_peak_memory_stats(data.device)
+    started = time.perf_counter()
     stack = Stack(members, data, implementation)
+    setup_seconds = time.perf_counter() - started
     warm_up = GPU_WARM_UP if cuda and implementation != "reference" else 1
     _seconds_of_steps(stack, data, warm_up)
     steps, peak = 1, None
@@ -145,7 +150,7 @@ def _enter(
             evaluation.logits(stack.network)  # its result lies on the host: nothing to wait for
             took.append(time.perf_counter() - started)
         evaluation_ms = 1e3 * float(np.median(took[1:]))
-    return _Entry(name, members, stack, peak, steps, evaluation_ms, [])
+    return _Entry(name, members, stack, setup_seconds, peak, steps, evaluation_ms, [])
 
 
 def _seconds_of_steps(stack: Stack, data: TrainingData, steps: int) -> float:
@@ -172,6 +177,7 @@ def _gain(size: str, entry: _Entry, hyper: Hyperparameters, rounds: int) -> Gain
         quartiles=(1e3 * low, 1e3 * high),
         members_per_minute=60.0 / (middle * hyper.steps),
         rounds=rounds,
+        setup_seconds=entry.setup_seconds,
         peak_bytes=entry.peak_bytes,
         evaluation_ms=entry.evaluation_ms,
     )

@@ -75,6 +75,8 @@ QUICK = replace(  # for nine minutes on an H200 with 16 cores
     FULL,
     activations=("tanh", "relu", "gelu", "arelu"),
     sample=("tanh",),
+    precisions=("tf32", "ieee"),
+    stack_hidden=(512,),
     parts=("stack",),
     repeats=5,
     rounds=5,

@@ -3,9 +3,9 @@
 - The definition is read as plain YAML: checking it (studies.spec) needs packages that a lent GPU
   machine may lack, and time depends on sizes alone.
 - All members of one variant are one stack, as the study's plan makes them: folds × seeds.
-- The projection is arithmetic on medians that stand beside it: stacks × (steps × a step +
-  evaluations × an evaluation). What is not in it: reading the corpus, writing results, and the
-  compiling of the first steps.
+- The projection is arithmetic on figures that stand beside it: stacks × (setting up + steps × a
+  step + evaluations × an evaluation). What is not in it: reading the corpus, writing results, and
+  the compiling of the first steps.
 """
 
 import gc
@@ -170,7 +170,8 @@ def project(study: StudySize, rows: Sequence[SliceRow], folds: int) -> list[Proj
 def _seconds(study: StudySize, gain: Gain) -> float:
     """Seconds of one training of all of this contestant's members."""
     evaluations = study.evaluations * (gain.evaluation_ms or 0.0)
-    return (study.hyper.steps * gain.milliseconds * gain.members + evaluations) / 1e3
+    steps = study.hyper.steps * gain.milliseconds * gain.members
+    return gain.setup_seconds + (steps + evaluations) / 1e3
 
 
 def slowest(study: StudySize, speed_rows: Sequence[dict[str, Any]]) -> str:

@@ -152,8 +152,8 @@ def _slice(part: Found) -> Iterator[str]:
     )
     yield ""
     yield from _table(
-        ["precision", "direction", "activation", "contestant", "stacked", "ms a step",
-         "ms a step and member", "members a minute", "ms an evaluation", "peak GiB"],
+        ["precision", "direction", "activation", "contestant", "stacked", "s to set up",
+         "ms a step", "ms a step and member", "members a minute", "ms an evaluation", "peak GiB"],
         [
             [
                 row["precision"],
@@ -161,6 +161,7 @@ def _slice(part: Found) -> Iterator[str]:
                 row["activation"],
                 gain["contestant"],
                 str(gain["members"]),
+                f"{gain['setup_seconds']:.1f}",
                 f"{gain['milliseconds'] * gain['members']:.2f}",
                 f"{gain['milliseconds']:.3f}",
                 f"{gain['members_per_minute']:.3g}",
@@ -178,9 +179,9 @@ def _slice(part: Found) -> Iterator[str]:
             yield f"- **failed:** {what}, {error}"
     yield ""
     yield (
-        "The whole study, projected: trainings × (steps × median step + evaluations × median "
-        "evaluation), every activation taken at the cheapest and at the dearest one measured; the "
-        "naive loop without evaluations. Goal: stacked, under one hour."
+        "The whole study, projected: trainings × (setting up + steps × median step + evaluations × "
+        "median evaluation), every activation taken at the cheapest and at the dearest one "
+        "measured; the naive loop without evaluations. Goal: stacked, under one hour."
     )
     yield ""
     yield from _table(
