@@ -110,7 +110,9 @@ class _Launch:
 
     def constants(self, *, backward: bool, has_h0: bool) -> dict[str, Any]:
         """Keyword arguments of a time-walking kernel, and BLOCK_K only where it streams."""
-        wanted: dict[str, Any] = tiles(self.H, self.B, self.precision, shared_limit())
+        wanted: dict[str, Any] = tiles(
+            self.H, self.B, self.precision, shared_limit(self.longest.device)
+        )
         wanted |= {"HAS_H0": has_h0, "PRECISION": self.precision}
         for name, letter in (("reset", "R"), ("update", "Z"), ("candidate", "N")):
             wanted[name.upper()] = self.sites[name].value

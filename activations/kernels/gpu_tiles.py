@@ -24,11 +24,9 @@ def precision() -> str:
     return PRECISIONS[torch.get_float32_matmul_precision()]
 
 
-def shared_limit() -> int:
-    """Bytes of shared memory that one block may use: the current device's, or sm_90's."""
-    if not torch.cuda.is_available():
-        return SHARED
-    return _shared_of(torch.cuda.current_device())
+def shared_limit(device: torch.device) -> int:
+    """Bytes of shared memory that one block may use: the device's, or sm_90's for the CPU."""
+    return _shared_of(device.index) if device.type == "cuda" else SHARED
 
 
 @cache
