@@ -13,13 +13,16 @@ import torch
 
 from activations.kernels import memory as kernel_memory
 from bench import memory
+from bench.batches import TrainingData
 from bench.iaan import IAAN
-from bench.members import Member, Variant
-from bench.training import TrainingSettings
+from bench.members import Hyperparameters, Member, Variant
+from bench.step_time import iemocap_like_data
+from bench.training import TrainingSettings, train_stack
 from tests.bench import tiny
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings()
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 PEAK = """
 import resource, sys
@@ -161,3 +164,50 @@ def test_released_memory_is_given_back() -> None:
     assert kernel_memory.empty(1 << 20).data_ptr() != address
     assert (kept == 1).all()
     assert sum(map(len, kernel_memory._blocks)) < 4 << 22
+
+
+def on_the_gpu(count: int) -> tuple[list[Member], TrainingData]:
+    """Members whose stack takes some hundred megabytes, and their data."""
+    data = iemocap_like_data(1000, device="cuda")
+    hyper = Hyperparameters(hidden_size=64, batch_size=32, steps=40, evaluate_every=20)
+    return [Member(Variant("tanh"), next(iter(data.folds)), k, hyper) for k in range(count)], data
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_the_estimate_holds_on_a_gpu() -> None:
+    members, data = on_the_gpu(8)
+    train_stack(members[:1], data)  # loads, compiles
+    memory.release(data.device)
+    before = torch.cuda.memory_reserved()
+    torch.cuda.reset_peak_memory_stats()
+    train_stack(members, data)
+    taken = torch.cuda.max_memory_reserved() - before
+    estimate = memory.stack_bytes(members, data, SETTINGS, recorded=True)
+    # more than it promises would be splitting late; it may be careful, of recordings above all
+    assert 1 / 1.3 < estimate / taken < 4, f"{estimate:,} estimated, {taken:,} taken"
+
+
+@pytest.mark.gpu
+@needs_cuda
+def test_a_gpu_that_runs_out_says_so_and_gives_everything_back() -> None:
+    members, data = on_the_gpu(8)
+    train_stack(members[:1], data)
+    memory.release(data.device)
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    train_stack(members, data)
+    memory.release(data.device)
+    peak = torch.cuda.max_memory_allocated()
+    total = torch.cuda.get_device_properties(data.device).total_memory
+    torch.cuda.set_per_process_memory_fraction((before + 0.6 * (peak - before)) / total)
+    try:
+        with pytest.raises(RuntimeError) as raised:
+            train_stack(members, data)
+        assert memory.ran_out(raised.value)
+        del raised
+        memory.release(data.device)
+        assert torch.cuda.memory_allocated() <= before + (1 << 20)
+        train_stack(members[:2], data)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from activations.errors import GateswapError
 from bench import memory
-from bench.members import Member, Variant
+from bench.members import Hyperparameters, Member, Variant
 from bench.results import MemberResult
+from bench.step_time import iemocap_like_data
 from bench.training import TrainingSettings, train_stack
 from studies import engines
 from studies.engines import OneDevice
@@ -73,6 +76,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from bench import memory
+from bench.step_time import iemocap_like_data
 from bench.training import TrainingSettings
 from studies.engines import OneDevice
 from tests.studies.training_cases import Noted, large_data, members, stack_of
@@ -132,3 +136,29 @@ def test_a_member_that_does_not_fit_alone_is_named_with_the_remedy(tmp_path: Pat
     assert "training relu · gru (folds S1; seeds 1) failed" in last
     assert "does not fit in memory alone: lower model.hidden_size" in last
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_stack_that_runs_out_on_a_gpu_is_halved_and_comes_out_the_same() -> None:
+    data = iemocap_like_data(1000, device="cuda")
+    hyper = Hyperparameters(hidden_size=64, batch_size=32, steps=40, evaluate_every=20)
+    fold = next(iter(data.folds))
+    stack = stack_of([Member(Variant("tanh"), fold, seed, hyper) for seed in range(8)])
+    memory.release(data.device)
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    own = train_stack([member for _, member in stack], data)
+    peak = torch.cuda.max_memory_allocated()
+    memory.release(data.device)
+    total = torch.cuda.get_device_properties(data.device).total_memory
+    torch.cuda.set_per_process_memory_fraction((before + 0.6 * (peak - before)) / total)
+    noted = Noted()
+    try:
+        OneDevice(data, TrainingSettings(), free=lambda: None).train([stack], noted)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert noted.said[0] == "stack of 8 did not fit in memory: two of 4 and 4"
+    for (key, _), whole in zip(stack, own, strict=True):
+        for name, logits in whole.logits.items():
+            np.testing.assert_array_equal(noted.results[key].logits[name], logits)
