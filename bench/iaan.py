@@ -34,9 +34,10 @@ class IAAN(nn.Module):
     """M stacked networks of one variant; parameters [M, …], [2 M, …] or [3 M, …].
 
     Rows are (encoder, member, batch) in this order; D directions, H hidden units, A attention
-    units, C classes. Initial values belong to the member (`keys` [M], see bench.streams), not to
-    the process: as in the authors' TensorFlow, Glorot uniform GRU weights with gate biases 1,
-    attention N(0, 0.1²), dense weights N(0, 0.1²) cut at two deviations with biases 0.1.
+    units, C classes. Parameters lie on the device of `keys` [M]. Initial values belong to the
+    member (its key, see bench.streams), not to the process or the device: as in the authors'
+    TensorFlow, Glorot uniform GRU weights with gate biases 1, attention N(0, 0.1²), dense weights
+    N(0, 0.1²) cut at two deviations with biases 0.1.
     """
 
     def __init__(
@@ -53,31 +54,38 @@ class IAAN(nn.Module):
         M, width = len(keys), variant.directions * hyper.hidden_size
         A, dense = hyper.attention_size, hyper.dense_size
         self.members = M
-        with torch.random.fork_rng(devices=[]):  # its own initial weights are drawn over below
+        device = keys.device
+        # its own initial weights are drawn over below
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             self.encoders = StackedGRU(
                 len(ENCODERS) * M,
                 features,
                 hyper.hidden_size,
                 bidirectional=variant.directions == 2,
+                device=device,
                 activation=variant.activation,
                 update_gate=variant.update,
                 reset_gate=variant.reset,
                 reset=variant.reset_order,
                 implementation=implementation,
             )
-        self.attention_weight = _empty(3 * M, A, width)
-        self.attention_bias = _empty(3 * M, A)
-        self.attention_score = _empty(3 * M, A)
-        self.context_weight = _empty(2 * M, A, width)  # what the contexts add to current's scores
-        self.dense_weight = _empty(M, dense, len(ENCODERS) * width)
-        self.dense_bias = _empty(M, dense)
-        self.norm_gain = _empty(M, dense)
-        self.norm_shift = _empty(M, dense)
-        self.output_weight = _empty(M, classes, dense)
-        self.output_bias = _empty(M, classes)
+
+        def empty(*shape: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(shape, device=device))
+
+        self.attention_weight = empty(3 * M, A, width)
+        self.attention_bias = empty(3 * M, A)
+        self.attention_score = empty(3 * M, A)
+        self.context_weight = empty(2 * M, A, width)  # what the contexts add to current's scores
+        self.dense_weight = empty(M, dense, len(ENCODERS) * width)
+        self.dense_bias = empty(M, dense)
+        self.norm_gain = empty(M, dense)
+        self.norm_shift = empty(M, dense)
+        self.output_weight = empty(M, classes, dense)
+        self.output_bias = empty(M, classes)
         with torch.no_grad():
             for m in range(M):
-                self._draw(m, keys[m : m + 1].cpu())
+                self._draw(m, keys[m : m + 1])
 
     def by_member(self, parameter: Tensor) -> Tensor:
         """A parameter (or its gradient) as [E, M, size], E of its tensors for each member."""
@@ -162,7 +170,7 @@ class IAAN(nn.Module):
         return logits.view(M, B, -1)
 
     def _draw(self, member: int, key: Tensor) -> None:
-        """Draw the initial values of one member; key [1], on the CPU."""
+        """Draw the initial values of one member; key [1]."""
         for name, parameter in self.named_parameters():
             name = name.removeprefix("encoders.")
             if name.partition("_l0")[0] in SITES:
@@ -178,26 +186,23 @@ class IAAN(nn.Module):
                 # TensorFlow's kernels: [I + H, 2 H] for the two gates, [I + H, H] for the candidate
                 H, inputs = self.encoders.hidden_size, self.encoders.input_size
                 outputs = torch.tensor([2.0 * H, 2.0 * H, H]).repeat_interleave(H)
-                limits = torch.sqrt(6.0 / (inputs + H + outputs))
+                limits = torch.sqrt(6.0 / (inputs + H + outputs)).to(key.device)
+                # on a GPU, too: integers, and products that round once, are the same there
                 return (2 * streams.uniform(key, purpose, 0, shape)[0] - 1) * limits[:, None]
             case "bias_ih":  # torch has two biases where TensorFlow has one; the other one is zero
                 gates = torch.zeros(3, shape[0] // 3)
                 gates[:2] = 1.0
                 return gates.flatten()
             case "attention_weight" | "attention_bias" | "attention_score" | "context_weight":
-                return 0.1 * streams.normal(key, purpose, 0, shape)[0]
+                return 0.1 * streams.normal(key.cpu(), purpose, 0, shape)[0]
             case "dense_weight" | "output_weight":
-                return 0.1 * _truncated_normal(streams.uniform(key, purpose, 0, shape)[0])
+                return 0.1 * _truncated_normal(streams.uniform(key.cpu(), purpose, 0, shape)[0])
             case "dense_bias" | "output_bias":
                 return torch.full(shape, 0.1)
             case "norm_gain":
                 return torch.ones(shape)
             case _:
                 return torch.zeros(shape)
-
-
-def _empty(*shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.empty(shape))
 
 
 def _groups(packing: Packing, first: int, last: int) -> Packing:

@@ -35,7 +35,7 @@ class Stack:
     ) -> None:
         _check(members, data)
         hypers = [member.hyper for member in members]
-        keys = torch.tensor([member.stream for member in members])
+        keys = torch.tensor([member.stream for member in members], device=data.device)
         self.network = IAAN(
             members[0].variant,
             hypers[0],
@@ -43,7 +43,7 @@ class Stack:
             features=data.frames.shape[1],
             classes=len(data.examples.classes),
             implementation=implementation,
-        ).to(data.device)
+        )
         self._parameters = list(self.network.parameters())
         self._implementation = self.network.implementation
         self.optimiser = StackedAdam(
