@@ -1,8 +1,9 @@
 """Compiling the GPU kernels for a GPU that is not here: that they compile, and what they use.
 
 - `python -m activations.kernels.ahead` prints, for every activation of the catalogue, registers,
-  spilled bytes and shared memory of each kernel as ptxas reports them; activation "any" stands for
-  kernels that know none. `--help` tells how to ask for some activations, sizes or precisions only.
+  stack and shared memory of each kernel as ptxas reports them; activation "any" stands for kernels
+  that know none. `--help` tells how to ask for some activations, sizes or precisions only. A stack
+  is what the registers could not hold, and 32 bytes for the reduction of sin's and cos's arguments.
 - Arguments are specialised as a launch with torch's tensors would: addresses divisible by 16, and
   numbers too where they are.
 - Triton's wheel carries ptxas, so this runs on a laptop; it must run where Triton does not
@@ -54,11 +55,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one compiled kernel uses: registers and spilled bytes a thread, shared bytes a block."""
+    """What one compiled kernel uses: registers and stack bytes a thread, shared bytes a block."""
 
     kernel: str
     registers: int
-    spilled: int
+    stack: int
     shared: int
 
 
@@ -164,8 +165,8 @@ def _compile(
         target=GPUTarget("cuda", target.architecture, 32),
         options=options,
     )
-    registers, spilled = _usage(compiled.asm["cubin"])
-    return Resources(kernel.fn.__name__, registers, spilled, compiled.metadata.shared)
+    registers, stack = _usage(compiled.asm["cubin"])
+    return Resources(kernel.fn.__name__, registers, stack, compiled.metadata.shared)
 
 
 def _pointer(name: str, precision: str) -> str:
@@ -175,7 +176,7 @@ def _pointer(name: str, precision: str) -> str:
 
 
 def _usage(cubin: bytes) -> tuple[int, int]:
-    """Registers and spilled bytes a thread, from the compiled code's own record."""
+    """Registers and stack bytes a thread, from the compiled code's own record."""
     import triton
 
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
@@ -202,7 +203,7 @@ def _rows(name: str, targets: Sequence[Target]) -> list[str]:
             fits = used.shared <= SHARED_LIMIT[target.architecture]
             rows.append(
                 f"{name},sm_{target.architecture},{target.hidden},{target.precision},"
-                f"{used.kernel},{used.registers},{used.spilled},{used.shared},{fits}"
+                f"{used.kernel},{used.registers},{used.stack},{used.shared},{fits}"
             )
     return rows
 
@@ -224,7 +225,7 @@ def main(arguments: Sequence[str]) -> None:
     print(
         f"# python -m activations.kernels.ahead {' '.join(arguments)}; triton {triton.__version__}"
     )
-    print("activation,arch,H,precision,kernel,registers,spilled_bytes,shared_bytes,fits")
+    print("activation,arch,H,precision,kernel,registers,stack_bytes,shared_bytes,fits")
     with ProcessPoolExecutor(wanted.jobs, mp_context=get_context("spawn")) as pool:
         work = pool.map(partial(_rows, targets=targets), wanted.activation or [ANY, *names()])
         for rows in work:

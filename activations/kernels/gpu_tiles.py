@@ -53,16 +53,16 @@ def tiles(hidden: int, rows: int, precision: str, shared: int) -> dict[str, int]
             "num_warps": 8 if many else 4,
             "num_stages": 1,  # the kernel asks for its inputs one step ahead by itself
         }
-    block_b = max(16, power(rows))
     if precision == "ieee" or shared < 160 * 1024:
         most, block_k, stages = (32 if precision == "ieee" else 64), 32, 2
     else:
         most, block_k, stages = 64, 64, (3 if shared >= 227 * 1024 else 2)
+    block_b = min(most, max(16, power(rows)))
     return {
-        "BLOCK_B": min(most, block_b),
+        "BLOCK_B": block_b,
         "BLOCK_H": 32,
         "BLOCK_K": block_k,
-        "num_warps": 4,
+        "num_warps": 8 if block_b == 64 else 4,  # 64 rows by four warps spill the longest formulas
         "num_stages": stages,
     }
 
