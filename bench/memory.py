@@ -1,4 +1,4 @@
-"""Memory of a stack: how much its training takes, how many members fit, and what running out is.
+"""Memory of a stack: how much its training takes, and how many members fit.
 
 - An estimate is arithmetic on shapes and lengths: it costs nothing and asks no device. It counts
   the large tensors only and is good to within a half (tests compare it with the real peak), which
@@ -10,20 +10,18 @@
   units; "current" frames are those of the current utterance's encoder, a third of all.
 """
 
-import errno
-import gc
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from activations.kernels import memory as kernel_memory
 from activations.registry import get
 from bench.batches import TrainingData
 from bench.iaan import ENCODERS
 from bench.members import Member
+from bench.out_of_memory import release
 from bench.training import TrainingSettings
 
 FLOAT = 4  # bytes
@@ -34,11 +32,7 @@ INDEX = 24  # of a frame: its row, its time, its place in the store and in atten
 DEVIATIONS = 4.0  # by which the longest of some 10,000 batches exceeds the mean batch
 ROUNDING = 9 / 8  # frames of a batch are rounded up by at most an eighth, on the GPU and by blocks
 RECORDINGS = 2  # steps' worth of memory: a recording of a larger batch cannot use a smaller one's
-PARTIAL_SUMS = (
-    2 << 20
-)  # bytes, of a recurrence's and of a projection's gradients (kernels.gpu_tiles)
-
-_REFUSALS = ("out of memory", "allocate memory", "_ALLOC_FAILED", "bad_alloc")
+PARTIAL_SUMS = 2 << 20  # bytes, of a recurrence's and a projection's gradients (kernels.gpu_tiles)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,32 +184,3 @@ def free_bytes(device: torch.device) -> int | None:
         return None
     release(device)  # what torch keeps for later does not count as free
     return torch.cuda.mem_get_info(device)[0]
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, of the GPU or of the machine."""
-    return any(_ran_out(each) for each in _causes(error))
-
-
-def release(device: torch.device) -> None:
-    """Give back what nobody uses any more, so that it can be had in other sizes."""
-    gc.collect()
-    with kernel_memory._lock:  # blocks in use live on in their tensors
-        kernel_memory._blocks.clear()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
-def _ran_out(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and any(said in str(error) for said in _REFUSALS)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and those it was raised after: a recording that is broken off raises one more."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -13,6 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from bench.out_of_memory import ran_out, release
+
 
 class RecordedStep:
     """Runs `step(examples, room, steps)`, the second time for a room from a recording.
@@ -35,8 +37,6 @@ class RecordedStep:
         self.records = device.type == "cuda"
         self._met: set[tuple[int, int]] = set()
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
-        # one step runs at a time and leaves nothing behind, so all recordings use the same memory
-        self._pool = torch.cuda.graph_pool_handle() if self.records else None
 
     @property
     def recordings(self) -> int:
@@ -49,6 +49,20 @@ class RecordedStep:
         size = rounded_up(int(lengths.sum(-1).max())), rounded_up(int(lengths.max()))
         on_cuda = self._examples.is_cuda  # from pinned memory a copy waits for nobody
         self._examples.copy_(examples.pin_memory() if on_cuda else examples, non_blocking=on_cuda)
+        try:
+            self._take(size)
+        except (RuntimeError, MemoryError) as error:
+            if not (self._graphs and ran_out(error)):
+                raise
+        else:
+            return
+        # recordings of other sizes hold on to their memory: once without them. Nothing has changed
+        # yet: parameters move at the end of a step, and that needs no new memory
+        self._graphs.clear()
+        release(self._examples.device)
+        self._take(size)
+
+    def _take(self, size: tuple[int, int]) -> None:
         if self.records and size in self._met and size not in self._graphs:
             self._record(size)
         if size in self._graphs:
@@ -59,12 +73,14 @@ class RecordedStep:
 
     def _record(self, size: tuple[int, int]) -> None:
         graph = torch.cuda.CUDAGraph()
+        # one step runs at a time and leaves nothing behind: all recordings use the same memory
+        pool = next((other.pool() for other in self._graphs.values()), None)
         try:
-            with torch.cuda.graph(graph, pool=self._pool):
+            with torch.cuda.graph(graph, pool=pool):
                 self._step(self._examples, *size)
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
+            if ran_out(error):
+                raise
             self.records = False
             warnings.warn(
                 f"the training step could not be recorded as a CUDA graph and runs launch by "

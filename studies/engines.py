@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from activations.errors import GateswapError
-from bench import memory
+from bench import memory, out_of_memory
 from bench.batches import TrainingData
 from bench.members import Member
 from bench.results import MemberResult
@@ -85,7 +85,7 @@ class OneDevice:
                 continue
             done = self._train(stack, reports)
             if done is None:
-                memory.release(self._data.device)
+                out_of_memory.release(self._data.device)
                 half = self._most[_need(stack)] = -(-len(stack) // 2)
                 waiting += reversed(_cut(stack, half))
                 reports.say(
@@ -127,7 +127,7 @@ class OneDevice:
                 on_progress=lambda progress: reports.progress(self._place, stack, progress),
             )
         except Exception as error:  # the compilers of kernels have their own
-            if memory.ran_out(error) and len(stack) > 1:
+            if out_of_memory.ran_out(error) and len(stack) > 1:
                 return None  # and with it goes the error, which holds on to what was allocated
             if os.environ.get("GATESWAP_TRACEBACK"):
                 traceback.print_exc()
@@ -170,7 +170,7 @@ def _explain(stack: Stack, error: Exception) -> str:
     reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     if isinstance(error, GateswapError):
         reason = str(error)
-    if memory.ran_out(error):
+    if out_of_memory.ran_out(error):
         reason += (
             "; this member does not fit in memory alone: lower model.hidden_size or "
             "training.batch_size, or take a device with more memory"

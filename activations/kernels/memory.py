@@ -52,6 +52,12 @@ def empty(*shape: int) -> Tensor:
         return torch.frombuffer(block, dtype=torch.float32, count=count).view(shape)
 
 
+def release() -> None:
+    """Give the free blocks back to the system; those in use go when their tensors do."""
+    with _lock:
+        _blocks.clear()
+
+
 def _take(size: int) -> mmap.mmap:
     """A free block of that many bytes or somewhat more, or a new one."""
     free = [block for block in _blocks if sys.getrefcount(block) == _ALONE]

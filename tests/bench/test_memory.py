@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from activations.kernels import memory as kernel_memory
-from bench import memory
+from bench import memory, out_of_memory
 from bench.batches import TrainingData
 from bench.iaan import IAAN
 from bench.members import Hyperparameters, Member, Variant
@@ -28,7 +28,7 @@ PEAK = """
 import resource, sys
 from dataclasses import replace
 import torch
-from bench import memory
+from bench import memory, out_of_memory
 from bench.members import Member, Variant
 from bench.training import TrainingSettings, train_stack
 from tests.bench import tiny
@@ -44,7 +44,7 @@ def members(count, **sizes):
 
 data, settings = tiny.data(120, longest=200), TrainingSettings()
 train_stack(members(1, hidden_size=4), data, settings)  # compiles, loads, starts threads
-memory.release(torch.device("cpu"))
+out_of_memory.release(torch.device("cpu"))
 before = peak()
 stack = members(int(sys.argv[3]), hidden_size=int(sys.argv[4]), batch_size=32)
 train_stack(stack, data, settings)
@@ -134,7 +134,7 @@ REFUSED: list[Callable[[], object]] = [
 def test_a_refusal_of_memory_is_recognised(ask: Callable[[], object]) -> None:
     with pytest.raises((RuntimeError, OSError, MemoryError)) as raised:
         ask()
-    assert memory.ran_out(raised.value)
+    assert out_of_memory.ran_out(raised.value)
 
 
 def test_an_error_that_came_after_a_refusal_is_one() -> None:
@@ -146,20 +146,22 @@ def test_an_error_that_came_after_a_refusal_is_one() -> None:
 
     with pytest.raises(RuntimeError, match="begun") as raised:
         capture()
-    assert memory.ran_out(raised.value)
+    assert out_of_memory.ran_out(raised.value)
 
 
 def test_other_errors_are_not_taken_for_it() -> None:
-    assert memory.ran_out(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"))
-    assert memory.ran_out(RuntimeError("CUDA error: out of memory"))
+    assert out_of_memory.ran_out(
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+    )
+    assert out_of_memory.ran_out(RuntimeError("CUDA error: out of memory"))
     for error in (RuntimeError("shapes differ"), OSError(28, "No space left"), ValueError()):
-        assert not memory.ran_out(error)
+        assert not out_of_memory.ran_out(error)
 
 
 def test_released_memory_is_given_back() -> None:
     kept = kernel_memory.empty(1 << 20)
     kernel_memory.empty(1 << 22)  # free at once
-    memory.release(CPU)
+    out_of_memory.release(CPU)
     address = kept.fill_(1).data_ptr()
     assert kernel_memory.empty(1 << 20).data_ptr() != address
     assert (kept == 1).all()
@@ -178,7 +180,7 @@ def on_the_gpu(count: int) -> tuple[list[Member], TrainingData]:
 def test_the_estimate_holds_on_a_gpu() -> None:
     members, data = on_the_gpu(8)
     train_stack(members[:1], data)  # loads, compiles
-    memory.release(data.device)
+    out_of_memory.release(data.device)
     before = torch.cuda.memory_reserved()
     torch.cuda.reset_peak_memory_stats()
     train_stack(members, data)
@@ -193,20 +195,20 @@ def test_the_estimate_holds_on_a_gpu() -> None:
 def test_a_gpu_that_runs_out_says_so_and_gives_everything_back() -> None:
     members, data = on_the_gpu(8)
     train_stack(members[:1], data)
-    memory.release(data.device)
+    out_of_memory.release(data.device)
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     train_stack(members, data)
-    memory.release(data.device)
+    out_of_memory.release(data.device)
     peak = torch.cuda.max_memory_allocated()
     total = torch.cuda.get_device_properties(data.device).total_memory
     torch.cuda.set_per_process_memory_fraction((before + 0.6 * (peak - before)) / total)
     try:
         with pytest.raises(RuntimeError) as raised:
             train_stack(members, data)
-        assert memory.ran_out(raised.value)
+        assert out_of_memory.ran_out(raised.value)
         del raised
-        memory.release(data.device)
+        out_of_memory.release(data.device)
         assert torch.cuda.memory_allocated() <= before + (1 << 20)
         train_stack(members[:2], data)
     finally:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from activations.errors import GateswapError
-from bench import memory
+from bench import memory, out_of_memory
 from bench.members import Hyperparameters, Member, Variant
 from bench.results import MemberResult
 from bench.step_time import iemocap_like_data
@@ -75,7 +75,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import torch
-from bench import memory
+from bench import memory, out_of_memory
 from bench.step_time import iemocap_like_data
 from bench.training import TrainingSettings
 from studies.engines import OneDevice
@@ -88,7 +88,7 @@ def address_space():
 count, budget, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 engine = OneDevice(large_data(), TrainingSettings())
 engine.train([stack_of(members(1, "tanh", hidden_size=4))], Noted())  # loads and compiles
-memory.release(torch.device("cpu"))
+out_of_memory.release(torch.device("cpu"))
 limit = address_space() + budget
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 noted = Noted()
@@ -145,12 +145,12 @@ def test_a_stack_that_runs_out_on_a_gpu_is_halved_and_comes_out_the_same() -> No
     hyper = Hyperparameters(hidden_size=64, batch_size=32, steps=40, evaluate_every=20)
     fold = next(iter(data.folds))
     stack = stack_of([Member(Variant("tanh"), fold, seed, hyper) for seed in range(8)])
-    memory.release(data.device)
+    out_of_memory.release(data.device)
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     own = train_stack([member for _, member in stack], data)
     peak = torch.cuda.max_memory_allocated()
-    memory.release(data.device)
+    out_of_memory.release(data.device)
     total = torch.cuda.get_device_properties(data.device).total_memory
     torch.cuda.set_per_process_memory_fraction((before + 0.6 * (peak - before)) / total)
     noted = Noted()
