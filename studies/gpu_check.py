@@ -68,7 +68,7 @@ FULL = Scope(
     repeats=7,
     rounds=15,
     slice_activations=2,
-    slice_precisions=("tf32", "ieee"),
+    slice_precisions=("tf32", "bf16", "ieee"),
     test_seconds=3600,
 )
 QUICK = replace(  # for nine minutes on an H200 with 16 cores

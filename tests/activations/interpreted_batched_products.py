@@ -16,6 +16,7 @@ from activations.kernels import Cell
 from activations.registry import get
 from activations.speed.batched import train
 from activations.speed.contestants import eager_gru
+from tests import triton_interpreter  # noqa: F401
 
 NAMES = ("h", "x", "w_ih", "w_hh", "b_ih", "b_hh")
 

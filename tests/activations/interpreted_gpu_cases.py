@@ -10,42 +10,12 @@ import sys
 
 os.environ["TRITON_INTERPRET"] = "1"
 
-import numpy as np
 import torch
-import triton.language as tl
-from triton.runtime import interpreter
-from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
 from activations.kernels import Cell, Packing, gpu_tiles, recurrence
 from activations.kernels.projection import project
 from activations.registry import get
-
-interpreted_dot = InterpreterBuilder.create_dot
-
-
-def dot_of_bfloat16(self, a, b, d, *rest):
-    """The interpreter multiplies bfloat16's bit patterns (triton 3.7): give it their values."""
-    wide = [
-        TensorHandle((x.data.astype(np.uint32) << 16).view(np.float32), tl.float32)
-        if x.dtype.scalar == tl.bfloat16
-        else x
-        for x in (a, b)
-    ]
-    return interpreted_dot(self, *wide, d, *rest)
-
-
-InterpreterBuilder.create_dot = dot_of_bfloat16
-
-patch_tensor = interpreter._patch_lang_tensor
-
-
-def patch_tensor_for_numpy(tensor, scope):
-    """A loop's bound is an array of one number, which numpy 2.4 makes no int of (triton 3.6)."""
-    patch_tensor(tensor, scope)
-    scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
-
-
-interpreter._patch_lang_tensor = patch_tensor_for_numpy
+from tests import triton_interpreter  # noqa: F401
 
 NAMES = {
     "recurrence": ("h", "gates_x", "w_hh", "b_hh", "h0", "update", "reset", "candidate"),

@@ -1,12 +1,12 @@
 """The GPU kernels against the reference, in Triton's interpreter, and compiled ahead of time."""
 
-import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+
+from tests.interpreter import interpret
 
 pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
 
@@ -64,24 +64,14 @@ CASES = {
 }
 
 
-def interpret(cases: dict[str, dict[str, object]]) -> dict[str, dict[str, float]]:
-    script = Path(__file__).with_name("interpreted_gpu_cases.py")
-    done = subprocess.run(
-        [sys.executable, script],
-        input=json.dumps(cases),
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+def compare(cases: dict[str, dict[str, object]]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = interpret("activations.interpreted_gpu_cases", cases)
+    return found
 
 
 @pytest.fixture(scope="module")
 def interpreted() -> dict[str, dict[str, float]]:
-    return interpret(CASES)
+    return compare(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -100,13 +90,13 @@ def test_products_in_less_than_float32_err_as_their_format_says(
     precision: str, low: float, high: float
 ) -> None:
     # Triton's interpreter has no tf32 and computes it in float32; bf16 it rounds to 8 bits
-    errors = interpret({"it": case(H=16, D=2, precision=precision)})["it"]
+    errors = compare({"it": case(H=16, D=2, precision=precision)})["it"]
     assert low <= errors["h"] < high
     assert max(errors.values()) < high
 
 
 def test_a_nan_frame_reaches_the_same_states_and_gradients_as_in_the_reference() -> None:
-    errors = interpret(
+    errors = compare(
         {f"{shared}": case(D=2, nan=[3], shared=shared, h0=True) for shared in (0, 227 * 1024)}
     )
     assert all(differing == 0 for tensors in errors.values() for differing in tensors.values())

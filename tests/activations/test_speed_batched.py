@@ -1,10 +1,8 @@
 """The contestant of batched products: its arithmetic, and that its kernels compile."""
 
-import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +11,7 @@ from activations.kernels import Cell
 from activations.registry import get
 from activations.speed.batched import batched_products
 from activations.speed.shape import Shape
+from tests.interpreter import interpret
 
 pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
 
@@ -49,24 +48,8 @@ for kernel in (batched_kernels.gates_forward, batched_kernels.gates_backward):
 """
 
 
-def process(arguments: list[str | Path], given: str = "", **environment: str) -> str:
-    kept = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        input=given,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        env=kept | {"OMP_NUM_THREADS": "1"} | environment,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 def test_batched_products_train_as_the_eager_loop_does_in_values_and_gradients() -> None:
-    script = Path(__file__).with_name("interpreted_batched_products.py")
-    found = json.loads(process([script], json.dumps(CASES), TRITON_INTERPRET="1"))
+    found = interpret("activations.interpreted_batched_products", CASES)
     for case, errors in zip(CASES, found, strict=True):
         # a few float32 roundings (6e-8 each) along at most four steps
         wrong = {tensor: error for tensor, error in errors.items() if not error < 2e-6}
@@ -74,7 +57,17 @@ def test_batched_products_train_as_the_eager_loop_does_in_values_and_gradients()
 
 
 def test_the_gate_kernels_compile_for_a_gpu_that_is_not_here() -> None:
-    assert all(int(size) > 0 for size in process(["-c", COMPILE]).split())
+    # in a process of its own, because Triton must not interpret there
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILE],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert all(int(size) > 0 for size in done.stdout.split())
 
 
 def test_on_a_cpu_batched_products_take_no_part() -> None:

@@ -8,7 +8,7 @@ import torch
 
 from activations.kernels import Packing
 from bench.attention import Segments, attend
-from tests.bench.interpreter import interpret
+from tests.interpreter import interpret
 
 RAGGED = [[5, 0, 3, 7], [1, 4, 4, 2]]
 CASES: dict[str, dict[str, object]] = {
@@ -67,7 +67,7 @@ def test_attention_survives_scores_that_overflow_the_exponential() -> None:
 def interpreted() -> dict[str, dict[str, float]]:
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed (it exists for Linux only)")
-    found: dict[str, dict[str, float]] = interpret("interpreted_attention", CASES)
+    found: dict[str, dict[str, float]] = interpret("bench.interpreted_attention", CASES)
     return found
 
 

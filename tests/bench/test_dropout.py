@@ -11,7 +11,7 @@ from bench import dropout_kernel
 from bench.batches import Batch, gather
 from bench.dropout import Dropout, DropoutSource
 from tests.bench import tiny
-from tests.bench.interpreter import interpret
+from tests.interpreter import interpret
 
 KEYS = torch.tensor([3, 1 << 40, 7])
 LENGTHS = [[3, 0, 4], [1, 2, 2], [5, 1, 1]]
@@ -110,7 +110,7 @@ def interpreted() -> dict[str, dict[str, float]]:
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed (it exists for Linux only)")
     cases = {name: {"lengths": LENGTHS, "step": 4} | case for name, case in CASES.items()}
-    found: dict[str, dict[str, float]] = interpret("interpreted_dropout", cases)
+    found: dict[str, dict[str, float]] = interpret("bench.interpreted_dropout", cases)
     return found
 
 

@@ -1,13 +1,8 @@
 """Training with the GPU kernels: as on the CPU, without waiting, and nobody depends on anybody."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +14,7 @@ from bench.members import Hyperparameters, Member, Variant
 from bench.stack import Stack
 from bench.step_time import FOLD, iemocap_like_lengths, made_up_data
 from bench.training import TrainingSettings, train_stack
+from tests.interpreter import interpret
 
 pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
 
@@ -33,18 +29,7 @@ def interpreted() -> list[Run]:
         {"implementation": "gpu", "chosen": [0, 1]},
         {"implementation": "gpu", "chosen": [1]},
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.interpreted_training"],
-        input=json.dumps(runs),
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        cwd=Path(__file__).parents[2],
-        env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    return interpret("bench.interpreted_training", runs)
 
 
 def test_step_of_the_gpu_kernels_is_the_references_step(interpreted: list[Run]) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.loss import smoothed_cross_entropy
-from tests.bench.interpreter import interpret
+from tests.interpreter import interpret
 
 CASES: dict[str, dict[str, object]] = {
     "the network's classes": {"B": 7, "C": 4},
@@ -34,7 +34,7 @@ def test_smoothed_loss_equals_torchs_for_each_member() -> None:
 def interpreted() -> dict[str, dict[str, float]]:
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed (it exists for Linux only)")
-    found: dict[str, dict[str, float]] = interpret("interpreted_loss", CASES)
+    found: dict[str, dict[str, float]] = interpret("bench.interpreted_loss", CASES)
     return found
 
 

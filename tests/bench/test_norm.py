@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bench.interpreter import interpret
+from tests.interpreter import interpret
 
 pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
 
@@ -16,7 +16,7 @@ CASES: dict[str, dict[str, object]] = {
 
 @pytest.fixture(scope="module")
 def interpreted() -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = interpret("interpreted_norm", CASES)
+    found: dict[str, dict[str, float]] = interpret("bench.interpreted_norm", CASES)
     return found
 
 

@@ -1,4 +1,7 @@
-"""Run a module of this folder in Triton's interpreter: a process of its own, one JSON document."""
+"""Run a module in Triton's interpreter: a process of its own, one JSON document in and out.
+
+Triton decides when it is imported whether it interprets.
+"""
 
 import json
 import os
@@ -8,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 
-def interpret(name: str, cases: object) -> Any:
-    """What tests/bench/{name}.py prints for `cases`, both JSON; its standard error if it fails."""
+def interpret(module: str, cases: object) -> Any:
+    """What `python -m tests.{module}` prints for `cases`, both JSON; fails as the module does."""
     done = subprocess.run(
-        [sys.executable, "-m", f"tests.bench.{name}"],
+        [sys.executable, "-m", f"tests.{module}"],
         input=json.dumps(cases),
         capture_output=True,
         text=True,
         timeout=280,
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[1],
         env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
