@@ -26,9 +26,9 @@ HYPER = dataclasses.replace(
     tiny.SMALL, hidden_size=4, attention_size=2, dense_size=3, batch_size=2, dropout=0.3
 )
 MEMBERS = [
-    Member(Variant("arelu", direction="bigru"), "S0", 3, HYPER),
+    Member(Variant("arelu"), "S0", 3, HYPER),
     Member(
-        Variant("arelu", direction="bigru"),
+        Variant("arelu"),
         "S1",
         4,
         dataclasses.replace(HYPER, clip_norm=0.5, l2=0.1, learning_rate=3e-3),
