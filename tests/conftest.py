@@ -1,7 +1,13 @@
 """What every test shares: GPU tests skip with a reason where there is no GPU."""
 
+import signal
+
 import pytest
 import torch
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell that starts tests in the background lets them ignore Ctrl-C, which some of them press
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
