@@ -33,7 +33,7 @@ types: setup
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-# for lent GPU machines: whatever Python there is, nothing is installed; options: make gpu-check ARGS=--quick
+# for rented GPU machines: whatever Python there is, nothing is installed; options: make gpu-check ARGS=--quick
 gpu-check:
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m studies.gpu_check $(ARGS)
 

@@ -1,6 +1,6 @@
 """Everything there is to find out on a GPU, in one command: `make gpu-check`.
 
-- For a machine that is lent for an hour and has little installed: torch for CUDA with Triton,
+- For a machine that is rented by the hour and has little installed: torch for CUDA with Triton,
   NumPy, SciPy, SymPy, pandas, PyYAML, rich and pytest are enough, and no package index is asked.
 - What was found is written after every step, so that a time limit loses nothing.
 - Each part is a process of its own, because an error on a GPU spoils the process that it happens

@@ -1,6 +1,6 @@
 """A slice of a study on made-up data, and from it the time of the whole study.
 
-- The definition is read as plain YAML: checking it (studies.spec) needs packages that a lent GPU
+- The definition is read as plain YAML: checking it (studies.spec) needs packages that a rented GPU
   machine may lack, and time depends on sizes alone.
 - All members of one variant are one stack, as the study's plan makes them: folds × seeds.
 - The projection is arithmetic on figures that stand beside it: stacks × (setting up + steps × a

@@ -265,7 +265,7 @@ def test_a_page_of_an_unfinished_and_failed_check_says_what_failed():
     assert "jax" not in page
 
 
-def test_it_needs_nothing_that_a_lent_gpu_machine_lacks():
+def test_it_needs_nothing_that_a_rented_gpu_machine_lacks():
     code = (
         "import sys\n"
         "for name in 'optuna mlflow librosa pydantic soundfile typer xarray statsmodels jinja2 "
