@@ -7,3 +7,8 @@ class GateswapError(Exception):
 
 class InputError(GateswapError):
     """What was typed, or a file that was named, is not what it has to be."""
+
+
+def on_one_line(error: Exception, most: int = 300) -> str:
+    """An error of somebody else's code: its kind, and its message cut to `most` characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"

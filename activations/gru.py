@@ -111,8 +111,9 @@ class _Layers(nn.Module):
             dtype=weight.dtype,
         )
 
-    def _chosen(self) -> str:
-        """Which implementation runs these recurrences on the parameters' device."""
+    @property
+    def chosen(self) -> str:
+        """Which implementation runs these recurrences on the parameters' device: "cpu", "gpu", …"""
         weight = next(self.parameters())
         return kernels.choose(
             self.cell,
@@ -126,7 +127,7 @@ class _Layers(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Run all layers: frames [N, I], h0 [L, G, D, B, H] -> h [N, D·H], h_n [L, G, D, B, H]."""
         packing = packing.to(frames.device)
-        projection = self._chosen()
+        projection = self.chosen
         if projection == "gpu" and not self._lead:
             projection = "reference"  # torch's own product is faster, and nobody stands beside it
         final = []

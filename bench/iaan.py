@@ -17,7 +17,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from activations import kernels
 from activations.gru import SITES, StackedGRU
 from activations.kernels import Packing
 from activations.kernels.projection import project
@@ -104,14 +103,7 @@ class IAAN(nn.Module):
     @property
     def implementation(self) -> str:
         """What all but the recurrence runs on: "gpu" where that does, otherwise "reference"."""
-        encoders, weight = self.encoders, self.output_weight
-        chosen = kernels.choose(
-            encoders.cell,
-            implementation=encoders.implementation,
-            device=weight.device,
-            dtype=weight.dtype,
-        )
-        return "gpu" if chosen == "gpu" else "reference"
+        return "gpu" if self.encoders.chosen == "gpu" else "reference"
 
     def activation_parameters(self) -> dict[str, Tensor]:
         """Learnable activation parameters {"current.candidate": [M, D, P, K], …}, detached.

@@ -22,9 +22,8 @@ from bench.recorded import RecordedStep
 class Stack:
     """M members in training: networks, optimiser, streams, and the step that drives them.
 
-    steps: taken so far. frames: real frames of the last one. diverged_at [M]: the step, from 1, at
-    which a member stopped being finite; 0 for the others. recorded: what repeats the step, where
-    the GPU kernels run.
+    steps: taken so far. diverged_at [M]: the step, from 1, at which a member stopped being finite;
+    0 for the others. recorded: what repeats the step, where the GPU kernels run.
 
     Raises ValueError for members that cannot share a stack and for a fold that `data` does not
     have.
@@ -57,7 +56,7 @@ class Stack:
         )
         self.diverged_at = torch.zeros(len(members), dtype=torch.int64, device=data.device)
         self.steps = 0
-        self.frames = 0
+        self._examples = torch.empty(len(members), 0, dtype=torch.int64)  # of the last step
         self._sums = torch.zeros(2, len(members), device=data.device)
         self._summed = 0
         self._number = torch.zeros(
@@ -80,16 +79,20 @@ class Stack:
             shape = len(members), hypers[0].batch_size
             self.recorded = RecordedStep(self._train_in_room, data.lengths, shape, data.device)
 
+    @property
+    def frames(self) -> int:
+        """Real frames of the last step, of all members and encoders."""
+        return int(self._data.lengths[:, self._examples].sum())
+
     def step(self) -> None:
         """Train all members on their next batch."""
-        examples = self._order.examples(self.steps)
+        self._examples = examples = self._order.examples(self.steps)
         if self.recorded is None:
             self._train(gather(self._data, examples), self.steps)
         else:
             self.recorded(examples)
         self.steps += 1
         self._summed += 1
-        self.frames = int(self._data.lengths[:, examples].sum())
 
     def take_means(self) -> tuple[list[float], list[float]]:
         """Training losses (without the L2 term) and gradient norms, means since the last call."""

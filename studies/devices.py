@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 
 from activations.errors import InputError
+from activations.kernels.gpu_tiles import PRECISIONS
 from bench.results import MemberResult
 
-PRECISIONS = {"ieee": "highest", "tf32": "high", "bf16": "medium"}  # and what torch calls them
 NAMES = "auto, cpu or cuda, or one GPU as in cuda:1"
 
 

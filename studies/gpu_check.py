@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from activations import registry
-from activations.errors import InputError
+from activations.errors import InputError, on_one_line
 from activations.speed import measure
 from activations.speed.warm import warm
 from bench.step_time import SESSIONS, iemocap_like_data
@@ -169,7 +169,7 @@ def run_speed(given: argparse.Namespace, record: Record) -> None:
             if given.device == "cuda" and not report.kernel.startswith("gpu"):
                 run["error"] = f"it ran on {report.kernel}, not on the GPU kernel"
         except Exception as error:  # one run of many: the others are worth having
-            run["error"] = _one_line(error)
+            run["error"] = on_one_line(error, 500)
         runs.append(run)
         record.put("speed", runs=runs)
     errors = [run["error"] for run in runs if "error" in run]
@@ -273,7 +273,7 @@ def _run_part(part: str, given: argparse.Namespace, record: Record) -> None:
     try:
         RUN[part](given, record)
     except Exception as error:  # whatever it is, it belongs on the page
-        record.put(part, error=_one_line(error))
+        record.put(part, error=on_one_line(error, 500))
     record.put(part, seconds=time.perf_counter() - started)
 
 
@@ -314,10 +314,6 @@ def _missing(device: str) -> str | None:
     if device == "cuda" and importlib.util.find_spec("triton") is None:
         return "Triton is not installed, and the GPU kernels are written in it: pip install triton"
     return None
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
 
 
 def _tell(text: str) -> None:

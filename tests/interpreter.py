@@ -1,7 +1,4 @@
-"""Run a module in Triton's interpreter: a process of its own, one JSON document in and out.
-
-Triton decides when it is imported whether it interprets.
-"""
+"""Processes of their own for Triton, which decides when it is imported whether it interprets."""
 
 import json
 import os
@@ -25,3 +22,17 @@ def interpret(module: str, cases: object) -> Any:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
+
+
+def compiled(*arguments: str | Path) -> str:
+    """What `python {arguments}` prints where Triton compiles; fails as that does."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout

@@ -215,7 +215,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m activations.kernels.ahead")
     parser.add_argument("activation", nargs="*", help=f"all, and '{ANY}', if none is named")
     parser.add_argument("--hidden", nargs="+", type=int, default=[128, 512])
-    parser.add_argument("--precision", nargs="+", choices=PRECISIONS.values(), default=["tf32"])
+    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["tf32"])
     parser.add_argument("--arch", nargs="+", type=int, choices=SHARED_LIMIT, default=[80, 90])
     parser.add_argument("--jobs", type=int, default=2, help="processes that compile")
     wanted = parser.parse_args(arguments)

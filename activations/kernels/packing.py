@@ -55,15 +55,13 @@ class Packing:
             got = f"{lengths.dtype} {list(lengths.shape)}"
             raise ValueError(f"lengths must be integers of shape [G, B], got {got}")
         lengths = lengths.to(torch.int64)
-        G, B = lengths.shape
+        B = lengths.shape[1]
         shortest, longest = (int(lengths.min()), int(lengths.max())) if B else (0, 0)
         if shortest < 0:
             raise ValueError(f"lengths must not be negative, got {shortest}")
-        order = lengths.sort(dim=1, descending=True, stable=True).indices
-        ending = lengths.new_zeros(G, longest + 1)  # [g, t]: rows whose length is t
-        ending.scatter_add_(1, lengths, torch.ones_like(lengths))
+        order, batch_sizes = _sorted_rows(lengths, longest)
         return cls._from_batch_sizes(
-            lengths, order, B - ending.cumsum(1)[:, :longest], shortest == longest, shortest == 0
+            lengths, order, batch_sizes, shortest == longest, shortest == 0
         )
 
     @classmethod
@@ -93,11 +91,8 @@ class Packing:
         and only a kernel that visits real frames may sum over them. Asks nothing of the device, so
         it is not checked that a group's lengths sum to at most `room` and reach at most `steps`.
         """
-        G, B = lengths.shape
-        order = lengths.sort(dim=1, descending=True, stable=True).indices
-        ending = lengths.new_zeros(G, steps + 1)
-        ending.scatter_add_(1, lengths, torch.ones_like(lengths))
-        batch_sizes = B - ending.cumsum(1)[:, :steps]
+        G = len(lengths)
+        order, batch_sizes = _sorted_rows(lengths, steps)
         first = torch.arange(0, G * room, room, device=lengths.device)[:, None]
         return cls(
             lengths=lengths,
@@ -247,3 +242,11 @@ class Packing:
             return frames.reshape(shape)
         flat = frames.new_zeros(self.groups * self.T * self.rows, frames.shape[1])
         return flat.index_copy(0, self._padded_index, frames).reshape(shape)
+
+
+def _sorted_rows(lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Rows [G, B] by decreasing length, and how many run at each of `steps` time steps [G, T]."""
+    order = lengths.sort(dim=1, descending=True, stable=True).indices
+    ending = lengths.new_zeros(len(lengths), steps + 1)  # [g, t]: rows whose length is t
+    ending.scatter_add_(1, lengths, torch.ones_like(lengths))
+    return order, lengths.shape[1] - ending.cumsum(1)[:, :steps]

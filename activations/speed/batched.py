@@ -18,6 +18,7 @@ from torch import Tensor
 
 from activations.formula import Formula
 from activations.kernels import Cell
+from activations.kernels.gpu_tiles import power
 from activations.registry import get
 from activations.speed.machine import captured
 from activations.speed.shape import Shape
@@ -127,7 +128,7 @@ def _backward(
 
 def _tiles(hidden: int) -> dict[str, int]:
     """Rows and units of a gate kernel's tile: elementwise work, four units a thread."""
-    return {"BLOCK_B": 4, "BLOCK_H": min(128, max(16, 1 << (hidden - 1).bit_length()))}
+    return {"BLOCK_B": 4, "BLOCK_H": min(128, max(16, power(hidden)))}
 
 
 def _grid(R: int, B: int, H: int, tiles: dict[str, int]) -> tuple[int, int, int]:

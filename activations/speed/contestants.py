@@ -99,7 +99,7 @@ def enter(
 def _gateswap(
     formula: Formula, shape: Shape, batches: Sequence[Tensor], device: torch.device
 ) -> Callable[[], object]:
-    if shape.R == 1 and shape.lengths == "equal":
+    if shape.plain:
         gru = GRU(shape.I, shape.H, activation=formula, device=device)
         x = torch.randn(shape.T, shape.B, shape.I, device=device, requires_grad=True)
         gradient = torch.randn(shape.T, shape.B, shape.H, device=device)
@@ -206,7 +206,7 @@ def _eager(
     *,
     compiled: bool,
 ) -> Callable[[], object] | None:
-    if shape.R > 1 or shape.lengths != "equal":
+    if not shape.plain:
         return None
     gru = nn.GRU(shape.I, shape.H, device=device)
     weights = [parameter.detach().requires_grad_() for parameter in gru.parameters()]

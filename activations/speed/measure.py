@@ -18,13 +18,13 @@ import numpy as np
 import torch
 
 from activations import registry
-from activations.errors import GateswapError, InputError
+from activations.errors import GateswapError, InputError, on_one_line
 from activations.formula import Formula
 from activations.kernels import Cell, describe, gpu
+from activations.kernels.gpu_tiles import PRECISIONS
 from activations.speed.contestants import CONTESTANTS, Entry, enter
 from activations.speed.lengths import iemocap_like_lengths
 from activations.speed.machine import (
-    TORCH_NAMES,
     at_precision,
     big_copy,
     big_product,
@@ -77,8 +77,8 @@ def measure(
         for name in given:
             if name not in known:
                 raise InputError(f"no {what} {name!r} to measure; there are {', '.join(known)}")
-    if precision is not None and precision not in TORCH_NAMES:
-        raise InputError(f"no precision {precision!r}; there are {', '.join(TORCH_NAMES)}")
+    if precision is not None and precision not in PRECISIONS:
+        raise InputError(f"no precision {precision!r}; there are {', '.join(PRECISIONS)}")
     if precision not in (None, "ieee") and place.type == "cpu":
         raise InputError(f"on a CPU products are float32's own: 'ieee', not {precision!r}")
     if repeats < 1 or any(size < 1 for size in hidden or ()):
@@ -222,7 +222,7 @@ def _run_heat(heat: Sequence[Specification], device: torch.device, repeats: int)
             if name == "torch.nn.GRU":
                 raise  # without it there is no ratio
             where = f"{formula.name}, T={shape.T} H={shape.H} R={shape.R}"
-            failed.append(Absence(name, _one_line(error), where))
+            failed.append(Absence(name, on_one_line(error), where))
     seconds = np.empty((repeats, len(work)))
     gc.collect()
     for turn in range(repeats):
@@ -233,11 +233,6 @@ def _run_heat(heat: Sequence[Specification], device: torch.device, repeats: int)
     limits = float(np.median(gflops)), float(np.median(gbs))
     rows = _rows(entries, seconds[:, 2:], *limits)
     return _Heat(rows, gflops.tolist(), gbs.tolist(), failed)
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}"
 
 
 def _absences(

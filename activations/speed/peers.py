@@ -42,8 +42,7 @@ def flashrnn_gru(
         device.type != "cuda"
         or dtype is None
         or formula.name != "tanh"
-        or shape.R > 1
-        or shape.lengths != "equal"
+        or not shape.plain
         or importlib.util.find_spec("flashrnn") is None
     ):
         return None
@@ -112,12 +111,7 @@ def jax_gru(
     except ImportError:
         return None
     platform = "gpu" if device.type == "cuda" else "cpu"
-    if (
-        formula.name not in JAX_NAMES
-        or shape.R > 1
-        or shape.lengths != "equal"
-        or jax.default_backend() != platform
-    ):
+    if formula.name not in JAX_NAMES or not shape.plain or jax.default_backend() != platform:
         return None
     activation = jax.numpy.tanh if formula.name == "tanh" else getattr(jax.nn, formula.name)
     layer = flax.linen.RNN(
@@ -148,12 +142,7 @@ def keras_gru(
         import keras
     except ImportError:
         return None
-    if (
-        keras.backend.backend() != "torch"
-        or formula.name not in JAX_NAMES
-        or shape.R > 1
-        or shape.lengths != "equal"
-    ):
+    if keras.backend.backend() != "torch" or formula.name not in JAX_NAMES or not shape.plain:
         return None
     with torch.device(device):
         layer = keras.layers.GRU(shape.H, activation=formula.name, return_sequences=True)

@@ -15,6 +15,11 @@ class Shape:
     lengths: str = "equal"
 
     @property
+    def plain(self) -> bool:
+        """Whether it is what every library offers: one GRU, rows of equal length."""
+        return self.R == 1 and self.lengths == "equal"
+
+    @property
     def flops_per_frame(self) -> int:
         """Operations of one frame of one GRU: three products (forward, by input, by weight)."""
         return 3 * 2 * 3 * self.H * (self.I + self.H)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 
 from activations import registry
+from activations.errors import on_one_line
 from activations.speed.contestants import enter
 from activations.speed.machine import at_precision
 from activations.speed.shape import layer_shape
@@ -72,5 +73,5 @@ def run_once(job: Job, device: str) -> Warmed:
             if device == "cuda":
                 torch.cuda.synchronize()
     except Exception as problem:  # whatever a compiler raises is told, for all kernels
-        error = f"{type(problem).__name__}: {' '.join(str(problem).split())[:300]}"
+        error = on_one_line(problem)
     return Warmed(name, H, precision, time.perf_counter() - started, error)

@@ -1,12 +1,8 @@
 """The GPU kernels against the reference, in Triton's interpreter, and compiled ahead of time."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
-from tests.interpreter import interpret
+from tests.interpreter import compiled, interpret
 
 pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
 
@@ -103,17 +99,8 @@ def test_a_nan_frame_reaches_the_same_states_and_gradients_as_in_the_reference()
 
 
 def test_kernels_compile_for_gpus_that_are_not_here_without_much_spilling() -> None:
-    # in a process of its own, because Triton must not interpret there
-    done = subprocess.run(
-        [sys.executable, "-m", "activations.kernels.ahead", "arelu", "any"],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        env={k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    made_by, head, *rows = [line.split(",") for line in done.stdout.splitlines()]
+    printed = compiled("-m", "activations.kernels.ahead", "arelu", "any")
+    made_by, head, *rows = [line.split(",") for line in printed.splitlines()]
     assert "triton" in made_by[-1]
     table = [dict(zip(head, row, strict=True)) for row in rows]
     assert {row["arch"] for row in table} == {"sm_80", "sm_90"}

@@ -15,10 +15,11 @@ import activations.registry as registry
 import activations.speed.contestants as contestants
 from activations.errors import GateswapError, InputError
 from activations.kernels import gpu
+from activations.kernels.gpu_tiles import PRECISIONS
 from activations.speed import Absence, Report, Row, Shape, figure, measure, summary
 from activations.speed.contestants import NATIVE, Entry, eager_activation, eager_gru, enter
 from activations.speed.lengths import iemocap_like_lengths
-from activations.speed.machine import TORCH_NAMES, at_precision
+from activations.speed.machine import at_precision
 from activations.speed.measure import _rows
 from activations.speed.peers import flashrnn_weights
 
@@ -136,7 +137,7 @@ def test_a_contestant_that_fails_is_left_out_with_its_reason_and_the_run_goes_on
 
 def test_a_run_sets_the_precision_it_was_asked_for_and_puts_torchs_own_back():
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    for ours, torchs in TORCH_NAMES.items():
+    for ours, torchs in PRECISIONS.items():
         with at_precision(ours):
             assert torch.get_float32_matmul_precision() == torchs
             assert gpu.precision() == ours

@@ -1,9 +1,5 @@
 """The contestant of batched products: its arithmetic, and that its kernels compile."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -11,7 +7,7 @@ from activations.kernels import Cell
 from activations.registry import get
 from activations.speed.batched import batched_products
 from activations.speed.shape import Shape
-from tests.interpreter import interpret
+from tests.interpreter import compiled, interpret
 
 pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
 
@@ -57,17 +53,8 @@ def test_batched_products_train_as_the_eager_loop_does_in_values_and_gradients()
 
 
 def test_the_gate_kernels_compile_for_a_gpu_that_is_not_here() -> None:
-    # in a process of its own, because Triton must not interpret there
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILE],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        env={name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert all(int(size) > 0 for size in done.stdout.split())
+    printed = compiled("-c", COMPILE)
+    assert all(int(size) > 0 for size in printed.split())
 
 
 def test_on_a_cpu_batched_products_take_no_part() -> None:
