@@ -35,7 +35,7 @@ unit: setup
 
 # for rented GPU machines: whatever Python there is, nothing is installed; options: make gpu-check ARGS=--quick
 gpu-check:
-	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m studies.gpu_check $(ARGS)
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m bench.speed.gpu_check.check $(ARGS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info

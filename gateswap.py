@@ -19,7 +19,7 @@ import typer
 from typer.exceptions import TyperException
 
 from activations.errors import GateswapError, InputError
-from studies.options import (
+from studies.terminal.options import (
     Device,
     Jobs,
     Json,
@@ -46,10 +46,10 @@ RUNS = Path("runs")
 @app.command()
 def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
     """Make the demo corpus, run a small study on it and write its report."""
-    from reports.of_study import report_study
-    from studies.display import Display
+    from reports.study import report_study
     from studies.loading import load
     from studies.runner import Machine, run_study
+    from studies.terminal.display import Display
 
     place = Workspace(workspace)
     spec = load("demo", workspace=place)
@@ -72,7 +72,7 @@ def activations(
 ) -> None:
     """List the activations, or describe one: a name, an alias or a formula."""
     from activations import describe
-    from studies.display import print_fields, print_table
+    from studies.terminal.display import print_fields, print_table
 
     if activation is None:
         if plot:
@@ -116,7 +116,7 @@ def corpus_demo(
 ) -> None:
     """Speak the demo corpus: synthetic speech in IEMOCAP's layout."""
     from bench.corpora.demo import write_demo_corpus
-    from studies.display import Display
+    from studies.terminal.display import Display
 
     with Display().counting("utterances spoken") as count:
         root = write_demo_corpus(
@@ -132,9 +132,10 @@ def corpus_describe(
     as_json: Json = False,
 ) -> None:
     """Count what is in a corpus and what the default protocol makes of it."""
-    from bench.corpora import describe, read_corpus
-    from bench.protocol import Protocol
-    from studies.display import print_fields
+    from bench.corpora.reading import read_corpus
+    from bench.data.describe import describe
+    from bench.data.protocol import Protocol
+    from studies.terminal.display import print_fields
 
     read = read_corpus(folder, layout, strict=False)
     found = describe(read, Protocol())
@@ -154,9 +155,9 @@ def features(
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
     """Compute the features of a corpus ahead of a study, with the default settings."""
-    from bench.corpora import read_corpus
+    from bench.corpora.reading import read_corpus
     from bench.features import compute_features
-    from studies.display import Display
+    from studies.terminal.display import Display
 
     with Display().counting("utterances") as count:
         store = compute_features(
@@ -175,9 +176,9 @@ def run(
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
     """Train what is missing of a study; the same command continues after an interruption."""
-    from studies.display import Display, print_status
     from studies.loading import load
     from studies.runner import Machine, foresee_study, run_study
+    from studies.terminal.display import Display, print_status
 
     place, display = Workspace(workspace), Display()
     spec = load(study, overrides or [], workspace=place)
@@ -204,9 +205,9 @@ def tune(
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
     """Search the settings of each variant, judged on the dev set; finished trials count."""
-    from studies.display import Display, print_table
     from studies.loading import load
     from studies.runner import Machine, tune_study
+    from studies.terminal.display import Display, print_table
 
     place = Workspace(workspace)
     spec = load(study, overrides or [], workspace=place)
@@ -226,9 +227,9 @@ def tune(
 @app.command()
 def status(study: Study, workspace: WorkspaceFolder = RUNS, as_json: Json = False) -> None:
     """Show how far a study is."""
-    from studies.display import print_status
     from studies.results import PlanRecord
     from studies.status import find_study, study_status
+    from studies.terminal.display import print_status
 
     place = Workspace(workspace)
     folder = place.study(find_study(study, place))
@@ -260,7 +261,7 @@ def report(
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
     """Write the report of a study, single figures of it, or a comparison of two studies."""
-    from reports import of_study
+    from reports import study as of_study
     from studies.status import find_study
 
     place = Workspace(workspace)
@@ -290,7 +291,7 @@ def validate_statistics(
     from rich import print as rich_print
 
     from reports import validation
-    from studies.display import Display
+    from studies.terminal.display import Display
 
     with Display().counting("percent of the simulations") as count:
         found = validation.validate(
@@ -356,8 +357,8 @@ def speed(
     from rich import print as rich_print
 
     from activations.describe import save_figure
-    from activations.speed import PARTS, figure, measure
-    from studies.display import Display
+    from bench.speed.layers import PARTS, figure, measure
+    from studies.terminal.display import Display
 
     with Display().counting("heats") as count:
         found = measure(
@@ -380,8 +381,8 @@ def speed(
 @app.command()
 def doctor(workspace: WorkspaceFolder = RUNS, as_json: Json = False) -> None:
     """Check what works on this machine and say what to do about the rest."""
-    from studies.display import print_diagnosis
-    from studies.doctor import examine
+    from studies.terminal.display import print_diagnosis
+    from studies.terminal.doctor import examine
 
     found = examine(Workspace(workspace))
     if as_json:

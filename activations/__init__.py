@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from activations.errors import GateswapError as GateswapError
     from activations.errors import InputError as InputError
-    from activations.facts import Facts as Facts
-    from activations.formula import Formula as Formula
-    from activations.formula import Parameter as Parameter
+    from activations.formula.facts import Facts as Facts
+    from activations.formula.formula import Formula as Formula
+    from activations.formula.formula import Parameter as Parameter
+    from activations.formula.parser import parse as parse
     from activations.gru import GRU as GRU
     from activations.gru import StackedGRU as StackedGRU
-    from activations.parser import parse as parse
     from activations.registry import get as get
     from activations.registry import names as names
     from activations.registry import register as register
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 _HOME = {
     "GRU": "gru",
     "StackedGRU": "gru",
-    "Facts": "facts",
-    "Formula": "formula",
-    "Parameter": "formula",
+    "Facts": "formula.facts",
+    "Formula": "formula.formula",
+    "Parameter": "formula.formula",
     "GateswapError": "errors",
     "InputError": "errors",
-    "parse": "parser",
+    "parse": "formula.parser",
     "get": "registry",
     "names": "registry",
     "register": "registry",

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from activations.errors import InputError
-from activations.facts import Facts, estimate_facts
-from activations.formula import Formula
+from activations.formula.estimate import estimate_facts
+from activations.formula.facts import Facts
+from activations.formula.formula import Formula
+from activations.formula.text import to_latex, to_text
+from activations.formula.torch_code import compile_torch
 from activations.registry import get, names
-from activations.text import to_latex, to_text
-from activations.torch_code import compile_torch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

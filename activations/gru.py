@@ -5,7 +5,7 @@
 - Everything runs on packed frames, so padding is neither projected nor walked. For rows of equal
   length and for a PackedSequence the packed layout is torch's own and nothing is copied.
 - `GRU` is one group, `StackedGRU` many of the same shape, each with its own weights and frames;
-  both are the same layers over `activations.kernels.recurrence`.
+  both are the same layers over `activations.kernels.dispatch.recurrence`.
 """
 
 import math
@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from activations import kernels
-from activations.formula import Formula
-from activations.kernels import Cell, Packing, Parameters
+from activations.formula.formula import Formula
+from activations.kernels import dispatch
+from activations.kernels.cell import Cell, Parameters
+from activations.kernels.packing import Packing
 from activations.kernels.projection import project
 from activations.registry import get
 
@@ -54,8 +55,8 @@ class _Layers(nn.Module):
         ):
             if size < 1:
                 raise ValueError(f"{name} must be at least 1, got {size}")
-        if implementation not in kernels.IMPLEMENTATIONS:
-            known = ", ".join(kernels.IMPLEMENTATIONS)
+        if implementation not in dispatch.IMPLEMENTATIONS:
+            known = ", ".join(dispatch.IMPLEMENTATIONS)
             raise ValueError(f"no implementation {implementation!r}; there are {known}")
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -102,9 +103,9 @@ class _Layers(nn.Module):
 
     @property
     def kernel(self) -> str:
-        """What computes these recurrences on the parameters' device: see `kernels.describe`."""
+        """What computes these recurrences on the parameters' device: see `dispatch.describe`."""
         weight = next(self.parameters())
-        return kernels.describe(
+        return dispatch.describe(
             self.cell,
             implementation=self.implementation,
             device=weight.device,
@@ -115,7 +116,7 @@ class _Layers(nn.Module):
     def chosen(self) -> str:
         """Which implementation runs these recurrences on the parameters' device: "cpu", "gpu", …"""
         weight = next(self.parameters())
-        return kernels.choose(
+        return dispatch.choose(
             self.cell,
             implementation=self.implementation,
             device=weight.device,
@@ -143,7 +144,7 @@ class _Layers(nn.Module):
             else:
                 b_ih, b_hh = None, w_hh.new_zeros(G, D, 3 * H)
             w_ih = self._directions(f"weight_ih_l{layer}").flatten(1, 2)
-            h = kernels.recurrence(
+            h = dispatch.recurrence(
                 project(frames, w_ih, b_ih, packing, implementation=projection).view(
                     packing.N, D, 3 * H
                 ),

@@ -17,9 +17,9 @@ from importlib.metadata import entry_points
 from activations.catalogue import Entry, read_catalogue
 from activations.catalogue.refused import REFUSED
 from activations.errors import InputError
-from activations.formula import Formula
+from activations.formula.formula import Formula
+from activations.formula.parser import looks_like_a_formula, parse
 from activations.from_torch import name_or_text
-from activations.parser import looks_like_a_formula, parse
 
 ENTRY_POINTS = "gateswap.activations"
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from activations.errors import InputError
-from bench import metrics
-from bench.members import Hyperparameters, Member, Variant
-from bench.results import SELECTIONS, MemberResult
+from bench.data.members import Hyperparameters, Member, Variant
+from bench.training import metrics
+from bench.training.results import SELECTIONS, MemberResult
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 
 POINTS = 100.0  # result files hold shares; tables of the field print points

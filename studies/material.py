@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from activations.errors import InputError
-from bench.corpora import Corpus, read_corpus
+from bench.corpora.corpus import Corpus
 from bench.corpora.demo import write_demo_corpus
-from bench.examples import Examples, build_examples
+from bench.corpora.reading import read_corpus
+from bench.data.examples import Examples, build_examples
+from bench.data.folds import Fold, make_folds
 from bench.features import compute_features
-from bench.protocol import Fold, make_folds
-from studies.display import Display
+from studies.execution.worker import StoredFeatures
 from studies.plan import Data
 from studies.spec import StudySpec
-from studies.worker import StoredFeatures
+from studies.terminal.display import Display
 from studies.workspace import Workspace
 
 DEMO_SEED = 0

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from activations import registry
-from bench.members import Hyperparameters, Member, Variant
-from bench.protocol import Protocol
+from bench.data.members import Hyperparameters, Member, Variant
+from bench.data.protocol import Protocol
 from studies.results import PlanRecord
 from studies.spec import StudySpec
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from activations.errors import GateswapError, InputError
-from bench.members import Member
-from bench.results import MemberResult
+from bench.data.members import Member
+from bench.training.results import MemberResult
 from studies.workspace import StudyFolder
 
 SUFFIX = ".npz"

@@ -19,19 +19,20 @@ from typing import Any
 import torch
 
 from activations.errors import GateswapError, InputError
-from bench.training import Progress, TrainingSettings
+from bench.training.train import Progress, TrainingSettings
 from studies import tuning
-from studies.devices import choose_devices, kinds_here, kinds_of, mixture, set_precision
-from studies.display import Display, TrainingView
-from studies.engines import Engine, Finished, OneDevice, Stack, describe_stack
-from studies.interrupts import uninterrupted
+from studies.execution.devices import choose_devices, set_precision
+from studies.execution.engines import Engine, Finished, OneDevice, Stack, describe_stack
+from studies.execution.interrupts import uninterrupted
+from studies.execution.pool import Pool
+from studies.kinds import kinds_here, kinds_of, mixture
 from studies.loading import load
 from studies.material import Material, corpus_folder, foresee, read_material, training_source
 from studies.plan import Data, Plan, Trial, make_plan
-from studies.pool import Pool
 from studies.results import PlanRecord, ResultFolder, write_atomically
 from studies.spec import StudySpec
 from studies.status import Status, study_status
+from studies.terminal.display import Display, TrainingView
 from studies.tracking import Mirror
 from studies.workspace import StudyFolder, Workspace, writable
 

@@ -1,7 +1,7 @@
 """A study's specification: everything that determines it, checked before anything runs.
 
 - What is written is what runs: no field is ignored, and what is left out takes IAAN's published
-  value from bench.members, the only place that states it.
+  value from bench.data.members, the only place that states it.
 - Activations are stored by the registry's name or canonical formula text, so that `swish`, `SiLU`
   and `silu` are one variant.
 """
@@ -26,10 +26,10 @@ from pydantic import (
 
 from activations import registry
 from activations.errors import InputError
-from activations.formula import Formula
+from activations.formula.formula import Formula
+from bench.data.members import Direction, Hyperparameters, ResetOrder, Variant
+from bench.data.protocol import Protocol
 from bench.features.settings import FeatureSettings
-from bench.members import Direction, Hyperparameters, ResetOrder, Variant
-from bench.protocol import Protocol
 
 PUBLISHED = Hyperparameters()
 FEATURES = FeatureSettings()
@@ -135,7 +135,7 @@ class FeaturesSpec(Section):
 
 
 class ModelSpec(Section):
-    """Sizes of the network; see bench.members.Hyperparameters."""
+    """Sizes of the network; see bench.data.members.Hyperparameters."""
 
     hidden_size: Int = PUBLISHED.hidden_size
     attention_size: Int = PUBLISHED.attention_size
@@ -144,7 +144,7 @@ class ModelSpec(Section):
 
 
 class TrainingSpec(Section):
-    """How the network is trained; see bench.members.Hyperparameters."""
+    """How the network is trained; see bench.data.members.Hyperparameters."""
 
     steps: Int = PUBLISHED.steps
     batch_size: Int = PUBLISHED.batch_size

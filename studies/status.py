@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.members import Member
-from bench.results import MemberResult
-from studies.devices import Kind, kinds_of
+from bench.data.members import Member
+from bench.training.results import MemberResult
+from studies.kinds import Kind, kinds_of
 from studies.loading import load
 from studies.plan import Trial, group_trials
 from studies.results import ResultFolder

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from activations.errors import GateswapError, InputError
-from bench import metrics
-from bench.results import CURVES, SELECTIONS, MemberResult
+from bench.training import metrics
+from bench.training.results import CURVES, SELECTIONS, MemberResult
 from studies.results import ResultFolder
 from studies.workspace import Workspace
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from activations.errors import GateswapError, InputError
-from bench.members import Hyperparameters, Variant
-from bench.results import MemberResult
+from bench.data.members import Hyperparameters, Variant
+from bench.training.results import MemberResult
 from studies.plan import Data, Trial, group_trials, make_plan, member_hash
 from studies.spec import PUBLISHED, SearchSpec, StudySpec
 from studies.workspace import Workspace

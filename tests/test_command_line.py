@@ -180,7 +180,7 @@ def test_a_traceback_is_there_for_those_who_ask(monkeypatch: pytest.MonkeyPatch)
 def test_a_mistake_of_ours_is_one_line_that_asks_for_a_report(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studies.doctor.examine", lambda _: {}["missing"])
+    monkeypatch.setattr("studies.terminal.doctor.examine", lambda _: {}["missing"])
     said = command.fails("doctor", code=1)
     assert "KeyError: 'missing'" in said
     assert "GATESWAP_TRACEBACK=1" in said

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import gateswap
-from bench.results import MemberResult
+from bench.training.results import MemberResult
 from studies.results import SUFFIX, UNFINISHED, PlanRecord, ResultFolder, read_study
 from studies.workspace import StudyFolder, Workspace
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from activations.facts import Facts
-from activations.formula import Formula, Parameter
-from activations.parser import parse
+from activations.formula.facts import Facts
+from activations.formula.formula import Formula, Parameter
+from activations.formula.parser import parse
 
 FAMILIES = ("saturating", "rectified", "exponential", "gated", "periodic", "learnable")
 

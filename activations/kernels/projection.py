@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from activations.kernels import cpu_projection, gpu_projection
+from activations.kernels.cpu import projection as cpu_projection
+from activations.kernels.gpu import projection as gpu_projection
 from activations.kernels.packing import Packing
 
 
@@ -27,7 +28,7 @@ def project(
 ) -> Tensor:
     """Multiply each group's frames by its weights: [N, I], [G, O, I], bias [G, O] -> [N, O].
 
-    implementation: what `activations.kernels.choose` says of the recurrence beside it. "cpu" is our
+    implementation: what `kernels.dispatch.choose` says of the recurrence beside it. "cpu" is our
     own C, which is faster where I is narrow, "gpu" one launch for all groups, in which a group's
     numbers do not depend on the others and spare frames take no part; both are for float32.
     "reference" is torch's own products on any device; it knows no spare frames.

@@ -1,7 +1,7 @@
 """Recurrence, reference implementation: the definition of truth for every kernel.
 
 - Plain PyTorch and autograd, float32 or float64: slow is fine, clever is not.
-- Same gate names as kernels/gru.c, so that they can be read side by side.
+- Same gate names as kernels/cpu/gru.c, so that they can be read side by side.
 - Padding does not exist here: a step takes the rows that still run and leaves the others' h as it
   is.
 - Group by group, so a group's numbers are the same bits whoever its neighbours are.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from activations.kernels import Cell, Parameters
+from activations.kernels.cell import Cell, Parameters
 from activations.kernels.packing import Packing
 
 Activation = Callable[[Tensor], Tensor]
@@ -27,7 +27,7 @@ def recurrence(
     parameters: Parameters,
     h0: Tensor | None,
 ) -> Tensor:
-    """Run the recurrences: arguments and result as `activations.kernels.recurrence` says."""
+    """Run the recurrences: arguments and result as `kernels.dispatch.recurrence` says."""
     G, D, _, H = w_hh.shape
     batch_sizes = packing.batch_sizes.tolist()
     groups = []

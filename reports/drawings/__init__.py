@@ -14,7 +14,7 @@ from typing import Any
 
 from activations.errors import InputError
 from reports import figures
-from reports.analysis import Analysis
+from reports.analysis.analysis import Analysis
 from reports.drawings import scores, training
 from reports.drawings.common import chosen, design, percent
 

@@ -1,6 +1,6 @@
 """What every drawing needs: styles, and the phrases of its caption."""
 
-from reports.analysis import Analysis, VariantSummary
+from reports.analysis.analysis import Analysis, VariantSummary
 from reports.figures import VariantStyle, variant_styles
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from reports import figures
-from reports.analysis import Analysis
+from reports.analysis.analysis import Analysis
+from reports.analysis.published import published_systems
 from reports.drawings.common import styles_of
-from reports.published import published_systems
 from reports.statistics.arrays import FloatArray
 from reports.statistics.conclusions import p_text
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from reports import figures
-from reports.analysis import Analysis
-from reports.cell import Trace
+from reports.analysis.analysis import Analysis
+from reports.analysis.cell import Trace
+from reports.analysis.learnt import learnt_shapes
 from reports.drawings.common import styles_of
-from reports.learnt import learnt_shapes
 
 GATES = {
     "update gate above 0.95": "update gate\n> 0.95, %",

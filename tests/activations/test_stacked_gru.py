@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from activations.gru import GRU, StackedGRU
-from activations.kernels import Packing
+from activations.kernels.packing import Packing
 from activations.kernels.projection import batched_product, project
 
 LENGTHS = torch.tensor([[3, 0, 5], [1, 4, 2], [6, 6, 6]])

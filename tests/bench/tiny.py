@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.batches import TrainingData
-from bench.examples import Examples
-from bench.members import Hyperparameters
-from bench.protocol import Fold
+from bench.data.batches import TrainingData
+from bench.data.examples import Examples
+from bench.data.folds import Fold
+from bench.data.members import Hyperparameters
 
 FEATURES = 5
 CLASSES = ("ang", "hap", "neu", "sad")

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 import activations
-from bench.members import Direction, Hyperparameters, Variant
-from bench.protocol import Protocol
-from bench.results import MemberResult
+from bench.data.members import Direction, Hyperparameters, Variant
+from bench.data.protocol import Protocol
+from bench.training.results import MemberResult
 
 CLASSES = ("ang", "hap", "neu", "sad")
 SHARES = np.array([0.2, 0.29, 0.31, 0.2])
@@ -197,7 +197,7 @@ def _parameters(
 
 
 def _diagnostics(variant: Variant, rng: np.random.Generator) -> dict[str, npt.NDArray[np.float32]]:
-    """The shapes of bench.diagnostics: three encoders, D directions; the longest reach is short."""
+    """The shapes of training.diagnostics: 3 encoders, D directions; the longest reach is short."""
     D = variant.directions
     keep = 0.85 + 0.1 * rng.uniform(size=(3, D, 1)) ** (2 if variant.activation == "relu" else 1)
     reach = keep ** np.arange(51) * np.exp(0.1 * rng.standard_normal((3, D, 51)))

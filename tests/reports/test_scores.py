@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from activations.errors import InputError
-from bench.members import Hyperparameters, Member, Variant
+from bench.data.members import Hyperparameters, Member, Variant
 from reports.scores import load
 from tests.reports import synthetic
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.members import Member
-from bench.results import CURVES, SELECTIONS, MemberResult
+from bench.data.members import Member
+from bench.training.results import CURVES, SELECTIONS, MemberResult
 from studies.loading import load
 from studies.plan import Data, Plan, make_plan
 from studies.results import ResultFolder

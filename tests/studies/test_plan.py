@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from activations import registry
-from bench.members import Hyperparameters, Member, Variant
-from bench.protocol import Protocol
+from bench.data.members import Hyperparameters, Member, Variant
+from bench.data.protocol import Protocol
 from studies.loading import load
 from studies.plan import Data, Plan, make_plan, member_hash
 from studies.results import PlanRecord

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from activations.errors import InputError
-from bench.members import Hyperparameters
+from bench.data.members import Hyperparameters
 from studies.loading import load, shipped
 from studies.workspace import Workspace
 

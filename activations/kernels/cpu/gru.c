@@ -1,0 +1,505 @@
+/* GRU recurrences on packed frames, forward and backward. Same gate names as reference.py.
+
+   This file is compiled after vmath.h, product.h and the C of one activation triple (see printer.py), which gives for each site (update,
+   reset, candidate) SITE_PARAMETERS, SITE_value(x, p) and SITE_gradient(x, p, &dx, dp).
+
+   - A recurrence is one group and one direction. Its rows, longest first, are cut into strips of ROWS; every ntiles-th strip
+     makes a tile; a work item is one tile through all its time steps. No thread waits for another inside a step, a strip
+     stops at its own longest row, and taking turns over the strips gives tiles equal shares of long rows.
+   - The product with W_hh is register-blocked here: BLAS cannot be called for a step of a few rows without losing more than
+     it gives. Gates are computed on the accumulators of the block of units just multiplied.
+   - Every sum is taken in an order that depends on its own group alone: over k inside a product, over time inside a strip,
+     over strips at the end. Results are the same bits for any number of threads, tiles and companions.
+   - Sequences are walked s = 0, 1, ... in the direction's own order; "before" and "after" mean that order. */
+
+#define PARAMETERS (UPDATE_PARAMETERS + RESET_PARAMETERS + CANDIDATE_PARAMETERS)
+#define SUMS (3 + PARAMETERS) /* what is summed over frames for each unit: gradients of b_hh, then of the parameters */
+
+struct call {
+    i64 G, D, B, T, H, N;
+    i64 threads;
+    i64 per_unit[3]; /* whether update's, reset's, candidate's parameters are [P, H] (else [P, 1]) */
+    const i64 *group_order; /* [G] most frames first */
+    const i64 *order, *batch_sizes, *starts; /* [G, B], [G, T], [G, T + 1]; see packing.py */
+    const float *gates_x; /* [N, D, 3H] */
+    const float *w_hh, *b_hh; /* [G, D, 3H, H], [G, D, 3H] */
+    const float *h0; /* [G, D, B, H] or NULL */
+    const float *parameters[3]; /* update, reset, candidate, each [G, D, P, K] */
+    float *h; /* [N, D, H] */
+    float *saved; /* N * D * 4 * Hp floats, see saved_at; NULL without a backward pass */
+    const float *d_h; /* [N, D, H] */
+    float *d_gates_x; /* [N, D, 3H] */
+    float *d_hn; /* [N, D, H] */
+    float *d_w_hh, *d_b_hh, *d_h0; /* as w_hh, b_hh, h0; d_h0 may be NULL */
+    float *d_parameters[3];
+    float *sums; /* [G * D, strips, SUMS, Hp] */
+    char *scratch; /* threads * gru_scratch_bytes(call) */
+    parallel_region parallel;
+    i64 ntiles, nchunks; /* tiles of a recurrence; pieces of a weight gradient: set by share_out */
+};
+
+INLINE i64 strips_of(const struct call *c) { return (c->B + ROWS - 1) / ROWS; }
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* One recurrence */
+
+/* to[k][gate][lane] = w_hh[gate][unit + lane][k], block after block of LANES units. */
+static void pack_forward(const float *w_hh, i64 H, float *to)
+{
+    memset(to + (padded(H) - LANES) * BLOCK * H, 0, (size_t)(LANES * BLOCK * H) * 4);
+    for (i64 unit = 0; unit < H; unit += LANES)
+        for (i64 gate = 0; gate < 3; gate++) {
+            const float *from = w_hh + (gate * H + unit) * H;
+            float *block = to + unit * BLOCK * H + gate * LANES;
+            i64 lanes = least(H - unit, LANES);
+            for (i64 k0 = 0; k0 < H; k0 += LANES) /* square by square, for both sides to stay in cache */
+                for (i64 lane = 0; lane < lanes; lane++)
+                    for (i64 k = k0; k < least(k0 + LANES, H); k++)
+                        block[k * BLOCK * LANES + lane] = from[lane * H + k];
+        }
+}
+
+struct recurrence {
+    const struct call *c;
+    i64 g, d, T;
+    const i64 *order, *batch_sizes, *starts;
+    const float *w_hh;
+    float *bias; /* [3, Hp] */
+    float *parameters; /* [PARAMETERS, Hp], update's first */
+    float *panel;
+};
+
+static void start_recurrence(struct recurrence *r, const struct call *c, i64 recurrence_number, char **scratch)
+{
+    i64 g = c->group_order[recurrence_number / c->D], H = c->H, Hp = padded(H);
+    r->c = c;
+    r->g = g;
+    r->d = recurrence_number % c->D;
+    r->order = c->order + g * c->B;
+    r->batch_sizes = c->batch_sizes + g * c->T;
+    r->starts = c->starts + g * (c->T + 1);
+    for (r->T = c->T; r->T > 0 && r->batch_sizes[r->T - 1] == 0;)
+        r->T--;
+    i64 gd = g * c->D + r->d;
+    r->w_hh = c->w_hh + gd * 3 * H * H;
+    r->bias = take(scratch, 3 * Hp);
+    r->parameters = take(scratch, PARAMETERS * Hp);
+    r->panel = take(scratch, 3 * Hp * H);
+    memset(r->bias, 0, (size_t)(3 * Hp) * 4);
+    memset(r->parameters, 0, (size_t)(PARAMETERS * Hp) * 4);
+    for (i64 gate = 0; gate < 3; gate++)
+        memcpy(r->bias + gate * Hp, c->b_hh + (gd * 3 + gate) * H, (size_t)H * 4);
+    const i64 counts[3] = {UPDATE_PARAMETERS, RESET_PARAMETERS, CANDIDATE_PARAMETERS};
+    float *to = r->parameters;
+    for (int site = 0; site < 3; site++)
+        for (i64 p = 0; p < counts[site]; p++, to += Hp) {
+            i64 K = c->per_unit[site] ? H : 1;
+            const float *from = c->parameters[site] + (gd * counts[site] + p) * K;
+            for (i64 j = 0; j < H; j++)
+                to[j] = from[K == 1 ? 0 : j];
+        }
+}
+
+/* Time step number s in the direction's order, rows running in it, and rows that already ran in the one before. */
+INLINE i64 time_of(const struct recurrence *r, i64 s) { return r->d ? r->T - 1 - s : s; }
+INLINE i64 running(const struct recurrence *r, i64 s)
+{
+    return s < 0 || s >= r->T ? 0 : r->batch_sizes[time_of(r, s)];
+}
+
+/* Number of the frame of row `rank` in step s, direction included: multiply by H for h, by 3H for gates_x. */
+INLINE i64 frame(const struct recurrence *r, i64 s, i64 rank)
+{
+    return (r->starts[time_of(r, s)] + rank) * r->c->D + r->d;
+}
+
+/* What forward leaves for backward, in the order in which both walk it, so that memory is read and written in sequence:
+   for each step, strip and block of LANES units [rows, 4, LANES] of a_r, a_z, a_n and hn = W_hn h + b_hn. */
+INLINE float *saved_at(const struct recurrence *r, i64 s, i64 strip, i64 unit, i64 rows)
+{
+    i64 first = r->starts[time_of(r, s)] + strip * ROWS;
+    return r->c->saved + (r->d * r->c->N + first) * 4 * padded(r->c->H) + unit * rows * 4;
+}
+
+/* How far ahead, in frames as `frame` counts them, the same row's frame of step s + by lies; 0 where there is no such step. */
+INLINE i64 ahead(const struct recurrence *r, i64 s, i64 by)
+{
+    return s + by < 0 || s + by >= r->T ? 0 : frame(r, s + by, 0) - frame(r, s, 0);
+}
+
+INLINE void will_read(const float *from) { __builtin_prefetch(from, 0, 2); }
+INLINE void will_write(const float *to) { __builtin_prefetch(to, 1, 2); }
+
+/* Initial state of row `rank`; NULL for zeros. */
+INLINE const float *initial(const struct recurrence *r, i64 rank)
+{
+    const struct call *c = r->c;
+    return c->h0 ? c->h0 + ((r->g * c->D + r->d) * c->B + r->order[rank]) * c->H : NULL;
+}
+
+/* Rows of a strip among the first `rows`. */
+INLINE i64 in_strip(i64 rows, i64 strip)
+{
+    i64 n = rows - strip * ROWS;
+    return n < 0 ? 0 : least(n, ROWS);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* Forward */
+
+/* States before step s of the strip's rows; returns how many of them are not zero. */
+static i64 states_before(const struct recurrence *r, i64 s, i64 strip, const float **states)
+{
+    i64 rows = in_strip(running(r, s), strip), old = least(in_strip(running(r, s - 1), strip), rows);
+    for (i64 i = 0; i < rows; i++) {
+        i64 rank = strip * ROWS + i;
+        states[i] = i < old ? r->c->h + frame(r, s - 1, rank) * r->c->H : initial(r, rank);
+    }
+    return r->c->h0 ? rows : old;
+}
+
+/* Gates and new states of one strip's LANES units from `unit` on. product [rows, 3]: W_hr h, W_hz h, W_hn h. */
+static void forward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit, const float *const *states, i64 products,
+                          const vf *product)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, Hp = padded(H), n = least(H - unit, LANES), rows = in_strip(running(r, s), strip);
+    vf b_r = load(r->bias + unit), b_z = load(r->bias + Hp + unit), b_n = load(r->bias + 2 * Hp + unit);
+    vf p[PARAMETERS + 1];
+    for (int i = 0; i < PARAMETERS; i++)
+        p[i] = load(r->parameters + i * Hp + unit);
+    const vf *p_update = p, *p_reset = p + UPDATE_PARAMETERS, *p_candidate = p + UPDATE_PARAMETERS + RESET_PARAMETERS;
+    i64 at = frame(r, s, strip * ROWS), next = ahead(r, s, 1);
+    float *saved = c->saved ? saved_at(r, s, strip, unit, rows) : NULL;
+    for (i64 i = 0; i < rows; i++, product += BLOCK, at += c->D) {
+        const float *x = c->gates_x + at * 3 * H + unit, *next_x = x + next * 3 * H;
+        will_read(next_x);
+        will_read(next_x + H);
+        will_read(next_x + 2 * H);
+        vf a_r = load_first(x, n) + b_r, a_z = load_first(x + H, n) + b_z, a_n = load_first(x + 2 * H, n), hn = b_n;
+        vf h = splat(0);
+        if (i < products) {
+            a_r += product[0];
+            a_z += product[1];
+            hn += product[2];
+            h = load_first(states[i] + unit, n);
+        }
+        vf z = update_value(a_z, p_update);
+        a_n += reset_value(a_r, p_reset) * hn;
+        store_first(c->h + at * H + unit, (1.0f - z) * candidate_value(a_n, p_candidate) + z * h, n);
+        if (saved) {
+            store(saved, a_r);
+            store(saved + LANES, a_z);
+            store(saved + 2 * LANES, a_n);
+            store(saved + 3 * LANES, hn);
+            saved += 4 * LANES;
+        }
+    }
+}
+
+static void forward_item(const void *argument, i64 item, char *scratch)
+{
+    const struct call *c = argument;
+    struct recurrence r;
+    start_recurrence(&r, c, item / c->ntiles, &scratch);
+    pack_forward(r.w_hh, c->H, r.panel);
+    const float **states = (const float **)take(&scratch, strips_of(c) * ROWS * 2);
+    i64 *products = (i64 *)take(&scratch, strips_of(c) * 2);
+    vf product[ROWS * BLOCK];
+    for (i64 s = 0; s < r.T; s++) {
+        i64 strips = (running(&r, s) + ROWS - 1) / ROWS;
+        for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles)
+            products[strip] = states_before(&r, s, strip, states + strip * ROWS);
+        for (i64 unit = 0; unit < c->H; unit += LANES)
+            for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles) {
+                i64 rows = products[strip];
+                if (rows)
+                    multiply_table[rows - 1][BLOCK - 1](states + strip * ROWS, r.panel + unit * BLOCK * c->H, c->H, product, 0);
+                forward_gates(&r, s, strip, unit, states + strip * ROWS, rows, product);
+            }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* Backward in time: gradients by the gates' inputs */
+
+/* Gradients of one strip's LANES units from `unit` on, in step s.
+   product [rows, stride]: gradient by the state that reached it through W_hh in the steps after, for the first `products` rows.
+   carry [ROWS, Hp]: the same through z ⊙ h; replaced by this step's. */
+static void backward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit, i64 products, const vf *product, i64 stride,
+                           float *carry, float *sums)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, Hp = padded(H), n = least(H - unit, LANES);
+    i64 rows = in_strip(running(r, s), strip), old = in_strip(running(r, s - 1), strip);
+    vf p[PARAMETERS + 1], sum[SUMS], d_p[PARAMETERS + 1];
+    for (int i = 0; i < PARAMETERS; i++)
+        p[i] = load(r->parameters + i * Hp + unit);
+    for (int i = 0; i < SUMS; i++)
+        sum[i] = load(sums + i * Hp + unit);
+    const int reset = UPDATE_PARAMETERS, candidate = UPDATE_PARAMETERS + RESET_PARAMETERS;
+    i64 at = frame(r, s, strip * ROWS), before = ahead(r, s, -1), before_that = ahead(r, s, -2);
+    const float *saved = saved_at(r, s, strip, unit, rows), *next_saved = saved;
+    if (s > 0)
+        next_saved = saved_at(r, s - 1, strip, unit, in_strip(running(r, s - 1), strip));
+    for (i64 i = 0; i < rows; i++, product += stride, at += c->D, saved += 4 * LANES, next_saved += 4 * LANES) {
+        const float *state = i < old ? c->h + (at + before) * H : initial(r, strip * ROWS + i);
+        for (int j = 0; j < 4; j++)
+            will_read(next_saved + j * LANES);
+        will_read(c->d_h + (at + before) * H + unit);
+        will_read(c->h + (at + before_that) * H + unit);
+        vf h = state ? load_first(state + unit, n) : splat(0);
+        vf d_state = load_first(c->d_h + at * H + unit, n);
+        if (i < products)
+            d_state += product[0] + load(carry + i * Hp + unit);
+        vf slope_z, slope_r, slope_n, hn = load(saved + 3 * LANES);
+        vf z = update_gradient(load(saved + LANES), p, &slope_z, d_p);
+        vf reset_gate = reset_gradient(load(saved), p + reset, &slope_r, d_p + reset);
+        vf new = candidate_gradient(load(saved + 2 * LANES), p + candidate, &slope_n, d_p + candidate);
+        vf d_z = d_state * (h - new), d_n = d_state * (1.0f - z);
+        vf d_an = d_n * slope_n, d_az = d_z * slope_z;
+        vf d_r = d_an * hn, d_hn = d_an * reset_gate;
+        vf d_ar = d_r * slope_r;
+        store(carry + i * Hp + unit, d_state * z);
+        float *d_x = c->d_gates_x + at * 3 * H + unit;
+        store_first(d_x, d_ar, n);
+        store_first(d_x + H, d_az, n);
+        store_first(d_x + 2 * H, d_an, n);
+        store_first(c->d_hn + at * H + unit, d_hn, n);
+        sum[0] += d_ar;
+        sum[1] += d_az;
+        sum[2] += d_hn;
+        for (int j = 0; j < reset; j++)
+            sum[3 + j] += d_z * d_p[j];
+        for (int j = reset; j < candidate; j++)
+            sum[3 + j] += d_r * d_p[j];
+        for (int j = candidate; j < PARAMETERS; j++)
+            sum[3 + j] += d_n * d_p[j];
+    }
+    for (int i = 0; i < SUMS; i++)
+        store(sums + i * Hp + unit, sum[i]);
+}
+
+/* product [rows, width] = gradient by the state before step s, through W_hh: d_ar, d_az, d_hn of that step times W_hh. */
+static void multiply_gradients(const struct recurrence *r, const i64 *frames, i64 rows, i64 width, const float *panel,
+                               vf *product)
+{
+    const struct call *c = r->c;
+    const float *a[ROWS];
+    for (i64 i = 0; i < rows; i++)
+        a[i] = c->d_gates_x + frames[i] * 3 * c->H;
+    multiply_table[rows - 1][width - 1](a, panel, 2 * c->H, product, 0);
+    for (i64 i = 0; i < rows; i++)
+        a[i] = c->d_hn + frames[i] * c->H;
+    multiply_table[rows - 1][width - 1](a, panel + 2 * c->H * width * LANES, c->H, product, 1);
+}
+
+static void backward_item(const void *argument, i64 item, char *scratch)
+{
+    const struct call *c = argument;
+    struct recurrence r;
+    start_recurrence(&r, c, item / c->ntiles, &scratch);
+    i64 H = c->H, Hp = padded(H), vectors = Hp / LANES, strips = strips_of(c);
+    const float **rows_of_w = (const float **)take(&scratch, 3 * H * 2);
+    for (i64 k = 0; k < 3 * H; k++)
+        rows_of_w[k] = r.w_hh + k * H;
+    pack_columns(rows_of_w, 3 * H, H, r.panel);
+    float *carry = take(&scratch, strips * ROWS * Hp);
+    float *sums = c->sums + (r.g * c->D + r.d) * strips * SUMS * Hp;
+    for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles)
+        memset(sums + strip * SUMS * Hp, 0, (size_t)(SUMS * Hp) * 4);
+    vf product[ROWS * BLOCK];
+    i64 frames[ROWS];
+    for (i64 s = r.T - 1; s >= 0; s--)
+        for (i64 first = 0, width; first < vectors; first += width) {
+            width = block_width(vectors - first);
+            for (i64 strip = item % c->ntiles; strip * ROWS < running(&r, s); strip += c->ntiles) {
+                i64 rows = least(in_strip(running(&r, s + 1), strip), in_strip(running(&r, s), strip));
+                for (i64 i = 0; i < rows; i++)
+                    frames[i] = frame(&r, s + 1, strip * ROWS + i);
+                if (rows)
+                    multiply_gradients(&r, frames, rows, width, r.panel + first * LANES * 3 * H, product);
+                for (i64 j = 0; j < width; j++)
+                    backward_gates(&r, s, strip, (first + j) * LANES, rows, product + j, width, carry + strip * ROWS * Hp,
+                                   sums + strip * SUMS * Hp);
+            }
+        }
+    if (!c->d_h0)
+        return;
+    for (i64 first = 0, width; first < vectors; first += width) {
+        width = block_width(vectors - first);
+        for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles) {
+            i64 rows = in_strip(r.T ? r.batch_sizes[0] : 0, strip);
+            for (i64 i = 0; i < rows; i++) {
+                i64 s = 0; /* the row's own first step: backward in time it joins late */
+                while (running(&r, s) <= strip * ROWS + i)
+                    s++;
+                frames[i] = frame(&r, s, strip * ROWS + i);
+            }
+            if (rows)
+                multiply_gradients(&r, frames, rows, width, r.panel + first * LANES * 3 * H, product);
+            for (i64 i = 0; i < in_strip(c->B, strip); i++) {
+                i64 rank = strip * ROWS + i;
+                float *to = c->d_h0 + ((r.g * c->D + r.d) * c->B + r.order[rank]) * H;
+                for (i64 j = 0; j < width; j++) {
+                    i64 unit = (first + j) * LANES;
+                    vf d_state = splat(0);
+                    if (i < rows)
+                        d_state = product[i * width + j] + load(carry + rank * Hp + unit);
+                    store_first(to + unit, d_state, least(H - unit, LANES));
+                }
+            }
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* Sums over frames: gradients by weights, biases and parameters */
+
+/* A weight gradient's rows are gate inputs; a block is ROWS of them, within one gate. */
+INLINE i64 blocks_of_gate(i64 H) { return (H + ROWS - 1) / ROWS; }
+
+/* Blocks first..last of d_w += gradients^T states, for K frames. */
+static void add_outer_products(const struct recurrence *r, const i64 *frames, const float *const *states, i64 K, i64 first,
+                               i64 last, float *left, float *right, float *d_w)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, vectors = padded(H) / LANES, blocks = blocks_of_gate(H);
+    for (i64 k = 0; k < K; k++) { /* left: block after block [K, ROWS] */
+        float *to = left + k * ROWS;
+        for (i64 block = first; block < last; block++, to += K * ROWS) {
+            i64 gate = block / blocks, unit = block % blocks * ROWS;
+            const float *from = gate == 2 ? c->d_hn + frames[k] * H + unit : c->d_gates_x + (frames[k] * 3 + gate) * H + unit;
+            if (unit + ROWS <= H)
+                memcpy(to, from, ROWS * 4);
+            else
+                for (i64 i = 0; i < ROWS; i++)
+                    to[i] = unit + i < H ? from[i] : 0;
+        }
+    }
+    pack_columns(states, K, H, right);
+    vf product[ROWS * BLOCK];
+    for (i64 column = 0, width; column < vectors; column += width) {
+        width = block_width(vectors - column);
+        for (i64 block = first; block < last; block++) {
+            multiply_packed_table[width - 1](left + (block - first) * K * ROWS, right + column * LANES * K, K, product);
+            i64 gate = block / blocks, row = block % blocks * ROWS;
+            for (i64 i = 0; i < least(ROWS, H - row); i++)
+                for (i64 j = 0; j < width; j++) {
+                    i64 unit = (column + j) * LANES, n = least(H - unit, LANES);
+                    float *at = d_w + (gate * H + row + i) * H + unit;
+                    store_first(at, load_first(at, n) + product[i * width + j], n);
+                }
+        }
+    }
+}
+
+/* Add up the strips' sums into the gradients of b_hh and the parameters. */
+static void reduce_sums(const struct recurrence *r, float *totals)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, Hp = padded(H), gd = r->g * c->D + r->d;
+    const float *sums = c->sums + gd * strips_of(c) * SUMS * Hp;
+    memset(totals, 0, (size_t)(SUMS * Hp) * 4);
+    for (i64 strip = 0; strip < strips_of(c); strip++)
+        for (i64 j = 0; j < SUMS * Hp; j++)
+            totals[j] += sums[strip * SUMS * Hp + j];
+    for (i64 gate = 0; gate < 3; gate++)
+        memcpy(c->d_b_hh + (gd * 3 + gate) * H, totals + gate * Hp, (size_t)H * 4);
+    const i64 counts[3] = {UPDATE_PARAMETERS, RESET_PARAMETERS, CANDIDATE_PARAMETERS};
+    const float *from = totals + 3 * Hp;
+    for (int site = 0; site < 3; site++)
+        for (i64 p = 0; p < counts[site]; p++, from += Hp) {
+            if (c->per_unit[site]) {
+                memcpy(c->d_parameters[site] + (gd * counts[site] + p) * H, from, (size_t)H * 4);
+                continue;
+            }
+            double sum = 0;
+            for (i64 j = 0; j < H; j++)
+                sum += from[j];
+            c->d_parameters[site][gd * counts[site] + p] = (float)sum;
+        }
+}
+
+/* One piece of the rows of one recurrence's d_w_hh, over all its frames. */
+static void weights_item(const void *argument, i64 item, char *scratch)
+{
+    const struct call *c = argument;
+    struct recurrence r;
+    start_recurrence(&r, c, item / c->nchunks, &scratch);
+    i64 H = c->H, chunk = item % c->nchunks;
+    i64 blocks = 3 * blocks_of_gate(H), first = blocks * chunk / c->nchunks, last = blocks * (chunk + 1) / c->nchunks;
+    float *left = take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE);
+    float *right = take(&scratch, padded(H) * FRAMES_AT_ONCE);
+    float *totals = take(&scratch, SUMS * padded(H));
+    float *d_w = c->d_w_hh + (r.g * c->D + r.d) * 3 * H * H;
+    for (i64 block = first; block < last; block++) {
+        i64 gate = block / (blocks / 3), row = block % (blocks / 3) * ROWS;
+        memset(d_w + (gate * H + row) * H, 0, (size_t)(least(ROWS, H - row) * H) * 4);
+    }
+    if (chunk == 0)
+        reduce_sums(&r, totals);
+    i64 frames[FRAMES_AT_ONCE], K = 0;
+    const float *states[FRAMES_AT_ONCE];
+    for (i64 s = 0; s < r.T; s++) {
+        i64 old = running(&r, s - 1);
+        for (i64 rank = 0; rank < running(&r, s); rank++) {
+            const float *state = rank < old ? c->h + frame(&r, s - 1, rank) * H : initial(&r, rank);
+            if (!state)
+                continue;
+            frames[K] = frame(&r, s, rank);
+            states[K++] = state;
+            if (K == FRAMES_AT_ONCE) {
+                add_outer_products(&r, frames, states, K, first, last, left, right, d_w);
+                K = 0;
+            }
+        }
+    }
+    if (K)
+        add_outer_products(&r, frames, states, K, first, last, left, right, d_w);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------ */
+/* Work items over threads */
+
+static void share_out(struct call *c)
+{
+    i64 H = c->H, blocks = 3 * blocks_of_gate(H);
+    c->ntiles = pieces(c->G * c->D, c->threads, 1, strips_of(c));
+    c->nchunks = pieces(c->G * c->D, c->threads, least((3 * H + 639) / 640, blocks), blocks); /* 640: half of 1 MiB of cache */
+}
+
+/* H rounded up to whole vectors. */
+i64 gru_padded(i64 H) { return padded(H); }
+
+/* Floats of `sums` for this call. */
+i64 gru_sums(const struct call *c) { return c->G * c->D * strips_of(c) * SUMS * padded(c->H); }
+
+/* Bytes of scratch a thread needs for this call. */
+i64 gru_scratch_bytes(const struct call *c)
+{
+    i64 H = c->H, Hp = padded(H), strips = strips_of(c);
+    i64 floats = 3 * Hp + PARAMETERS * Hp + 3 * Hp * H; /* start_recurrence */
+    i64 forward = strips * (ROWS + 1) * 2, backward = 6 * H + strips * ROWS * Hp;
+    i64 weights = (3 * blocks_of_gate(H) * ROWS + Hp) * FRAMES_AT_ONCE + SUMS * Hp;
+    i64 most = forward > backward ? forward : backward;
+    return ((floats + (most > weights ? most : weights)) * 4 + 4096) / 4096 * 4096;
+}
+
+static void share(struct call *c, i64 items, work_item work)
+{
+    run((struct region){c, items, c->scratch, gru_scratch_bytes(c), work, c->parallel, 0, 0}, c->threads);
+}
+
+void gru_forward(struct call *c)
+{
+    share_out(c);
+    share(c, c->G * c->D * c->ntiles, forward_item);
+}
+
+void gru_backward(struct call *c)
+{
+    share_out(c);
+    share(c, c->G * c->D * c->ntiles, backward_item);
+    share(c, c->G * c->D * c->nchunks, weights_item);
+}

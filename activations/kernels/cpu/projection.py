@@ -1,0 +1,139 @@
+"""The input projection of a stack on the CPU: projection.c, for projection.py to use.
+
+- A layer's input is narrow (45 features) and its gates are the largest tensor of a step: BLAS
+  reaches a quarter of its speed on such a product, and the page faults of a fresh result cost as
+  much again. Together that was half of a layer's time at H = 64.
+- The same rules as the recurrence's: all sums in an order of the group's own, the same bits for any
+  number of threads and companions.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import accumulate, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from activations.kernels.cpu.compiler import CompilerError, load_library
+from activations.kernels.cpu.memory import empty
+from activations.kernels.cpu.threads import parallel_region
+
+_I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
+_ITEM_FRAMES = 128  # as in projection.c
+
+
+class _Call(ctypes.Structure):
+    """`struct projection` of projection.c."""
+
+    _fields_ = (
+        *((name, _I64) for name in ("G", "I", "O", "threads", "pieces")),
+        *((name, _POINTER) for name in ("bounds", "first_item")),
+        *((name, _POINTER) for name in ("x", "w", "b", "out", "d_out", "d_x", "d_w", "d_b")),
+        *((name, _POINTER) for name in ("scratch", "parallel")),
+    )
+
+
+def available(dtype: torch.dtype) -> str | None:
+    """Why this cannot project tensors of that type; None where it can."""
+    if dtype != torch.float32:
+        return f"the CPU kernel computes in float32, not {str(dtype).removeprefix('torch.')}"
+    try:
+        _load()
+    except CompilerError as error:
+        return str(error)
+    return None
+
+
+def project(frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: Sequence[int]) -> Tensor:
+    """Multiply each group's frames by its weights, differentiably in all three.
+
+    frames [N, I], weight [G, O, I], bias [G, O] or None -> [N, O]; group g owns the frames
+    bounds[g]:bounds[g + 1] (G + 1 numbers). float32 on the CPU.
+    Raises ValueError for tensors that do not fit: the C code would read beyond them.
+    """
+    G, outputs, inputs = weight.shape
+    fits = frames.shape == (bounds[-1], inputs) and len(bounds) == G + 1
+    if not fits or (bias is not None and bias.shape != (G, outputs)):
+        raise ValueError(
+            f"frames must be [{bounds[-1]}, {inputs}], got {list(frames.shape)}; "
+            f"bias [{G}, {outputs}], got {None if bias is None else list(bias.shape)}"
+        )
+    for tensor in (frames, weight, *([] if bias is None else [bias])):
+        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+            raise ValueError(f"expected float32 on the CPU, got {tensor.dtype} on {tensor.device}")
+    projected: Tensor = _Projection.apply(  # type: ignore[no-untyped-call]
+        frames, weight, bias, tuple(bounds)
+    )
+    return projected
+
+
+class _Projection(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: tuple[int, ...]
+    ) -> Tensor:
+        frames, weight = frames.contiguous(), weight.contiguous()
+        bias = None if bias is None else bias.contiguous()
+        out = empty(len(frames), weight.shape[1])
+        call = _call(frames, weight, bounds)
+        call.b = None if bias is None else bias.data_ptr()
+        call.out = out.data_ptr()
+        _run("projection_forward", call)
+        ctx.save_for_backward(frames, weight)
+        ctx.bounds = bounds
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        frames, weight = ctx.saved_tensors
+        d_out = d_out.contiguous()
+        d_x = empty(*frames.shape) if ctx.needs_input_grad[0] else None
+        d_w = torch.empty_like(weight)
+        d_b = weight.new_empty(weight.shape[:2]) if ctx.needs_input_grad[2] else None
+        call = _call(frames, weight, ctx.bounds)
+        call.d_out, call.d_w = d_out.data_ptr(), d_w.data_ptr()
+        call.d_x = None if d_x is None else d_x.data_ptr()
+        call.d_b = None if d_b is None else d_b.data_ptr()
+        _run("projection_backward", call)
+        return d_x, d_w, d_b, None
+
+
+def _call(frames: Tensor, weight: Tensor, bounds: tuple[int, ...]) -> _Call:
+    """What forward and backward tell the kernel alike. The tensors must outlive the call."""
+    G, outputs, inputs = weight.shape
+    items = (-(-(end - start) // _ITEM_FRAMES) for start, end in pairwise(bounds))
+    call = _Call(G=G, I=inputs, O=outputs, threads=torch.get_num_threads())
+    call.numbers = (_I64 * (2 * (G + 1)))(*bounds, *accumulate(items, initial=0))
+    call.bounds = ctypes.addressof(call.numbers)
+    call.first_item = call.bounds + (G + 1) * ctypes.sizeof(_I64)
+    call.x, call.w = frames.data_ptr(), weight.data_ptr()
+    return call
+
+
+def _run(function: str, call: _Call) -> None:
+    library = _load()
+    scratch = empty(call.threads * library.projection_scratch_bytes(ctypes.byref(call)) // 4)
+    call.scratch = scratch.data_ptr()
+    call.parallel = parallel_region()
+    getattr(library, function)(ctypes.byref(call))
+
+
+def source() -> str:
+    """The C of the projection."""
+    folder = files("activations.kernels.cpu")
+    names = ("vmath.h", "product.h", "projection.c")
+    return "\n".join((folder / name).read_text("utf-8") for name in names)
+
+
+@cache
+def _load() -> ctypes.CDLL:
+    library = load_library(source())
+    for name in ("projection_forward", "projection_backward"):
+        getattr(library, name).restype = None
+    library.projection_scratch_bytes.restype = _I64
+    return library

@@ -1,0 +1,213 @@
+"""Recurrence, CPU implementation: gru.c with the cell's activations compiled into it.
+
+- One library for each triple of activations, compiled at first use and kept on disk (compiler.py).
+- Results, and what is kept for the backward pass, lie in memory that is used again (memory.py);
+  work runs on torch's threads (threads.py).
+- All sums are the kernel's own, so that a group's numbers are the same bits for any number of
+  threads and whoever its neighbours are.
+"""
+
+import ctypes
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from activations.kernels.cell import Cell, Parameters
+from activations.kernels.cpu import projection
+from activations.kernels.cpu.compiler import CompilerError, find_compiler, load_library
+from activations.kernels.cpu.memory import empty
+from activations.kernels.cpu.threads import parallel_region
+from activations.kernels.packing import Packing
+from activations.kernels.printer import c_source
+
+_I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
+
+
+class _Call(ctypes.Structure):
+    """`struct call` of gru.c."""
+
+    _fields_ = (
+        *((name, _I64) for name in ("G", "D", "B", "T", "H", "N", "threads")),
+        ("per_unit", _I64 * 3),
+        *((name, _POINTER) for name in ("group_order", "order", "batch_sizes", "starts")),
+        *((name, _POINTER) for name in ("gates_x", "w_hh", "b_hh", "h0")),
+        ("parameters", _POINTER * 3),
+        *((name, _POINTER) for name in ("h", "saved", "d_h", "d_gates_x", "d_hn")),
+        *((name, _POINTER) for name in ("d_w_hh", "d_b_hh", "d_h0")),
+        ("d_parameters", _POINTER * 3),
+        *((name, _POINTER) for name in ("sums", "scratch", "parallel")),
+        *((name, _I64) for name in ("ntiles", "nchunks")),
+    )
+
+
+def available(cell: Cell, dtype: torch.dtype) -> str | None:
+    """Why this implementation cannot run the cell with tensors of that type; None where it can.
+
+    Compiles the cell if that has not been done.
+    """
+    if dtype != torch.float32:
+        return f"the CPU kernel computes in float32, not {str(dtype).removeprefix('torch.')}"
+    if cell.reset_order != "after":
+        return "the CPU kernel has no reset_order='before'"
+    try:
+        _load(cell)
+    except CompilerError as error:
+        return str(error)
+    return None
+
+
+def describe(cell: Cell) -> str:
+    """What computes the cell: "cpu (gcc 12.2, avx512, gru.c 3f2a91c0)", a hash of all its C.
+
+    Raises CompilerError where there is no compiler.
+    """
+    compiler = find_compiler()
+    content = _source(cell) + projection.source()
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return f"cpu ({compiler.version}, {compiler.features}, gru.c {digest})"
+
+
+def recurrence(
+    gates_x: Tensor,
+    w_hh: Tensor,
+    b_hh: Tensor,
+    packing: Packing,
+    cell: Cell,
+    parameters: Parameters,
+    h0: Tensor | None,
+) -> Tensor:
+    """Run the recurrences: arguments and result as `kernels.dispatch.recurrence` says."""
+    tensors = (gates_x, w_hh, b_hh, h0, *parameters)
+    differentiate = torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in tensors
+    )
+    h = _Recurrence.apply(*tensors, packing, cell, differentiate)  # type: ignore[no-untyped-call]
+    return cast(Tensor, h)
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        gates_x: Tensor,
+        w_hh: Tensor,
+        b_hh: Tensor,
+        h0: Tensor | None,
+        update: Tensor,
+        reset: Tensor,
+        candidate: Tensor,
+        packing: Packing,
+        cell: Cell,
+        differentiate: bool,
+    ) -> Tensor:
+        w_hh, b_hh = w_hh.contiguous(), b_hh.contiguous()
+        h0 = None if h0 is None else h0.contiguous()
+        parameters = [each.contiguous() for each in (update, reset, candidate)]
+        gates_x = gates_x.contiguous()
+        N, D, H = packing.N, w_hh.shape[1], w_hh.shape[3]
+        library = _load(cell)
+        h = empty(N, D, H)
+        saved = empty(N * D * 4 * library.gru_padded(H)) if differentiate else None
+        call = _call(packing, w_hh, b_hh, h0, parameters, h, saved)
+        call.gates_x = gates_x.data_ptr()
+        _run(library.gru_forward, call, library)
+        if differentiate:
+            ctx.save_for_backward(w_hh, b_hh, h0, *parameters, h, saved)
+            ctx.packing, ctx.cell = packing, cell
+        return h
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_h: Tensor) -> tuple[Tensor | None, ...]:
+        w_hh, b_hh, h0, update, reset, candidate, h, saved = ctx.saved_tensors
+        parameters = [update, reset, candidate]
+        d_h = d_h.contiguous()
+        N, D, H = h.shape
+        d_gates_x = empty(N, D, 3 * H)
+        d_hn = empty(N, D, H)
+        d_w_hh, d_b_hh = torch.empty_like(w_hh), torch.empty_like(b_hh)
+        d_h0 = torch.empty_like(h0) if ctx.needs_input_grad[3] else None
+        d_parameters = [torch.empty_like(each) for each in parameters]
+        library = _load(ctx.cell)
+        call = _call(ctx.packing, w_hh, b_hh, h0, parameters, h, saved)
+        sums = empty(library.gru_sums(ctypes.byref(call)))
+        call.d_h, call.d_gates_x, call.d_hn = d_h.data_ptr(), d_gates_x.data_ptr(), d_hn.data_ptr()
+        call.d_w_hh, call.d_b_hh = d_w_hh.data_ptr(), d_b_hh.data_ptr()
+        call.d_h0 = None if d_h0 is None else d_h0.data_ptr()
+        call.d_parameters = _pointers(d_parameters)
+        call.sums = sums.data_ptr()
+        _run(library.gru_backward, call, library)
+        return d_gates_x, d_w_hh, d_b_hh, d_h0, *d_parameters, None, None, None
+
+
+def _call(
+    packing: Packing,
+    w_hh: Tensor,
+    b_hh: Tensor,
+    h0: Tensor | None,
+    parameters: Sequence[Tensor],
+    h: Tensor,
+    saved: Tensor | None,
+) -> _Call:
+    """What forward and backward tell the kernel alike. The tensors must outlive the call."""
+    G, D, _, H = w_hh.shape
+    call = _Call(G=G, D=D, B=packing.rows, T=packing.T, H=H, N=packing.N)
+    call.threads = torch.get_num_threads()
+    call.per_unit = (_I64 * 3)(*(each.shape[-1] == H for each in parameters))
+    bounds = packing.bounds
+    frames = [end - start for start, end in pairwise(bounds)]
+    layout = (
+        torch.tensor(sorted(range(G), key=lambda g: -frames[g])),
+        *(each.contiguous() for each in (packing.order, packing.batch_sizes, packing.starts)),
+    )
+    call.group_order, call.order, call.batch_sizes, call.starts = (t.data_ptr() for t in layout)
+    call.w_hh, call.b_hh = w_hh.data_ptr(), b_hh.data_ptr()
+    call.h0 = None if h0 is None else h0.data_ptr()
+    call.parameters = _pointers(parameters)
+    call.h = h.data_ptr()
+    call.saved = None if saved is None else saved.data_ptr()
+    call.tensors = layout
+    return call
+
+
+def _run(function: Any, call: _Call, library: ctypes.CDLL) -> None:
+    scratch = empty(call.threads * library.gru_scratch_bytes(ctypes.byref(call)) // 4)
+    call.scratch = scratch.data_ptr()
+    call.parallel = parallel_region()
+    function(ctypes.byref(call))
+
+
+def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+    return (_POINTER * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
+
+
+@cache
+def _load(cell: Cell) -> ctypes.CDLL:
+    library = load_library(_source(cell))
+    for name, result in (
+        ("gru_forward", None),
+        ("gru_backward", None),
+        ("gru_sums", _I64),
+        ("gru_scratch_bytes", _I64),
+    ):
+        function = getattr(library, name)
+        function.argtypes = [ctypes.POINTER(_Call)]
+        function.restype = result
+    library.gru_padded.argtypes = [_I64]
+    library.gru_padded.restype = _I64
+    return library
+
+
+@cache
+def _source(cell: Cell) -> str:
+    folder = files("activations.kernels.cpu")
+    names = ("vmath.h", "product.h", "gru.c")
+    vmath, product, gru = ((folder / name).read_text("utf-8") for name in names)
+    return "\n".join((vmath, product, c_source(cell), gru))

@@ -1,0 +1,181 @@
+"""Which implementation of the recurrence runs: one contract, three interchangeable ones.
+
+- `reference` (plain PyTorch) is the definition of truth, `cpu` (compiled C) and `gpu` (Triton) are
+  checked against it.
+- Which one runs is decided in one place, here, and can be asked for (`describe`): a result that
+  does not say what computed it cannot be compared. A slower path than the one expected is taken
+  with a warning, a wrong one never.
+- The compiled implementations are imported when they are needed: the package answers without
+  compiler or Triton.
+"""
+
+import warnings
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from activations.errors import GateswapError, InputError
+from activations.kernels.cell import SITES, Cell, Parameters
+from activations.kernels.packing import Packing
+
+IMPLEMENTATIONS = ("auto", "reference", "cpu", "gpu")
+
+_warned: set[str] = set()  # reasons for a slower path that the user has been told
+
+
+class _Implementation(Protocol):
+    """What each of kernels/reference.py, cpu.py and gpu.py offers."""
+
+    def recurrence(
+        self,
+        gates_x: Tensor,
+        w_hh: Tensor,
+        b_hh: Tensor,
+        packing: Packing,
+        cell: Cell,
+        parameters: Parameters,
+        h0: Tensor | None,
+    ) -> Tensor:
+        """Compute it; the arguments are checked and on one device."""
+
+    def available(self, cell: Cell, dtype: torch.dtype) -> str | None:
+        """None where this cell can run here, otherwise the reason why it cannot."""
+
+    def describe(self, cell: Cell) -> str:
+        """Name what computes this cell."""
+
+
+def recurrence(
+    gates_x: Tensor,
+    w_hh: Tensor,
+    b_hh: Tensor,
+    packing: Packing,
+    cell: Cell,
+    parameters: Parameters,
+    h0: Tensor | None = None,
+    *,
+    implementation: str = "auto",
+) -> Tensor:
+    """Run G × D GRU recurrences over packed frames and return every state, h [N, D, H].
+
+    gates_x [N, D, 3H]: the input projection with its bias, gates in torch's order r, z, n.
+    w_hh [G, D, 3H, H], b_hh [G, D, 3H]. D is 1 or 2; direction 1 runs backward in time from each
+    row's own last frame.
+    parameters: the learnable parameters of (update, reset, candidate), each [G, D, P, K] with P
+    that formula's number of parameters (0 allowed) and K = 1 (per layer) or H (per unit).
+    h0 [G, D, B, H] in the order of packing.lengths, None for zeros. A row of length 0 has no
+    frames here.
+    Differentiable in every floating-point argument. float32; the reference also float64.
+    implementation: "auto" takes the GPU kernel for CUDA tensors and the CPU kernel otherwise, and
+    where that cannot run, the reference with one warning that says why; a name takes that one or
+    raises.
+
+    Raises ValueError for shapes that do not fit together, InputError for an unknown
+    implementation, GateswapError for one that cannot run here.
+    """
+    _check(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
+    packing = packing.to(gates_x.device)
+    chosen = choose(cell, implementation=implementation, device=gates_x.device, dtype=gates_x.dtype)
+    return _load(chosen).recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
+
+
+def choose(
+    cell: Cell,
+    *,
+    implementation: str = "auto",
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> str:
+    """Say which implementation runs this cell: "reference", "cpu" or "gpu".
+
+    Where "auto" has to take the reference it warns, once for each reason.
+    Raises InputError for an unknown implementation, GateswapError for one asked for that cannot
+    run here.
+    """
+    if implementation not in IMPLEMENTATIONS:
+        raise InputError(
+            f"no implementation {implementation!r}; there are {', '.join(IMPLEMENTATIONS)}"
+        )
+    wanted = implementation
+    if wanted == "auto":
+        wanted = "gpu" if torch.device(device).type == "cuda" else "cpu"
+    reason = _unavailable(wanted, cell, dtype)
+    if reason is None:
+        return wanted
+    if implementation != "auto" or _unavailable("reference", cell, dtype) is not None:
+        raise GateswapError(f"the {wanted} kernel cannot run here: {reason}")
+    if reason not in _warned:
+        _warned.add(reason)
+        warnings.warn(
+            f"GRU recurrences run on the slow reference implementation: {reason}", stacklevel=2
+        )
+    return "reference"
+
+
+def describe(
+    cell: Cell,
+    *,
+    implementation: str = "auto",
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> str:
+    """Name what runs this cell, for result files: "cpu (gcc 12.2, …)", "reference (torch 2.13.0)".
+
+    Raises as `choose`.
+    """
+    chosen = choose(cell, implementation=implementation, device=device, dtype=dtype)
+    return _load(chosen).describe(cell)
+
+
+def _load(implementation: str) -> _Implementation:
+    """The module of an implementation, imported when first needed."""
+    module: object
+    if implementation == "reference":
+        from activations.kernels import reference as module
+    elif implementation == "cpu":
+        from activations.kernels.cpu import recurrence as module
+    else:
+        from activations.kernels.gpu import recurrence as module
+    return cast(_Implementation, module)
+
+
+def _unavailable(implementation: str, cell: Cell, dtype: torch.dtype) -> str | None:
+    """Why this implementation cannot run the cell; None where it can."""
+    try:
+        return _load(implementation).available(cell, dtype)
+    except ImportError as error:
+        return str(error)
+
+
+def _check(
+    gates_x: Tensor,
+    w_hh: Tensor,
+    b_hh: Tensor,
+    packing: Packing,
+    cell: Cell,
+    parameters: Parameters,
+    h0: Tensor | None,
+) -> None:
+    """Raise ValueError where shapes do not fit: a kernel would read beyond an array."""
+    G, B, N = packing.groups, packing.rows, packing.N
+    D, H = w_hh.shape[1], w_hh.shape[-1]
+    wanted = {
+        "gates_x": (gates_x, (N, D, 3 * H)),
+        "w_hh": (w_hh, (G, D, 3 * H, H)),
+        "b_hh": (b_hh, (G, D, 3 * H)),
+    }
+    if h0 is not None:
+        wanted["h0"] = (h0, (G, D, B, H))
+    for site, formula, values in zip(SITES, cell.formulas, parameters, strict=True):
+        K = H if values.shape[-1] == H else 1
+        wanted[f"{site} parameters"] = (values, (G, D, len(formula.parameters), K))
+    for name, (tensor, shape) in wanted.items():
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} must be {list(shape)}, got {list(tensor.shape)}")
+        if tensor.dtype != gates_x.dtype:
+            raise ValueError(f"{name} is {tensor.dtype}, but gates_x is {gates_x.dtype}")
+        if tensor.device != gates_x.device:
+            raise ValueError(f"{name} is on {tensor.device}, but gates_x is on {gates_x.device}")
+    if D not in (1, 2):
+        raise ValueError(f"a recurrence has one or two directions, got {D}")

@@ -1,0 +1,1 @@
+"""The GPU implementation: Triton kernels with the cell's activations inlined."""

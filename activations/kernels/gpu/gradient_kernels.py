@@ -1,0 +1,121 @@
+"""Recurrence, Triton kernels: what is summed over frames once all steps are done.
+
+- Weight gradients meet each frame's previous state, which packing puts at another frame: they are
+  gathered inside the product, so that no [N, H] copy of them is made.
+- Sums run in a fixed order and without atomics, over a group's own real frames: blocks of frames
+  are dealt to chunks in turn, and `sum_chunks` adds the chunks up. The same input gives the same
+  bits, whoever the neighbours are.
+"""
+
+import triton
+import triton.language as tl
+
+from activations.kernels.gpu.recurrence_kernels import frames_before, previous_state, product
+
+
+@triton.jit(do_not_specialize=["B", "T"])
+def weight_gradients(
+    d_gates, d_h_n, h_out, h0, time_of_frame, starts, sizes, order, d_w, d_b, B, T, H, D, chunks,
+    BLOCK_M: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_F: tl.constexpr,
+    HAS_H0: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Parts of d_w [chunks, G, D, 3H, H] and d_b [chunks, G, D, 3H], one gate's tile a program."""
+    recurrence = tl.program_id(2)
+    g = recurrence // D
+    d = recurrence % D
+    tiles_m = tl.cdiv(H, BLOCK_M)
+    tiles_k = tl.cdiv(H, BLOCK_H)
+    gate = tl.program_id(0) // tiles_m
+    m = (tl.program_id(0) % tiles_m) * BLOCK_M + tl.arange(0, BLOCK_M)
+    tile_k = tl.program_id(1) % tiles_k
+    chunk = tl.program_id(1) // tiles_k
+    k = tile_k * BLOCK_H + tl.arange(0, BLOCK_H)
+    start = tl.load(starts + g * (T + 1))
+    end = tl.load(starts + g * (T + 1) + T)
+    weight = tl.zeros((BLOCK_M, BLOCK_H), dtype=tl.float32)
+    bias = tl.zeros((BLOCK_M,), dtype=tl.float32)
+    for first in range(start + chunk * BLOCK_F, end, chunks * BLOCK_F):
+        f = first + tl.arange(0, BLOCK_F)
+        real = f < end
+        # the candidate's recurrent product is met by r ⊙ its gradient, the other gates by their own
+        if gate == 2:
+            source = d_h_n + (f * D + d)[None, :] * H + m[:, None]
+        else:
+            source = d_gates + (f * D + d)[None, :] * 3 * H + gate * H + m[:, None]
+        da = tl.load(source, mask=real[None, :] & (m < H)[:, None], other=0.0)
+        t = tl.load(time_of_frame + f, mask=real, other=0)
+        rows = f - tl.load(starts + g * (T + 1) + t)
+        before, known = frames_before(rows, real, t, d, g, T, starts, sizes)
+        row_of = tl.load(order + g * B + rows, mask=real, other=0)
+        h = previous_state(
+            h_out, h0, before, known, real, k, k < H, row_of, recurrence, d, B, H, D, HAS_H0
+        )
+        weight += product(da, h, PRECISION)
+        bias += tl.sum(da, 1)
+    row = (chunk * tl.num_programs(2) + recurrence).to(tl.int64) * 3 * H + gate * H + m
+    tl.store(d_w + row[:, None] * H + k[None, :], weight, mask=(m < H)[:, None] & (k < H)[None, :])
+    if tile_k == 0:
+        tl.store(d_b + row, bias, mask=m < H)
+
+
+@triton.jit(do_not_specialize=["T"])
+def parameter_gradient(
+    d_values, saved, starts, parameters, partial, T, H, D, site, chunks,
+    P: tl.constexpr, K: tl.constexpr, SLOPE: tl.constexpr,
+    BLOCK_F: tl.constexpr, BLOCK_H: tl.constexpr,
+):  # fmt: skip
+    """Parts [chunks, G * D, H] of d_values ⊙ ∂f/∂parameter for one parameter of one site.
+
+    site: its place among r, z, n in d_values, and its argument's in saved.
+    """
+    recurrence = tl.program_id(2)
+    g = recurrence // D
+    d = recurrence % D
+    chunk = tl.program_id(1)
+    k = tl.program_id(0) * BLOCK_H + tl.arange(0, BLOCK_H)
+    unit = k < H
+    start = tl.load(starts + g * (T + 1))
+    end = tl.load(starts + g * (T + 1) + T)
+    parameters += recurrence * P * K
+    total = tl.zeros((BLOCK_H,), dtype=tl.float32)
+    for first in range(start + chunk * BLOCK_F, end, chunks * BLOCK_F):
+        f = first + tl.arange(0, BLOCK_F)
+        inside = (f < end)[:, None] & unit[None, :]
+        frame = (f * D + d)[:, None]
+        upstream = tl.load(d_values + frame * 3 * H + site * H + k[None, :], mask=inside, other=0.0)
+        a = tl.load(saved + frame * 4 * H + site * H + k[None, :], mask=inside, other=0.0)
+        slope = SLOPE(a, parameters, k, unit, K)
+        total += tl.sum(tl.where(inside, upstream * slope, 0.0), 0)
+    tl.store(partial + (chunk * tl.num_programs(2) + recurrence) * H + k, total, mask=unit)
+
+
+@triton.jit
+def sum_parameter(
+    partial, gradient, H, chunks, i, P: tl.constexpr, K: tl.constexpr, BLOCK_H: tl.constexpr
+):
+    """Add up partial [chunks, G * D, H] to parameter i of gradient [G * D, P, K], K = 1 or H."""
+    recurrence = tl.program_id(0)
+    R = tl.num_programs(0)
+    total = tl.zeros((BLOCK_H,), dtype=tl.float32)
+    for j in range(0, H, BLOCK_H):
+        k = j + tl.arange(0, BLOCK_H)
+        units = tl.zeros((BLOCK_H,), dtype=tl.float32)
+        for chunk in range(chunks):
+            units += tl.load(partial + (chunk * R + recurrence) * H + k, mask=k < H, other=0.0)
+        if K > 1:
+            tl.store(gradient + (recurrence * P + i) * K + k, units, mask=k < H)
+        total += units
+    if K == 1:
+        tl.store(gradient + recurrence * P + i, tl.sum(total, 0))
+
+
+@triton.jit(do_not_specialize=["size"])
+def sum_chunks(partial, out, size, chunks, BLOCK: tl.constexpr):
+    """Add up partial [chunks, size] to out [size], first chunk first."""
+    size = tl.cast(size, tl.int64)
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < size
+    total = tl.load(partial + at, mask=inside, other=0.0)
+    for chunk in range(1, chunks):
+        total += tl.load(partial + chunk * size + at, mask=inside, other=0.0)
+    tl.store(out + at, total, mask=inside)

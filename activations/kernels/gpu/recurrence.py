@@ -1,0 +1,272 @@
+"""Recurrence on the GPU: the Triton kernels of recurrence_kernels.py behind one autograd function.
+
+- Where the weights fit a block's shared memory (tiles.py) one launch walks all steps with them;
+  where not, one launch a step streams them from L2, and replay.py makes those launches cheap.
+- Precision of the products is torch's own setting, `torch.set_float32_matmul_precision`: "highest"
+  is ieee, "high" tf32, "medium" bf16. State, gates and accumulation are float32 in all three.
+- Weight and parameter gradients are sums over a group's own real frames in a fixed order, without
+  atomics: the same input gives the same bits, alone or beside others.
+- Nothing is read back to the host or copied from it, so that a call can be captured in a CUDA
+  graph; where a group's frames end is known on the device alone (`packing.starts`).
+- Runs on CPU tensors where Triton interprets (TRITON_INTERPRET=1), for the tests.
+"""
+
+import hashlib
+import importlib.util
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from activations.kernels.cell import Cell, Parameters
+from activations.kernels.gpu import projection, replay
+from activations.kernels.gpu.tiles import chunks, power, precision, shared_limit, tiles
+from activations.kernels.packing import Packing
+
+__all__ = ["available", "describe", "precision", "recurrence"]
+
+
+def available(cell: Cell, dtype: torch.dtype) -> str | None:
+    """Why the GPU kernels cannot run this cell here; None where they can."""
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed (it comes with torch for CUDA on Linux)"
+    if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
+        return "torch sees no CUDA device"
+    if dtype != torch.float32:
+        return f"the GPU kernel computes in float32, not {dtype}"
+    if cell.reset_order != "after":
+        return "the GPU kernel has reset order 'after' only"
+    return None
+
+
+def describe(cell: Cell) -> str:
+    """Name the kernel for result files: precision, versions, the device and a hash of the code."""
+    import triton
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "interpreter"
+    return f"gpu ({precision()}, triton {triton.__version__}, {device}, {_code_hash(cell)})"
+
+
+def recurrence(
+    gates_x: Tensor,
+    w_hh: Tensor,
+    b_hh: Tensor,
+    packing: Packing,
+    cell: Cell,
+    parameters: Parameters,
+    h0: Tensor | None,
+) -> Tensor:
+    """Run the recurrences: arguments and result as `kernels.dispatch.recurrence` says."""
+    update, reset, candidate = parameters
+    empty = gates_x.new_zeros(0) if h0 is None else h0
+    # Triton launches on the current device
+    with torch.cuda.device_of(gates_x):  # type: ignore[no-untyped-call]
+        result: Tensor = _Recurrence.apply(  # type: ignore[no-untyped-call]
+            gates_x, w_hh, b_hh, update, reset, candidate, empty, h0 is not None, packing, cell
+        )
+    return result
+
+
+@cache
+def _code_hash(cell: Cell) -> str:
+    from activations.kernels.gpu.triton_code import triton_source
+
+    folder = Path(__file__).parent
+    content = "".join(
+        [
+            (folder / name).read_text()
+            for name in (
+                "recurrence_kernels.py",
+                "gradient_kernels.py",
+                "functions.py",
+                "projection_kernels.py",
+                "tiles.py",
+            )
+        ]
+        + [triton_source(cell)]
+    )
+    return hashlib.sha256(content.encode()).hexdigest()[:8]
+
+
+class _Launch:
+    """The arguments that every kernel of one call shares."""
+
+    def __init__(self, w_hh: Tensor, parameters: Parameters, packing: Packing, cell: Cell) -> None:
+        from activations.kernels.gpu.triton_code import triton_sites
+
+        self.sites = triton_sites(cell)
+        self.G, self.D, _, self.H = w_hh.shape
+        self.N, self.B, self.T = packing.N, packing.rows, packing.T
+        self.packing = packing
+        self.precision = precision()  # forward and backward alike, whatever is set in between
+        self.longest = packing.lengths.gather(1, packing.order)
+        self.index = tuple(
+            each.contiguous() for each in (packing.starts, packing.batch_sizes, packing.order)
+        )
+        update, reset, candidate = (values.contiguous() for values in parameters)
+        self.values = {"reset": reset, "update": update, "candidate": candidate}
+
+    def constants(self, *, backward: bool, has_h0: bool) -> dict[str, Any]:
+        """Keyword arguments of a time-walking kernel, and BLOCK_K only where it streams."""
+        wanted: dict[str, Any] = tiles(
+            self.H, self.B, self.precision, shared_limit(self.longest.device)
+        )
+        wanted |= {"HAS_H0": has_h0, "PRECISION": self.precision}
+        for name, letter in (("reset", "R"), ("update", "Z"), ("candidate", "N")):
+            wanted[name.upper()] = self.sites[name].value
+            if backward:
+                wanted[f"{name.upper()}_SLOPE"] = self.sites[name].slope
+            wanted[f"P_{letter}"], wanted[f"K_{letter}"] = self.values[name].shape[2:]
+        return wanted
+
+    def sequence(self, kernel: Any, tensors: tuple[Tensor, ...], constants: dict[str, Any]) -> None:
+        """Launch a kernel that walks all steps: one program for each tile of rows."""
+        grid = (-(-self.B // constants["BLOCK_B"]), self.G * self.D)
+        kernel[grid](
+            *tensors, *self.index, self.longest, *self.values.values(),
+            self.B, self.T, self.H, self.D, **constants,
+        )  # fmt: skip
+
+    def steps(self, kernel: Any, tensors: tuple[Tensor, ...], constants: dict[str, Any]) -> None:
+        """Launch a kernel of one step T times: a program for each tile of rows and units."""
+        grid = (
+            -(-self.H // constants["BLOCK_H"]),
+            -(-self.B // constants["BLOCK_B"]),
+            self.G * self.D,
+        )
+        arguments = (*tensors, *self.index, *self.values.values())
+        numbers = (self.B, self.T, self.H, self.D)
+
+        def launches() -> None:
+            for s in range(self.T):
+                kernel[grid](s, *arguments, *numbers, **constants)
+
+        addresses = tuple(tensor.data_ptr() for tensor in arguments)
+        key = (kernel, grid, addresses, numbers, tuple(constants.items()))
+        replay.run(key, launches, tensors[0].device)
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        from activations.kernels.gpu import recurrence_kernels
+
+        gates_x, w_hh, b_hh, update, reset, candidate, h0, has_h0, packing, cell = inputs
+        gates_x, w_hh, b_hh, h0 = (x.contiguous() for x in (gates_x, w_hh, b_hh, h0))
+        launch = _Launch(w_hh, (update, reset, candidate), packing, cell)
+        if launch.precision == "bf16":  # once, and not at every step: half of what a step reads
+            w_hh = w_hh.to(torch.bfloat16)
+        save = any(ctx.needs_input_grad)
+        h_out: Tensor = gates_x.new_empty(launch.N, launch.D, launch.H)
+        saved = gates_x.new_empty(launch.N if save else 0, launch.D, 4 * launch.H)
+        tensors = (gates_x, w_hh, b_hh, h0, h_out, saved)
+        constants = launch.constants(backward=False, has_h0=has_h0) | {"SAVE": save}
+        if launch.N and "BLOCK_K" not in constants:
+            launch.sequence(recurrence_kernels.sequence_forward, tensors, constants)
+        elif launch.N:
+            launch.steps(recurrence_kernels.step_forward, tensors, constants)
+        ctx.save_for_backward(w_hh, h0, h_out, saved)
+        ctx.call = (launch, has_h0)
+        return h_out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        from activations.kernels.gpu import recurrence_kernels
+
+        w_hh, h0, h_out, saved = ctx.saved_tensors
+        launch, has_h0 = ctx.call
+        packing = launch.packing
+        N, D, H = launch.N, launch.D, launch.H
+        d_out = gradients[0].contiguous()
+        d_gates = d_out.new_empty(N, D, 3 * H)
+        d_h_n = d_out.new_empty(N, D, H)
+        learnable = any(values.numel() for values in launch.values.values())
+        d_values = d_out.new_empty(N if learnable else 0, D, 3 * H)
+        d_h0 = torch.zeros_like(h0)
+        constants = launch.constants(backward=True, has_h0=has_h0)
+        tensors = (d_out, w_hh, h0, h_out, saved, d_gates, d_h_n, d_values)
+        if N and "BLOCK_K" not in constants:
+            launch.sequence(recurrence_kernels.sequence_backward, (*tensors, d_h0), constants)
+        elif N:
+            d_carry = d_out.new_empty(N, D, H)
+            launch.steps(recurrence_kernels.step_backward, (*tensors, d_carry), constants)
+            if has_h0:
+                d_h0 = _initial_gradient(launch, w_hh, d_gates, d_h_n, d_carry)
+        if has_h0 and packing.has_empty:  # no step ran: h0 meets only what reads it directly
+            d_h0 = d_h0.masked_fill((packing.lengths == 0)[:, None, :, None], 0.0)
+        d_w, d_b = _weight_gradients(launch, h0, has_h0, h_out, d_gates, d_h_n)
+        by_site = {
+            name: _parameter_gradients(launch, name, d_values, saved) for name in launch.values
+        }
+        return (
+            d_gates, d_w, d_b, by_site["update"], by_site["reset"], by_site["candidate"],
+            d_h0 if has_h0 else None, None, None, None,
+        )  # fmt: skip
+
+
+def _initial_gradient(
+    launch: _Launch, w_hh: Tensor, d_gates: Tensor, d_h_n: Tensor, d_carry: Tensor
+) -> Tensor:
+    """d_h0 [G, D, B, H]: the step before the first, of the kernel that runs one launch a step."""
+    G, D, H = launch.G, launch.D, launch.H
+    ends = (launch.packing.first_frames, launch.packing.last_frames)[:D]
+    rows = Packing.full(G, 1, launch.B, device=w_hh.device)
+    d_h0 = []
+    for d, first in enumerate(ends):
+        frame = first.flatten().clamp(min=0)
+        recurrent = torch.cat([d_gates[frame, d, : 2 * H], d_h_n[frame, d]], -1)
+        back = projection.product(
+            recurrent, w_hh[:, d].transpose(1, 2), None, rows, launch.precision
+        )
+        d_h0.append((d_carry[frame, d] + back).view(G, -1, H))
+    return torch.stack(d_h0, 1)
+
+
+def _weight_gradients(
+    launch: _Launch, h0: Tensor, has_h0: bool, h_out: Tensor, d_gates: Tensor, d_h_n: Tensor
+) -> tuple[Tensor, Tensor]:
+    """d_w_hh [G, D, 3H, H] and d_b_hh [G, D, 3H]."""
+    from activations.kernels.gpu import gradient_kernels
+
+    G, D, H = launch.G, launch.D, launch.H
+    block = 64 if H > 32 else 32
+    across = -(-H // block)
+    parts = chunks(3 * across**2)
+    d_w, d_b = h_out.new_empty(parts, G, D, 3 * H, H), h_out.new_empty(parts, G, D, 3 * H)
+    gradient_kernels.weight_gradients[(3 * across, across * parts, G * D)](
+        d_gates, d_h_n, h_out, h0, launch.packing.time_of_frame, *launch.index, d_w, d_b,
+        launch.B, launch.T, H, D, parts,
+        BLOCK_M=block, BLOCK_H=block, BLOCK_F=32, HAS_H0=has_h0, PRECISION=launch.precision,
+        num_warps=4,
+    )  # fmt: skip
+    return projection.total(d_w), projection.total(d_b)
+
+
+def _parameter_gradients(launch: _Launch, name: str, d_values: Tensor, saved: Tensor) -> Tensor:
+    """The gradient of one site's learnable parameters, [G, D, P, K]."""
+    from activations.kernels.gpu import gradient_kernels
+
+    values = launch.values[name]
+    gradient = torch.empty_like(values)
+    P, K = values.shape[2:]
+    if P == 0:
+        return gradient
+    place = ("reset", "update", "candidate").index(name)
+    recurrences = launch.G * launch.D
+    block_h = min(128, max(16, power(launch.H)))
+    parts = chunks(1)
+    partial = values.new_empty(parts, recurrences, launch.H)
+    grid = (-(-launch.H // block_h), parts, recurrences)
+    for i, slope in enumerate(launch.sites[name].parameter_slopes):
+        gradient_kernels.parameter_gradient[grid](
+            d_values, saved, launch.index[0], values, partial, launch.T, launch.H, launch.D, place,
+            parts, P=P, K=K, SLOPE=slope, BLOCK_F=32, BLOCK_H=block_h, num_warps=4,
+        )  # fmt: skip
+        gradient_kernels.sum_parameter[(recurrences,)](
+            partial, gradient, launch.H, parts, i, P=P, K=K, BLOCK_H=block_h, num_warps=4
+        )
+    return gradient

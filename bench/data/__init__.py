@@ -1,0 +1,1 @@
+"""What is trained on: the protocol, its examples and folds, and the members that draw from them."""

@@ -1,0 +1,153 @@
+"""Batches of a stack: which examples, and their frames packed as the network takes them.
+
+- Features stay on the device; a batch is an index computed from lengths and offsets and one
+  `index_select`. Nothing is padded, nothing is copied frame by frame.
+- Each member draws its own examples from its own stream, so that they do not depend on the stack.
+- Lengths are kept on the host too: the packing's sizes must be known there without waiting. Where a
+  batch has to have a given shape (`gather_in_room`), the device lays it out by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from activations.kernels.packing import Packing
+from bench.data import streams
+from bench.data.examples import Examples
+from bench.data.folds import Fold
+from bench.data.members import Member
+
+
+class Features(Protocol):
+    """What is taken of a feature store: frames [F, I]; offsets, lengths [U] of the utterances."""
+
+    @property
+    def frames(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def offsets(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def lengths(self) -> NDArray[np.int64]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Features, examples and folds, ready on a device; E examples, encoders in the network's order.
+
+    frames [F, I] float32, offsets [3, E] int64 (the first frame of each example's current, own and
+    other utterance; 0 where missing) and labels [E] int64 on the device; lengths [3, E] int64
+    (frames; 0 where missing) on the host, and once more on the device.
+    """
+
+    frames: Tensor
+    offsets: Tensor
+    labels: Tensor
+    lengths: Tensor
+    lengths_on_device: Tensor
+    examples: Examples
+    folds: dict[str, Fold]
+
+    @classmethod
+    def build(
+        cls,
+        features: Features,
+        examples: Examples,
+        folds: Sequence[Fold],
+        device: torch.device | str = "cpu",
+    ) -> "TrainingData":
+        """Put the features of a corpus on a device, with what its examples need of them."""
+        offsets = torch.from_numpy(np.asarray(features.offsets, dtype=np.int64))
+        lengths = torch.from_numpy(np.asarray(features.lengths, dtype=np.int64))
+        rows = torch.from_numpy(np.stack([examples.current, examples.own, examples.other]))
+        missing = rows < 0
+        rows = rows.clamp(min=0)
+        of_examples = lengths[rows].masked_fill(missing, 0)
+        return cls(
+            frames=torch.from_numpy(np.array(features.frames, dtype=np.float32)).to(device),
+            offsets=offsets[rows].masked_fill(missing, 0).to(device),
+            labels=torch.from_numpy(examples.labels).to(device),
+            lengths=of_examples,
+            lengths_on_device=of_examples.to(device),
+            examples=examples,
+            folds={fold.name: fold for fold in folds},
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features lie."""
+        return self.frames.device
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B examples for each of M members: packed frames [N, I] of 3 M groups, labels [M, B]."""
+
+    frames: Tensor
+    packing: Packing
+    labels: Tensor
+
+
+def gather(data: TrainingData, examples: Tensor, present: Tensor | None = None) -> Batch:
+    """The batch of examples [M, B] (host int64), encoder by encoder, member by member.
+
+    present [M, B] bool: False makes a row empty (its label is then anyone's).
+    """
+    lengths = data.lengths[:, examples]  # [3, M, B]
+    if present is not None:
+        lengths = lengths * present
+    packing = Packing.from_lengths(lengths.view(-1, examples.shape[1])).to(data.device)
+    return _take(data, examples.to(data.device, non_blocking=True), packing)
+
+
+def gather_in_room(data: TrainingData, examples: Tensor, room: int, steps: int) -> Batch:
+    """The batch of examples [M, B] (int64 on the device), laid out by the device alone.
+
+    Its shape is that of `room` frames for each encoder of a member and at most `steps` time steps,
+    whatever the examples' lengths (see `Packing.with_room`).
+    """
+    lengths = data.lengths_on_device[:, examples].view(-1, examples.shape[1])
+    return _take(data, examples, Packing.with_room(lengths, room, steps))
+
+
+def _take(data: TrainingData, examples: Tensor, packing: Packing) -> Batch:
+    offsets = data.offsets[:, examples].flatten()
+    index = offsets.index_select(0, packing.row_of_frame) + packing.time_of_frame
+    if packing.has_spare:  # whose time may lie beyond the last utterance
+        index = index.clamp(max=len(data.frames) - 1)
+    frames = data.frames.index_select(0, index)
+    return Batch(frames=frames, packing=packing, labels=data.labels[examples])
+
+
+class Order:
+    """Which examples each member sees at each step.
+
+    A member reads its training fold in one random order after another without a break, so that a
+    batch may reach over the end of an epoch and every batch is full, small folds included.
+    """
+
+    def __init__(self, members: Sequence[Member], data: TrainingData) -> None:
+        self._keys = [member.stream for member in members]
+        self._train = [torch.from_numpy(data.folds[member.fold].train) for member in members]
+        self._size = members[0].hyper.batch_size
+        self._epochs: list[dict[int, Tensor]] = [{} for _ in members]
+
+    def examples(self, step: int) -> Tensor:
+        """Examples [M, B] of a step, counted from 0."""
+        return torch.stack([self._member(m, step) for m in range(len(self._keys))])
+
+    def _member(self, m: int, step: int) -> Tensor:
+        n = len(self._train[m])
+        place = torch.arange(step * self._size, (step + 1) * self._size)
+        first, last = int(place[0]) // n, int(place[-1]) // n
+        epochs = self._epochs[m]
+        for epoch in range(first, last + 1):
+            if epoch not in epochs:
+                epochs[epoch] = streams.permutation(self._keys[m], "order", epoch, n)
+        for epoch in [epoch for epoch in epochs if epoch < first]:
+            del epochs[epoch]
+        rows = torch.cat([epochs[epoch] for epoch in range(first, last + 1)])
+        return self._train[m][rows[place - first * n]]

@@ -1,0 +1,106 @@
+"""Examples: one decision each, about the current utterance, with two that came before it.
+
+- The context rule is that of the network's authors
+  (30stomercury/Interaction-Aware-Attention-Network, data.py, `generate_interaction_sample`): of the
+  8 turns just before the current one, the latest of the same speaker and the latest of anyone else.
+  The window counts turns of the dialogue, of both speakers and of any label (`xxx` too), so that a
+  turn without a usable label is context and never an example.
+- The order of turns is the corpus's business (`turn`); see corpora/iemocap.py for IEMOCAP's.
+- A missing context is -1, which is empty (length 0) further on, not a row of zeros that looks like
+  frames.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from activations.errors import InputError
+from bench.corpora.corpus import Corpus
+from bench.data.protocol import Protocol
+
+MISSING = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """The utterances whose label the protocol keeps, in the corpus's order; all arrays are [E].
+
+    ids, session, speaker, dialog: str. labels: int64 index into `classes`. current, own, other:
+    int64 row numbers of `corpus.table` (own: the same speaker's last turn, other: another
+    speaker's; -1: there is none). improvised: bool.
+    parties: who speaks in each dialogue, also in turns that are no examples.
+    """
+
+    classes: tuple[str, ...]
+    ids: NDArray[np.str_]
+    labels: NDArray[np.int64]
+    current: NDArray[np.int64]
+    own: NDArray[np.int64]
+    other: NDArray[np.int64]
+    session: NDArray[np.str_]
+    speaker: NDArray[np.str_]
+    dialog: NDArray[np.str_]
+    improvised: NDArray[np.bool_]
+    parties: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def build_examples(corpus: Corpus, protocol: Protocol) -> Examples:
+    """The examples the protocol makes of a corpus.
+
+    Raises InputError when it makes none.
+    """
+    table = corpus.table
+    labels = [protocol.merge.get(label, label) for label in table["label"]]
+    if not set(labels) & set(protocol.classes):
+        raise InputError(
+            f"{corpus.root}: no utterance is labelled {', '.join(protocol.classes)}; labels: "
+            f"{', '.join(corpus.labels)}: name them in protocol.classes or protocol.merge"
+        )
+    own, other = _contexts(list(table["dialog"]), list(table["speaker"]), protocol.context_turns)
+    class_of = {name: index for index, name in enumerate(protocol.classes)}
+    rows = np.array([row for row, name in enumerate(labels) if name in class_of], dtype=np.int64)
+
+    def text(column: str) -> NDArray[np.str_]:
+        return table[column].to_numpy(dtype=np.str_)[rows]
+
+    return Examples(
+        classes=protocol.classes,
+        ids=text("id"),
+        labels=np.array([class_of[labels[row]] for row in rows], dtype=np.int64),
+        current=rows,
+        own=own[rows],
+        other=other[rows],
+        session=text("session"),
+        speaker=text("speaker"),
+        dialog=text("dialog"),
+        improvised=table["improvised"].to_numpy(dtype=np.bool_)[rows],
+        parties={
+            str(dialog): frozenset(speakers)
+            for dialog, speakers in table.groupby("dialog")["speaker"]
+        },
+    )
+
+
+def _contexts(
+    dialogs: list[str], speakers: list[str], turns: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For every row [n], the latest row of the same and of another speaker among the `turns` before
+    it, or -1.
+
+    dialogs, speakers: [n], in the order of the turns; the rows of a dialogue follow one another.
+    """
+    own = np.full(len(dialogs), MISSING, dtype=np.int64)
+    other = np.full(len(dialogs), MISSING, dtype=np.int64)
+    for row, (dialog, speaker) in enumerate(zip(dialogs, speakers, strict=True)):
+        for earlier in range(row - 1, max(row - turns, 0) - 1, -1):
+            if dialogs[earlier] != dialog:
+                break
+            found = own if speakers[earlier] == speaker else other
+            if found[row] == MISSING:
+                found[row] = earlier
+    return own, other

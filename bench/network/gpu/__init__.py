@@ -1,0 +1,1 @@
+"""Fused Triton kernels beside the layers of `bench.network`, one module each of the same name."""

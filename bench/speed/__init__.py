@@ -1,0 +1,1 @@
+"""Everything that measures time; nothing that users build upon imports it."""

@@ -1,0 +1,1 @@
+"""Training of a stack: members in, one result for each out."""

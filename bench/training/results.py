@@ -1,0 +1,192 @@
+"""The record of one member: all that is ever known of a finished training run, in one file.
+
+- Result files are the truth of a study, so a file must be readable by any later version and by
+  anyone: one .npz, a JSON header `meta` beside plain arrays, no pickle.
+- The same record always gives the same bytes: a resumed study can be compared with an uninterrupted
+  one by hash.
+- A diverged run is a record like any other, with a constant prediction and a flag.
+"""
+
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from activations.errors import InputError
+from bench.data.members import Hyperparameters, Member, Variant
+
+FORMAT = 1
+CURVES = (
+    "step",
+    "train_loss",
+    "dev_uar",
+    "dev_war",
+    "test_uar",
+    "test_war",
+    "gradient_norm",
+)
+SELECTIONS = ("dev", "oracle", "last")
+
+_PER_UTTERANCE = ("ids", "truths", "speakers", "dialogs", "lengths", "improvised")
+_ARRAYS = (*_PER_UTTERANCE, "dev_truths")
+_GROUPS = ("curves", "logits", "parameters", "diagnostics")
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MemberResult:
+    """One member's record; n = test utterances, C = classes, K = evaluation points, D = directions.
+
+    identity: plain data {study, variant, fold, seed, hyperparameters, protocol, corpus {name,
+        fingerprint, synthetic}, features, code_version, kernel, device, precision, torch, host}.
+    outcome: "ok", or "diverged"; diverged_at is then the step (from 1) whose loss or gradient was
+        no longer finite.
+    curves: {step, train_loss, dev_uar, dev_war, test_uar, test_war, gradient_norm: [K]}; train_loss
+        is the mean since the last point, without the L2 term; scores are shares in 0..1;
+        gradient_norm is the mean before clipping.
+    ids, truths (class numbers), speakers, dialogs, lengths (frames of the current utterance),
+        improvised: [n].
+    logits: {dev, oracle, last: [n, C] float32}, selected_step: the step of each selection. A
+        diverged member's logits are the log class frequencies of its training fold (a constant
+        prediction, UAR 1/C), its selected_step 0.
+    dev_truths: [n_dev] class numbers. classes: names, in the order of the logits.
+    parameters: {"current.candidate": [K, D, P, K'], …} learnt activation parameters at the
+        evaluation points, K' = 1 (per layer) or H (per unit), for each encoder and each site that
+        has any.
+    diagnostics: {name: array}, see bench.training.diagnostics.
+    wall_seconds: the stack's time divided by its members. peak_memory_bytes: the device's (CUDA) or
+        the process's.
+    """
+
+    identity: Mapping[str, Any]
+    outcome: Literal["ok", "diverged"]
+    diverged_at: int | None
+    curves: Mapping[str, Array]
+    ids: Array
+    truths: Array
+    speakers: Array
+    dialogs: Array
+    lengths: Array
+    improvised: Array
+    logits: Mapping[str, Array]
+    selected_step: Mapping[str, int]
+    dev_truths: Array
+    classes: tuple[str, ...]
+    train_size: int
+    test_size: int
+    parameters: Mapping[str, Array]
+    diagnostics: Mapping[str, Array]
+    wall_seconds: float
+    stack_members: int
+    peak_memory_bytes: int
+    parameter_count: int
+
+    @property
+    def variant(self) -> Variant:
+        """The variant that was trained."""
+        return Variant.from_dict(self.identity["variant"])
+
+    @property
+    def fold(self) -> str:
+        """The fold's name."""
+        return str(self.identity["fold"])
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return int(self.identity["seed"])
+
+    @property
+    def hyper(self) -> Hyperparameters:
+        """The hyper-parameters."""
+        return Hyperparameters.from_dict(self.identity["hyperparameters"])
+
+    @property
+    def member(self) -> Member:
+        """The member this is the record of."""
+        return Member.from_dict(self.identity)
+
+    def predictions(self, selection: str) -> npt.NDArray[np.int64]:
+        """Predicted class numbers [n] of a selection. Raises KeyError for an unknown one."""
+        predictions: npt.NDArray[np.int64] = np.argmax(self.logits[selection], axis=1)
+        return predictions
+
+    def to_bytes(self) -> bytes:
+        """The record as the content of one .npz file; the same record gives the same bytes."""
+        meta: dict[str, Any] = {"format": FORMAT}
+        arrays: dict[str, Array] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name in _ARRAYS:
+                arrays[field.name] = np.asarray(value)
+            elif field.name in _GROUPS:
+                arrays |= {f"{field.name}/{name}": np.asarray(a) for name, a in value.items()}
+            else:
+                meta[field.name] = value
+        for name, array in arrays.items():
+            if array.dtype.hasobject:
+                raise ValueError(
+                    f"{name} holds Python objects; a result file holds plain arrays only"
+                )
+        header = json.dumps(meta, ensure_ascii=False, sort_keys=True, default=_plain)
+        buffer = io.BytesIO()
+        contents: dict[str, Any] = {"meta": np.array(header), **arrays}
+        np.savez_compressed(buffer, allow_pickle=False, **contents)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, where: str = "a result file") -> "MemberResult":
+        """The inverse of `to_bytes`. Raises InputError, naming `where`, for anything else."""
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            meta = json.loads(str(arrays.pop("meta")[()]))
+            if meta.pop("format") != FORMAT:
+                raise InputError(
+                    f"{where} was written in another format. "
+                    "Read it with the version that wrote it, or delete it and run again"
+                )
+            fields: dict[str, Any] = meta | {name: {} for name in _GROUPS}
+            for name, array in arrays.items():
+                group, slash, rest = name.partition("/")
+                if slash:
+                    fields[group][rest] = array
+                else:
+                    fields[name] = array
+            fields["classes"] = tuple(meta["classes"])
+            return cls(**fields)
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(
+                f"{where} is not a whole result file ({type(error).__name__}). "
+                "Delete it and run the study again: only this member is repeated"
+            ) from error
+
+    def save(self, path: Path) -> None:
+        """Write the record to `path`, not atomically; a folder of results writes `to_bytes` its own
+        way.
+        """
+        Path(path).write_bytes(self.to_bytes())
+
+    @classmethod
+    def load(cls, path: Path) -> "MemberResult":
+        """Read a record. Raises InputError for a file that is missing, torn or none of ours."""
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        return cls.from_bytes(content, where=str(path))
+
+
+def _plain(value: object) -> object:
+    """NumPy's scalars in the header become Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} does not belong into a result file's header")

@@ -1,0 +1,250 @@
+"""Training of a stack: members in, one result for each out.
+
+- Everything a member draws (initial weights, order of examples, dropout) is keyed by the member
+  itself, and no operation mixes members: a member's result is the same alone and in any stack.
+- A member that diverges is frozen, recorded and left behind; its companions go on unharmed.
+- Between two evaluations nothing is asked of the device, so that a GPU never waits for Python.
+"""
+
+import platform
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from activations.errors import GateswapError
+from bench.data.batches import TrainingData, gather
+from bench.data.members import Member
+from bench.network.iaan import IAAN
+from bench.training.diagnostics import diagnose
+from bench.training.evaluation import Evaluation
+from bench.training.metrics import confusion, uar_from, war_from
+from bench.training.results import CURVES, SELECTIONS, MemberResult
+from bench.training.stack import Stack
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How to train, apart from what a member says; none of it changes a member's result.
+
+    implementation: of the recurrence, see activations.kernels. evaluation_rows: examples of a
+    member evaluated at once. diagnostic_utterances: development examples whose gates are looked
+    into at the end. identity: what only the study knows (study, protocol, corpus, features,
+    code_version), copied into every result's identity. Data lies where training happens:
+    `TrainingData.build(…, device)` chooses the device.
+    """
+
+    implementation: str = "auto"
+    evaluation_rows: int = 128
+    diagnostic_utterances: int = 16
+    identity: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a stack is: step of steps, members alive, their mean dev UAR (NaN: none yet)."""
+
+    step: int
+    steps: int
+    alive: int
+    dev_uar: float
+
+
+class TrainingStoppedError(GateswapError):
+    """Training ended because it was asked to; there is no result."""
+
+
+def train_stack(
+    members: Sequence[Member],
+    data: TrainingData,
+    settings: TrainingSettings | None = None,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> list[MemberResult]:
+    """Train members of one stack group and return their results, in the members' order.
+
+    on_progress is called after every step, stop before; where stop answers True,
+    TrainingStoppedError is raised. Raises ValueError for members that cannot share a stack and for
+    a fold that `data` does not have.
+    """
+    started = time.perf_counter()
+    settings = settings or TrainingSettings()
+    stack = Stack(members, data, settings.implementation)
+    evaluation = Evaluation(members, data, settings.evaluation_rows)
+    records = [_Record(member, data) for member in members]
+    steps, every = members[0].hyper.steps, members[0].hyper.evaluate_every
+    dev_uar = float("nan")
+    for step in range(1, steps + 1):
+        if stop is not None and stop():
+            raise TrainingStoppedError(f"training was stopped before step {step} of {steps}")
+        stack.step()
+        if step % every == 0 or step == steps:
+            dev_uar = _evaluate(stack, evaluation, records)
+        alive = sum(record.diverged_at == 0 for record in records)
+        if on_progress is not None:
+            on_progress(Progress(step, steps, alive, dev_uar))
+        if not alive:
+            break
+    diagnostics = _diagnose(stack.network, data, members, settings.diagnostic_utterances)
+    about = _About(
+        identity={**settings.identity, **_environment(stack.network, data.device)},
+        wall_seconds=(time.perf_counter() - started) / len(members),
+        stack_members=len(members),
+        peak_memory_bytes=_peak_memory(data.device),
+        parameter_count=stack.network.parameter_count,
+    )
+    return [record.result(about, own) for record, own in zip(records, diagnostics, strict=True)]
+
+
+def _evaluate(stack: Stack, evaluation: Evaluation, records: Sequence["_Record"]) -> float:
+    """Evaluate all members and record them; returns the mean dev UAR of those alive, or NaN."""
+    logits = evaluation.logits(stack.network)
+    stack.freeze(torch.tensor([all(bool(part.isfinite().all()) for part in own) for own in logits]))
+    diverged = stack.diverged_at.tolist()
+    losses, norms = stack.take_means()
+    learnt = {name: v.cpu().numpy() for name, v in stack.network.activation_parameters().items()}
+    scores = []
+    for m, record in enumerate(records):
+        record.diverged_at = diverged[m]
+        if diverged[m]:
+            continue
+        dev, test = (part.numpy() for part in logits[m])
+        means = {"train_loss": losses[m], "gradient_norm": norms[m]}
+        record.add(stack.steps, dev, test, means, {name: v[m] for name, v in learnt.items()})
+        scores.append(record.curves["dev_uar"][-1])
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+@dataclass(frozen=True)
+class _About:
+    """What all results of a stack have in common; fields as in MemberResult."""
+
+    identity: Mapping[str, Any]
+    wall_seconds: float
+    stack_members: int
+    peak_memory_bytes: int
+    parameter_count: int
+
+
+class _Record:
+    """What is kept of a member while it trains."""
+
+    def __init__(self, member: Member, data: TrainingData) -> None:
+        self.member = member
+        self.diverged_at = 0
+        self.curves: dict[str, list[float]] = {name: [] for name in CURVES}
+        self._data = data
+        self._fold = data.folds[member.fold]
+        self._logits: dict[str, NDArray[np.float32]] = {}
+        self._selected = dict.fromkeys(SELECTIONS, 0)
+        self._parameters: dict[str, list[NDArray[np.float32]]] = {}
+
+    def add(
+        self,
+        step: int,
+        dev: NDArray[np.float32],
+        test: NDArray[np.float32],
+        means: Mapping[str, float],
+        parameters: Mapping[str, NDArray[np.float32]],
+    ) -> None:
+        """Take in an evaluation: logits [n_dev, C] and [n_test, C], parameters [D, P, K]."""
+        labels = self._data.examples.labels
+        point = {"step": float(step), **means}
+        for side, rows, logits in (("dev", self._fold.dev, dev), ("test", self._fold.test, test)):
+            counts = confusion(labels[rows], logits.argmax(1), logits.shape[1])
+            point |= {
+                f"{side}_uar": float(uar_from(counts)),
+                f"{side}_war": float(war_from(counts)),
+            }
+        # the first of equal scores counts, so that more training alone never changes a choice
+        best = {
+            "dev": point["dev_uar"] > max(self.curves["dev_uar"], default=-1.0),
+            "oracle": point["test_uar"] > max(self.curves["test_uar"], default=-1.0),
+            "last": True,
+        }
+        for name, chosen in best.items():
+            if chosen:
+                self._logits[name], self._selected[name] = test, step
+        for name, values in point.items():
+            self.curves[name].append(values)
+        for name, array in parameters.items():
+            self._parameters.setdefault(name, []).append(array)
+
+    def result(self, about: _About, diagnostics: Mapping[str, NDArray[np.float32]]) -> MemberResult:
+        """The finished member's result."""
+        table, fold = self._data.examples, self._fold
+        logits, selected = self._logits, self._selected
+        if self.diverged_at:
+            shares = np.bincount(table.labels[fold.train], minlength=len(table.classes))
+            constant = np.log(shares / len(fold.train)).astype(np.float32)
+            logits = dict.fromkeys(SELECTIONS, np.tile(constant, (len(fold.test), 1)))
+            selected = dict.fromkeys(SELECTIONS, 0)
+        return MemberResult(
+            identity={**about.identity, **self.member.as_dict()},
+            outcome="diverged" if self.diverged_at else "ok",
+            diverged_at=self.diverged_at or None,
+            curves={name: np.array(values) for name, values in self.curves.items()},
+            ids=table.ids[fold.test],
+            truths=table.labels[fold.test],
+            speakers=table.speaker[fold.test],
+            dialogs=table.dialog[fold.test],
+            lengths=self._data.lengths[0].numpy()[fold.test],
+            improvised=table.improvised[fold.test],
+            logits=logits,
+            selected_step=selected,
+            dev_truths=table.labels[fold.dev],
+            classes=table.classes,
+            train_size=len(fold.train),
+            test_size=len(fold.test),
+            parameters={name: np.stack(values) for name, values in self._parameters.items()},
+            diagnostics={} if self.diverged_at else diagnostics,
+            wall_seconds=about.wall_seconds,
+            stack_members=about.stack_members,
+            peak_memory_bytes=about.peak_memory_bytes,
+            parameter_count=about.parameter_count,
+        )
+
+
+def _diagnose(
+    network: IAAN, data: TrainingData, members: Sequence[Member], utterances: int
+) -> list[dict[str, NDArray[np.float32]]]:
+    """Diagnostics of each member on development examples spread evenly over its dev set."""
+    examples = torch.zeros(len(members), utterances, dtype=torch.int64)
+    present = torch.zeros(len(members), utterances, dtype=torch.bool)
+    for m, member in enumerate(members):
+        dev = data.folds[member.fold].dev
+        n = min(utterances, len(dev))
+        examples[m, :n] = torch.from_numpy(dev[np.linspace(0, len(dev) - 1, n).round().astype(int)])
+        present[m, :n] = True
+    return diagnose(network, gather(data, examples, present))
+
+
+def _precision() -> str:
+    """Tensors are float32; matrix products are what torch was told they may be."""
+    products = torch.get_float32_matmul_precision()
+    return "float32" if products == "highest" else f"float32, products {products!r}"
+
+
+def _environment(network: IAAN, device: torch.device) -> dict[str, str]:
+    cuda = device.type == "cuda"
+    return {
+        "kernel": network.encoders.kernel,
+        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
+        "precision": _precision(),
+        "torch": str(torch.__version__),
+        "host": platform.node(),
+    }
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes: the most the allocator held on the GPU, or the process's largest resident set."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if platform.system() == "Darwin" else largest * 1024

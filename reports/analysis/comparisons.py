@@ -1,0 +1,348 @@
+"""One variant against its baseline: every test of the report, side by side.
+
+- An activation is compared with the baseline activation in the same direction: "elu · bigru"
+  with "tanh · bigru", since "tanh · gru" would mix two changes.
+- The family over which p-values are adjusted is every comparison of the report.
+- What cannot be computed from an unfinished study is None, never a number from less than it says.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from activations.errors import InputError
+from bench.training.results import SELECTIONS
+from reports.analysis.breakdown import mean_over_seeds
+from reports.analysis.selection_gap import fold_means
+from reports.scores import Predictions, Scores
+from reports.statistics.arrays import FloatArray, IntArray
+from reports.statistics.bayes import Posterior, correlated_t_posterior
+from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
+from reports.statistics.conclusions import Conclusion, Evidence, conclude
+from reports.statistics.corrected_t import TTest, corrected_t_test, seed_averaged_differences
+from reports.statistics.effects import EffectSizes, effect_sizes
+from reports.statistics.equivalence import Equivalence, equivalence_test
+from reports.statistics.mcnemar import McNemar, mcnemar_test
+from reports.statistics.multiplicity import holm
+from reports.statistics.permutation import block_contributions, sign_flip_test
+from reports.statistics.power import Power, detectable_difference, power_analysis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Levels and margins of the report. rope and margin are the same; effect: the gain to plan for.
+
+    All in points but level (of a family), confidence and power. seed: of all resampling.
+    """
+
+    selection: str = "dev"
+    level: float = 0.05
+    confidence: float = 0.95
+    rope: float = 1.0
+    effect: float = 2.0
+    power: float = 0.8
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlipResult:
+    """A comparison's own line of a sign-flip test; see `statistics.permutation.SignFlip`.
+
+    p is of this comparison alone, adjusted family-wise (max-T). blocks: those in which variant and
+    baseline differ at all. Where reachable is False these blocks cannot reach `level` whatever
+    the scores are: print smallest_p, not p.
+    """
+
+    difference: float
+    p: float
+    adjusted: float
+    blocks: int
+    smallest_p: float
+    reachable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All tests of one variant against its baseline; points, variant − baseline, seeds averaged.
+
+    folds, differences: names of the folds both have results in, and the difference of UAR in each.
+    test, p_holm: of UAR under the settings' selection; war: the same test of WAR; by_selection:
+    of UAR under each selection rule. posterior, equivalence, equivalence_p_holm,
+    power (of this comparison alone), detectable_in_family (smallest difference the first step of
+    Holm's procedure detects), effects. speakers, fold_flips: sign-flip tests over speakers and
+    over folds. mcnemar, dialog_bootstrap, speaker_bootstrap: from predictions.
+    None: not computable from the results there are.
+    """
+
+    variant: str
+    baseline: str
+    folds: tuple[str, ...]
+    differences: FloatArray
+    test: TTest | None
+    p_holm: float
+    war: TTest | None
+    by_selection: dict[str, TTest | None]
+    posterior: Posterior | None
+    equivalence: Equivalence | None
+    equivalence_p_holm: float
+    power: Power | None
+    detectable_in_family: float
+    effects: EffectSizes | None
+    speakers: FlipResult | None
+    fold_flips: FlipResult | None
+    mcnemar: McNemar | None
+    dialog_bootstrap: Bootstrap | None
+    speaker_bootstrap: Bootstrap | None
+    conclusion: Conclusion
+
+
+def resolve_baselines(scores: Scores, baseline: str) -> dict[str, str]:
+    """Return the label of each variant's baseline; baselines themselves have no entry.
+
+    baseline: a variant's label ("tanh · gru"), then every other variant is compared with it; or an
+    activation ("tanh"), then each variant is compared with that activation in its own direction
+    and, where it was run, its own reset order and hyper-parameters, with sigmoid gates.
+    Raises InputError where nothing of that name was run, or not in a variant's direction.
+    """
+    labels = scores.variants
+    if baseline in labels:
+        return {label: baseline for label in labels if label != baseline}
+    about = {
+        name: [str(value) for value in scores.data[name].values]
+        for name in ("activation", "direction", "reset_order", "update", "reset")
+    }
+    named = [i for i, activation in enumerate(about["activation"]) if activation == baseline]
+    plain = [i for i in named if about["update"][i] == about["reset"][i] == "sigmoid"]
+    candidates = plain or named
+    if not candidates:
+        raise InputError(
+            f"no variant of this study is called {baseline!r}, so it cannot be the baseline. "
+            f"Variants: {', '.join(labels)}"
+        )
+    found = {}
+    for i, label in enumerate(labels):
+        if i in candidates:
+            continue
+        near = [c for c in candidates if about["direction"][c] == about["direction"][i]]
+        if not near:
+            raise InputError(
+                f"{label} has no baseline: {baseline} was not run as {about['direction'][i]}. "
+                f"Name one variant as baseline: {', '.join(labels)}"
+            )
+        best = max(near, key=lambda c: _alikeness(about, labels, i, c))
+        found[label] = labels[best]
+    return found
+
+
+def compare(
+    scores: Scores, predictions: Predictions, baselines: dict[str, str], settings: Settings
+) -> tuple[Comparison, ...]:
+    """Return every comparison of `baselines`, in the order of the variants, tests adjusted."""
+    rng = np.random.default_rng(settings.seed)
+    pairs = [(v, baselines[v]) for v in scores.variants if v in baselines]
+    made = [_alone(scores, predictions, v, b, settings, rng) for v, b in pairs]
+    p_values = holm([c.test.p if c.test else np.nan for c in made])
+    equal = holm([c.equivalence.p if c.equivalence else np.nan for c in made])
+    family = sum(c.test is not None for c in made)
+    speakers = _flips(_speaker_contributions(predictions, pairs, settings.selection), settings, rng)
+    folds = _flips([_fold_contributions(scores.folds, c) for c in made], settings, rng)
+    finished = []
+    for place, comparison in enumerate(made):
+        comparison = replace(
+            comparison,
+            p_holm=float(p_values[place]),
+            equivalence_p_holm=float(equal[place]),
+            detectable_in_family=_in_family(scores, comparison, family, settings),
+            speakers=speakers[place],
+            fold_flips=folds[place],
+        )
+        finished.append(
+            replace(comparison, conclusion=_conclude(scores, comparison, family, settings))
+        )
+    return tuple(finished)
+
+
+def _alikeness(about: dict[str, list[str]], labels: Sequence[str], one: int, other: int) -> int:
+    """How much a baseline shares with a variant: its reset order first, then its settings."""
+    own = set(labels[one].split(" · "))
+    return 10 * (about["reset_order"][one] == about["reset_order"][other]) + len(
+        own & set(labels[other].split(" · "))
+    )
+
+
+def _alone(
+    scores: Scores,
+    predictions: Predictions,
+    variant: str,
+    baseline: str,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> Comparison:
+    """Everything but what needs the family; those fields are filled by `compare`."""
+    selection = settings.selection
+    first, second = (scores.of(label, selection=selection) for label in (variant, baseline))
+    differences, usable = seed_averaged_differences(first, second)
+    right = [predictions.correct(label, selection=selection) for label in (variant, baseline)]
+    share = [mean_over_seeds(one) for one in right]
+    comparison = Comparison(
+        variant=variant,
+        baseline=baseline,
+        folds=tuple(name for name, used in zip(scores.folds, usable, strict=True) if used),
+        differences=differences[usable],
+        test=None,
+        p_holm=float("nan"),
+        war=_test(scores, variant, baseline, "war", selection, settings),
+        by_selection={
+            rule: _test(scores, variant, baseline, "uar", rule, settings) for rule in SELECTIONS
+        },
+        posterior=None,
+        equivalence=None,
+        equivalence_p_holm=float("nan"),
+        power=None,
+        detectable_in_family=float("nan"),
+        effects=None,
+        speakers=None,
+        fold_flips=None,
+        mcnemar=mcnemar_test(*right, level=settings.level) if _any_pair(*right) else None,
+        dialog_bootstrap=_bootstrap(share, predictions.truths, predictions.dialogs, settings, rng),
+        speaker_bootstrap=_bootstrap(
+            share, predictions.truths, predictions.speakers, settings, rng
+        ),
+        conclusion=Conclusion(verdict="not compared", sentence=""),
+    )
+    if usable.sum() < 2:
+        return comparison
+    paired, ratio, level = differences[usable], scores.ratio[usable], settings.level
+    common = np.isfinite(first) & np.isfinite(second)
+    return replace(
+        comparison,
+        test=corrected_t_test(paired, ratio, confidence=settings.confidence),
+        posterior=correlated_t_posterior(
+            paired, ratio, rope=settings.rope, credibility=settings.confidence
+        ),
+        equivalence=equivalence_test(paired, ratio, margin=settings.rope, level=level),
+        power=power_analysis(
+            first, second, scores.ratio, effect=settings.effect, level=level, power=settings.power
+        ),
+        effects=effect_sizes(
+            *(fold_means(np.where(common, table, np.nan)) for table in (first, second))
+        ),
+    )
+
+
+def _test(
+    scores: Scores, variant: str, baseline: str, metric: str, selection: str, settings: Settings
+) -> TTest | None:
+    differences, usable = seed_averaged_differences(
+        *(scores.of(label, metric=metric, selection=selection) for label in (variant, baseline))
+    )
+    if usable.sum() < 2:
+        return None
+    return corrected_t_test(
+        differences[usable], scores.ratio[usable], confidence=settings.confidence
+    )
+
+
+def _any_pair(first: FloatArray, second: FloatArray) -> bool:
+    return bool((np.isfinite(first) & np.isfinite(second)).any())
+
+
+def _bootstrap(
+    share: list[FloatArray],
+    truths: IntArray,
+    units: npt.NDArray[np.str_],
+    settings: Settings,
+    rng: np.random.Generator,
+) -> Bootstrap | None:
+    known = np.isfinite(share[0]) & np.isfinite(share[1])
+    if np.unique(units[known]).size < 2:
+        return None
+    first, second = share
+    return paired_bootstrap(first, second, truths, units, rng=rng, confidence=settings.confidence)
+
+
+def _speaker_contributions(
+    predictions: Predictions, pairs: list[tuple[str, str]], selection: str
+) -> list[FloatArray]:
+    """What each speaker adds to each pair's difference of fold-mean UAR: [pair] of [speaker]."""
+    _, speaker = np.unique(predictions.speakers, return_inverse=True)
+    rows = []
+    for pair in pairs:
+        first, second = (mean_over_seeds(predictions.correct(v, selection=selection)) for v in pair)
+        rows.append(
+            block_contributions(first, second, predictions.truths, predictions.fold, speaker)
+        )
+    return rows
+
+
+def _fold_contributions(folds: tuple[str, ...], comparison: Comparison) -> FloatArray:
+    """The fold differences as contributions to their mean [fold]; 0 where a fold was not run."""
+    found = dict(zip(comparison.folds, comparison.differences, strict=True))
+    return np.array([found.get(name, 0.0) / max(len(found), 1) for name in folds])
+
+
+def _flips(
+    contributions: list[FloatArray], settings: Settings, rng: np.random.Generator
+) -> list[FlipResult | None]:
+    if not contributions:
+        return []
+    test = sign_flip_test(np.stack(contributions), level=settings.level, rng=rng)
+    made: list[FlipResult | None] = []
+    for i, row in enumerate(contributions):
+        blocks = int(np.count_nonzero(row))  # flipping what does not differ changes nothing
+        if not blocks:
+            made.append(None)
+            continue
+        smallest = max(test.smallest_p, 2.0 ** (1 - blocks))
+        made.append(
+            FlipResult(
+                difference=float(test.difference[i]),
+                p=float(test.p[i]),
+                adjusted=float(test.adjusted[i]),
+                blocks=blocks,
+                smallest_p=smallest,
+                reachable=smallest <= settings.level,
+            )
+        )
+    return made
+
+
+def _in_family(scores: Scores, comparison: Comparison, family: int, settings: Settings) -> float:
+    if comparison.test is None:
+        return float("nan")
+    used = np.array([name in comparison.folds for name in scores.folds])
+    return detectable_difference(
+        comparison.test.spread,
+        scores.ratio[used],
+        level=settings.level / family,
+        power=settings.power,
+    )
+
+
+def _conclude(
+    scores: Scores, comparison: Comparison, family: int, settings: Settings
+) -> Conclusion:
+    own = scores.data.sel(variant=comparison.variant)
+    missing = sum(run.variant == comparison.variant for run in scores.missing)
+    return conclude(
+        Evidence(
+            variant=comparison.variant,
+            baseline=comparison.baseline,
+            metric="UAR",
+            difference=comparison.test,
+            p_adjusted=comparison.p_holm,
+            equivalence=comparison.equivalence,
+            equivalence_p_adjusted=comparison.equivalence_p_holm,
+            detectable=comparison.detectable_in_family,
+            power=settings.power,
+            comparisons=family,
+            diverged=int(own["diverged"].sum()),
+            baseline_diverged=int(scores.data["diverged"].sel(variant=comparison.baseline).sum()),
+            missing=missing,
+            runs=missing + int(own["present"].sum()),
+            synthetic=scores.synthetic,
+        ),
+        level=settings.level,
+    )

@@ -1,0 +1,87 @@
+"""How sensitive a variant is to its settings: what tuning has tried, judged on the dev set.
+
+- Tuning searches on dev, so its picture shows dev scores; test scores of trials would invite
+  choosing on the test set.
+- A study's results hold the plan's members and every trial of its tuning alike; a trial is one
+  variant with one setting, averaged over the folds and seeds it was run on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.training.results import MemberResult
+from reports import figures
+from reports.figures import VariantStyle
+from reports.scores import POINTS
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One hyper-parameter that differs between trials.
+
+    labels, values, scores: [trial], the variant, the setting's value, mean dev UAR in points.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    scores: tuple[float, ...]
+
+
+def settings_tried(results: Sequence[MemberResult]) -> tuple[Setting, ...]:
+    """The numeric hyper-parameters that differ within a variant, each with all trials."""
+    trials: dict[tuple[str, tuple[tuple[str, object], ...]], list[float]] = {}
+    for result in results:
+        key = (result.variant.label, tuple(result.hyper.as_dict().items()))
+        trials.setdefault(key, []).append(_dev_score(result))
+    found = []
+    first = dict(next(iter(trials))[1]) if trials else {}
+    for name in first:
+        rows = [(label, dict(hyper)[name], np.mean(s)) for (label, hyper), s in trials.items()]
+        rows = [row for row in rows if isinstance(row[1], int | float)]
+        differing = {label for label, *_ in rows if len({v for w, v, _ in rows if w == label}) > 1}
+        rows = [row for row in rows if row[0] in differing]
+        if rows:
+            labels, values, scores = zip(*rows, strict=True)
+            found.append(
+                Setting(name, labels, tuple(map(float, values)), tuple(map(float, scores)))
+            )
+    return tuple(found)
+
+
+def draw_sensitivity(
+    results: Sequence[MemberResult],
+    folder: Path,
+    *,
+    styles: dict[str, VariantStyle],
+    formats: Sequence[str] = figures.FORMATS,
+) -> list[tuple[Setting, dict[str, Path]]]:
+    """One figure, sensitivity-NAME, for each setting that was searched; returns their files."""
+    drawn = []
+    for setting in settings_tried(results):
+        known = [i for i, label in enumerate(setting.labels) if label in styles]
+        if not known:
+            continue
+        values = np.array([setting.values[i] for i in known])
+        fig, _ = figures.sensitivity(
+            setting.name.replace("_", " "),
+            values,
+            np.array([setting.scores[i] for i in known]),
+            [setting.labels[i] for i in known],
+            styles=styles,
+            logarithmic=bool(values.min() > 0 and values.max() / values.min() > 10),
+        )
+        files = figures.save(fig, folder, f"sensitivity-{setting.name}", formats)
+        drawn.append((setting, {file.suffix[1:]: file for file in files}))
+    return drawn
+
+
+def _dev_score(result: MemberResult) -> float:
+    """Dev UAR of the checkpoint chosen on dev, in points; chance for a diverged run."""
+    chosen = result.curves["step"] == result.selected_step["dev"]
+    if result.outcome == "diverged" or not chosen.any():
+        return POINTS / len(result.classes)
+    return POINTS * float(result.curves["dev_uar"][chosen][0])

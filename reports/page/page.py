@@ -1,0 +1,251 @@
+"""The report of a study: one self-contained page, and beside it every figure, table and number.
+
+- The page needs no network and no other file: it can be mailed, archived and opened in ten years.
+- Conclusion first. Every number is traced to its runs: the page ends with one line per run and the
+  result file it came from.
+- Written into a folder beside the old report and renamed at the end: a report is whole or the old
+  one.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from activations.errors import GateswapError
+from bench.data.members import Member
+from bench.training.results import MemberResult
+from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.comparisons import Settings
+from reports.analysis.published import published_systems
+from reports.analysis.sensitivity import draw_sensitivity
+from reports.drawings import Drawn, draw_all
+from reports.drawings.common import styles_of
+from reports.page import tables
+from reports.page.methods import bibtex, methods_paragraph
+from reports.page.templates import embedded, fill
+from reports.scores import POINTS
+
+MEMORY = 2**20
+
+
+@dataclass(frozen=True)
+class RunLine:
+    """One run as the page lists it; uar, war in points under the chosen selection rule."""
+
+    variant: str
+    fold: str
+    seed: int
+    uar: float
+    war: float
+    step: int
+    outcome: str
+    file: str
+
+
+def write_report(
+    results: Sequence[MemberResult],
+    folder: Path,
+    *,
+    baseline: str = "tanh",
+    planned: Mapping[str, Member] | None = None,
+    tuned: Sequence[MemberResult] = (),
+    settings: Settings | None = None,
+) -> Path:
+    """Write index.html, report.json, tables/, figures/, references.bib; return the page's path.
+
+    results: of one study. folder: replaced as a whole. planned: the study's members by the hash
+    that names their result files; without it the page cannot tell what is missing or name files.
+    tuned: results of other settings of the same variants, for the figures of sensitivity.
+    Raises InputError as `analysis.analyse` does, GateswapError where the folder cannot be written.
+    """
+    planned = planned or {}
+    analysis = analyse(
+        results, baseline=baseline, planned=list(planned.values()), settings=settings
+    )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as temporary:
+            whole = Path(temporary) / "report"
+            _write(analysis, results, planned, tuned, whole)
+            _replace(whole, folder)
+    except OSError as error:
+        raise GateswapError(
+            f"the report cannot be written to {folder}: {error.strerror or error}"
+        ) from error
+    return folder / "index.html"
+
+
+def write_figures(
+    results: Sequence[MemberResult],
+    folder: Path,
+    *,
+    names: Sequence[str],
+    formats: Sequence[str],
+    baseline: str = "tanh",
+    planned: Mapping[str, Member] | None = None,
+) -> list[Path]:
+    """Draw single figures by name; return the files.
+
+    Raises InputError for an unknown name or format, and as `analysis.analyse` does.
+    """
+    analysis = analyse(results, baseline=baseline, planned=list((planned or {}).values()))
+    drawn = draw_all(analysis, folder, only=names, formats=formats)
+    return [path for figure in drawn for path in figure.files.values()]
+
+
+def _write(
+    analysis: Analysis,
+    results: Sequence[MemberResult],
+    planned: Mapping[str, Member],
+    tuned: Sequence[MemberResult],
+    folder: Path,
+) -> None:
+    drawn = draw_all(analysis, folder / "figures")
+    drawn += _sensitivities(analysis, [*results, *tuned], folder / "figures")
+    paragraph = methods_paragraph(analysis)
+    runs = _runs(analysis, results, planned)
+    table_folder = folder / "tables"
+    table_folder.mkdir()
+    for suffix, text in (
+        ("tex", tables.latex(analysis)),
+        ("md", tables.markdown(analysis)),
+        ("csv", tables.csv(analysis)),
+    ):
+        (table_folder / f"results.{suffix}").write_text(text, encoding="utf-8")
+    (folder / "references.bib").write_text(bibtex(paragraph), encoding="utf-8")
+    everything = analysis.as_dict() | {"runs": [vars(run) for run in runs], "methods": paragraph}
+    text = json.dumps(everything, ensure_ascii=False, indent=1, allow_nan=False)
+    (folder / "report.json").write_text(text, encoding="utf-8")
+    page = render(analysis, drawn, runs, paragraph)
+    (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def _sensitivities(
+    analysis: Analysis, results: Sequence[MemberResult], folder: Path
+) -> tuple[Drawn, ...]:
+    return tuple(
+        Drawn(
+            name=f"sensitivity-{setting.name}",
+            title=f"Sensitivity to {setting.name.replace('_', ' ')}",
+            caption=(
+                f"Dev UAR in percent of {len(setting.scores)} trials against "
+                f"{setting.name.replace('_', ' ')}, each averaged over the folds and seeds it was "
+                "run on; a diverged run counts as chance. Nothing here was seen on a test set."
+            ),
+            files=files,
+        )
+        for setting, files in draw_sensitivity(results, folder, styles=styles_of(analysis))
+    )
+
+
+def _replace(whole: Path, folder: Path) -> None:
+    """Put the new folder where the old one was."""
+    if folder.exists():
+        old = whole.with_name("old")
+        folder.rename(old)
+        whole.rename(folder)
+        shutil.rmtree(old)
+    else:
+        os.rename(whole, folder)
+
+
+def render(
+    analysis: Analysis, drawn: Sequence[Drawn], runs: Sequence[RunLine], paragraph: str
+) -> str:
+    """The page's HTML."""
+    return fill(
+        "report.html",
+        analysis=analysis,
+        settings=analysis.settings,
+        rows=tables.results_table(analysis).to_dict("records"),
+        headline=headline(analysis),
+        design=tables.design_line(analysis),
+        figures=[
+            {"name": figure.name, "title": figure.title, "caption": figure.caption}
+            | {"image": embedded(figure.files["svg"])}
+            for figure in drawn
+        ],
+        published=published_systems(),
+        costs=[_cost(cell) for cell in analysis.cells],
+        paragraph=paragraph,
+        bibtex=bibtex(paragraph),
+        latex=tables.latex(analysis),
+        runs=runs,
+        interval=tables.interval,
+    )
+
+
+def headline(analysis: Analysis) -> str:
+    """The whole study in one sentence."""
+    verdicts = [comparison.conclusion.verdict for comparison in analysis.comparisons]
+    if not verdicts:
+        return "There is only the baseline: nothing to compare."
+    best = max(
+        (c for c in analysis.comparisons if c.conclusion.verdict == "better" and c.test),
+        key=lambda c: c.test.mean if c.test else 0.0,
+        default=None,
+    )
+    total = len(verdicts)
+    counts = {verdict: verdicts.count(verdict) for verdict in ("better", "worse", "equal")}
+    if best is not None and best.test is not None:
+        said = (
+            f"{best.variant} beats its baseline by {tables.number(best.test.mean)} points UAR"
+            + (f", as do {counts['better'] - 1} others" if counts["better"] > 1 else "")
+        )
+    else:
+        said = f"None of the {total} variants is shown to beat its baseline"
+    rest = []
+    if counts["worse"]:
+        rest.append(f"{counts['worse']} shown to be worse")
+    if counts["equal"]:
+        rest.append(f"{counts['equal']} shown to be practically equal")
+    open_ones = total - sum(counts.values())
+    if open_ones:
+        rest.append(f"{open_ones} undecided by this design")
+    return f"{said}{'; ' if rest else ''}{', '.join(rest)}."
+
+
+def _cost(cell: Any) -> dict[str, object]:
+    return {
+        "variant": cell.variant,
+        "runs": cell.runs,
+        "diverged": cell.diverged,
+        "diverged_at": ", ".join(str(step) for step in cell.diverged_at),
+        "seconds": cell.seconds,
+        "memory": cell.memory_bytes / MEMORY,
+        "parameters": cell.parameter_count,
+    }
+
+
+def _runs(
+    analysis: Analysis, results: Sequence[MemberResult], planned: Mapping[str, Member]
+) -> list[RunLine]:
+    from bench.training import metrics
+
+    hashes = {member: key for key, member in planned.items()}
+    selection = analysis.settings.selection
+    lines = []
+    for result in results:
+        counts = metrics.confusion(
+            result.truths, result.predictions(selection), len(result.classes)
+        )
+        key = hashes.get(result.member)
+        diverged = result.outcome == "diverged"
+        lines.append(
+            RunLine(
+                variant=result.variant.label,
+                fold=result.fold,
+                seed=result.seed,
+                uar=POINTS * float(metrics.uar_from(counts)),
+                war=POINTS * float(metrics.war_from(counts)),
+                step=int(result.selected_step[selection]),
+                outcome=f"diverged at step {result.diverged_at}" if diverged else "ok",
+                file=f"results/{key}.npz" if key else "",
+            )
+        )
+    return lines

@@ -1,0 +1,205 @@
+r"""The table of a report: one row per variant, as data, LaTeX, Markdown and CSV.
+
+- One DataFrame of plain numbers (points, p-values) is the source; the formats only write it.
+- LaTeX is booktabs and siunitx, ready to \\input: numbers stay numbers in the source of the paper.
+- Protocol, selection rule and n stand in every format: a table without them is not comparable.
+"""
+
+import math
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from reports.analysis.analysis import Analysis, VariantSummary
+from reports.analysis.comparisons import Comparison
+from reports.statistics.conclusions import signed
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def results_table(analysis: Analysis) -> pd.DataFrame:
+    """One row per variant.
+
+    Columns: variant, baseline, uar, uar_low, uar_high, uar_spread (over folds), uar_seed_spread,
+    war, war_spread, oracle_uar, difference, low, high, p, p_holm, p_worse, p_equal, p_better,
+    speakers_p (max-T adjusted; NaN where unreachable), detectable, wins, runs, diverged, missing,
+    verdict. Points; NaN where a baseline or an unfinished study has none.
+    """
+    rows = [
+        _row(summary, analysis.comparison(summary.variant), analysis.settings.selection)
+        for summary in analysis.summaries
+    ]
+    return pd.DataFrame(rows)
+
+
+def _row(
+    summary: VariantSummary, comparison: Comparison | None, selection: str
+) -> dict[str, object]:
+    uar, war = summary.uar[selection], summary.war[selection]
+    nan = math.nan
+    test = comparison.test if comparison else None
+    posterior = comparison.posterior if comparison else None
+    flips = comparison.speakers if comparison else None
+    effects = comparison.effects if comparison else None
+    return {
+        "variant": summary.variant,
+        "baseline": summary.baseline or "",
+        "uar": uar.mean,
+        "uar_low": uar.interval.low if uar.interval else nan,
+        "uar_high": uar.interval.high if uar.interval else nan,
+        "uar_spread": uar.spread,
+        "uar_seed_spread": uar.seed_spread,
+        "war": war.mean,
+        "war_spread": war.spread,
+        "oracle_uar": summary.uar["oracle"].mean,
+        "difference": test.mean if test else nan,
+        "low": test.low if test else nan,
+        "high": test.high if test else nan,
+        "p": test.p if test else nan,
+        "p_holm": comparison.p_holm if comparison else nan,
+        "p_worse": posterior.worse if posterior else nan,
+        "p_equal": posterior.equal if posterior else nan,
+        "p_better": posterior.better if posterior else nan,
+        "speakers_p": flips.adjusted if flips and flips.reachable else nan,
+        "detectable": comparison.detectable_in_family if comparison else nan,
+        "wins": effects.wins if effects else nan,
+        "runs": summary.runs,
+        "diverged": summary.diverged,
+        "missing": summary.missing,
+        "verdict": comparison.conclusion.verdict if comparison else "baseline",
+    }
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A number for people: a dash for NaN, a true minus sign, no negative zero."""
+    if not math.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", MINUS)
+
+
+def interval(low: float, high: float) -> str:
+    """[low, high] with signs, empty for NaN."""
+    return f"[{signed(low)}, {signed(high)}]" if math.isfinite(low) else ""
+
+
+def p_value(p: float) -> str:
+    """A p-value alone: three decimals, never 0.000."""
+    if not math.isfinite(p):
+        return "–"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def design_line(analysis: Analysis) -> str:
+    """What the table rests on, in one line: corpus, n, protocol, selection."""
+    protocol = analysis.protocol
+    seeds = len(analysis.seeds)
+    parts = [
+        f"corpus {analysis.corpus}{_synthetic(analysis)}",
+        f"{analysis.utterances:,} test utterances of {analysis.speakers} speakers",
+        f"{len(analysis.folds)} folds (test: one {protocol.get('test_unit', 'session')})",
+        f"{seeds} seed{'s' if seeds > 1 else ''}",
+        f"checkpoint: {analysis.settings.selection}",
+    ]
+    if not analysis.complete:
+        parts.append(f"UNFINISHED: {len(analysis.missing)} runs missing")
+    return "; ".join(parts)
+
+
+def _synthetic(analysis: Analysis) -> str:
+    said = "synthetic" in analysis.corpus
+    return " (synthetic speech)" if analysis.synthetic and not said else ""
+
+
+def markdown(analysis: Analysis) -> str:
+    """The table as Markdown, with its design line."""
+    head = (
+        "Variant",
+        "UAR ± sd",
+        "WAR ± sd",
+        "Δ UAR",
+        f"{analysis.settings.confidence:.0%} interval",
+        "p (Holm)",
+        "P(worse / equal / better)",
+    )
+    rows = [
+        (
+            _marked(row["variant"], row["diverged"]),
+            f"{number(row['uar'])} ± {number(row['uar_spread'])}",
+            f"{number(row['war'])} ± {number(row['war_spread'])}",
+            signed(row["difference"]) if math.isfinite(row["difference"]) else "baseline",
+            interval(row["low"], row["high"]),
+            p_value(row["p_holm"]),
+            _chances(row["p_worse"], row["p_equal"], row["p_better"]),
+        )
+        for row in results_table(analysis).to_dict("records")
+    ]
+    lines = [" | ".join(head), "|".join([":--"] + ["--:"] * (len(head) - 1))]
+    lines += [" | ".join(row) for row in rows]
+    body = "\n".join(f"| {line} |" if "--" not in line[:3] else f"|{line}|" for line in lines)
+    return f"{body}\n\n{design_line(analysis)}.\n"
+
+
+def _marked(variant: str, diverged: int) -> str:
+    return f"{variant} ({diverged} diverged)" if diverged else variant
+
+
+def _chances(worse: float, equal: float, better: float) -> str:
+    if not math.isfinite(worse):
+        return "–"
+    return " / ".join(f"{value:.2f}" for value in (worse, equal, better))
+
+
+def csv(analysis: Analysis) -> str:
+    """Every column of `results_table`, full precision."""
+    text: str = results_table(analysis).to_csv(index=False)
+    return text
+
+
+def latex(analysis: Analysis) -> str:
+    r"""A booktabs table with siunitx columns, to \input; needs \usepackage{booktabs,siunitx}."""
+    confidence = f"{analysis.settings.confidence:.0%}".replace("%", r"\,\%")
+    lines = [
+        f"% {design_line(analysis)}",
+        r"\begin{tabular}{l S[table-format=2.1] S[table-format=2.1] S[table-format=2.1]"
+        r" S[table-format=2.1] S[table-format=+2.1, retain-explicit-plus] c c}",
+        r"\toprule",
+        r"Variant & {UAR} & {$\pm$} & {WAR} & {$\pm$} & {$\Delta$UAR} & {"
+        + confidence
+        + r" interval} & {$p_{\mathrm{Holm}}$} \\",
+        r"\midrule",
+    ]
+    lines += [_latex_row(row) for row in results_table(analysis).to_dict("records")]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def _latex_row(row: dict[Hashable, Any]) -> str:
+    def cell(name: str, form: str = ".1f") -> str:
+        value = float(str(row[name]))
+        return f"{value:{form}}" if math.isfinite(value) else "{--}"
+
+    low, high = cell("low", "+.1f"), cell("high", "+.1f")
+    span = "{--}" if low == "{--}" else rf"$[\num{{{low}}}, \num{{{high}}}]$"
+    p = float(str(row["p_holm"]))
+    shown = "{--}" if not math.isfinite(p) else r"$<0.001$" if p < 0.001 else f"{p:.3f}"
+    cells: Sequence[str] = (
+        escape(str(row["variant"])),
+        cell("uar"),
+        cell("uar_spread"),
+        cell("war"),
+        cell("war_spread"),
+        cell("difference", "+.1f"),
+        span,
+        shown,
+    )
+    return " & ".join(cells) + r" \\"
+
+
+def escape(text: str) -> str:
+    """Plain text for LaTeX."""
+    replaced = {"\\": r"\textbackslash{}", "·": r"$\cdot$", "~": r"\textasciitilde{}"}
+    replaced |= {character: f"\\{character}" for character in "&%$#_{}"}
+    return "".join(replaced.get(character, character) for character in text).replace(
+        "^", r"\textasciicircum{}"
+    )

@@ -1,0 +1,188 @@
+"""Two studies side by side: what changed between them, variant by variant.
+
+- A difference is tested only where both studies answer the same question: same corpus, same
+  protocol, same folds. Otherwise the scores stand in two columns, and the page says what differs.
+- The test is the report's own: seeds averaged, folds paired, corrected for shared training data,
+  Holm over the variants.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from activations.errors import GateswapError, InputError
+from bench.data.members import Member
+from bench.training.results import MemberResult
+from reports import figures
+from reports.analysis.analysis import Analysis, analyse
+from reports.drawings.common import styles_of
+from reports.page import tables
+from reports.page.templates import embedded, fill
+from reports.statistics.arrays import FloatArray, plain
+from reports.statistics.conclusions import p_text
+from reports.statistics.corrected_t import TTest, corrected_t_test
+from reports.statistics.multiplicity import holm
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantChange:
+    """One variant in both studies; UAR in points, seeds then folds averaged, NaN where not run.
+
+    test: second − first over the folds both have; None where the studies are not comparable or
+    fewer than two folds are common. p_holm: adjusted over all variants of the comparison.
+    """
+
+    variant: str
+    first: float
+    second: float
+    test: TTest | None
+    p_holm: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Versus:
+    """Two studies compared. reasons: why their scores may not be compared; empty where they may."""
+
+    first: str
+    second: str
+    selection: str
+    reasons: tuple[str, ...]
+    changes: tuple[VariantChange, ...]
+
+
+def compare_studies(
+    first: Sequence[MemberResult], second: Sequence[MemberResult], *, baseline: str = "tanh"
+) -> Versus:
+    """Compare two studies' UAR, variant by variant, in the order of the first study.
+
+    Raises InputError as `analysis.analyse` does, and where the studies share no variant.
+    """
+    one, two = (analyse(results, baseline=baseline) for results in (first, second))
+    return _versus(one, two, _reasons(first[0], second[0], one, two))
+
+
+def write_versus(
+    first: Sequence[MemberResult],
+    second: Sequence[MemberResult],
+    folder: Path,
+    *,
+    baseline: str = "tanh",
+    planned: tuple[Sequence[Member], Sequence[Member]] = ((), ()),
+) -> Path:
+    """Write index.html, versus.json and the figure of a comparison; return the page's path.
+
+    planned: the members of both studies, in whose order variants are shown and coloured.
+    Raises as `compare_studies`, and GateswapError where the folder cannot be written.
+    """
+    one, two = (
+        analyse(results, baseline=baseline, planned=members)
+        for results, members in zip((first, second), planned, strict=True)
+    )
+    versus = _versus(one, two, _reasons(first[0], second[0], one, two))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        page = render(versus, one, two)
+        text = json.dumps(plain(versus), ensure_ascii=False, indent=1, allow_nan=False)
+        (folder / "versus.json").write_text(text, encoding="utf-8")
+        (folder / "index.html").write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise GateswapError(f"{folder} cannot be written: {error.strerror or error}") from error
+    return folder / "index.html"
+
+
+def render(versus: Versus, one: Analysis, two: Analysis) -> str:
+    """The page's HTML."""
+    return fill(
+        "versus.html",
+        versus=versus,
+        designs=[tables.design_line(one), tables.design_line(two)],
+        image=_figure(versus, one),
+        interval=tables.interval,
+    )
+
+
+def _versus(one: Analysis, two: Analysis, reasons: tuple[str, ...]) -> Versus:
+    shared = [variant for variant in one.variants if variant in two.variants]
+    if not shared:
+        raise InputError(
+            f"studies {one.study} and {two.study} share no variant; "
+            f"{one.study} has {', '.join(one.variants)}"
+        )
+    selection = one.settings.selection
+    rows = []
+    for variant in shared:
+        means = [_fold_means(analysis, variant) for analysis in (one, two)]
+        test = None if reasons else _test(means[0], means[1], one.test_train_ratio)
+        rows.append((variant, means, test))
+    adjusted = holm([test.p if test else np.nan for _, _, test in rows])
+    return Versus(
+        first=one.study,
+        second=two.study,
+        selection=selection,
+        reasons=reasons,
+        changes=tuple(
+            VariantChange(
+                variant=variant,
+                first=float(np.nanmean(means[0])),
+                second=float(np.nanmean(means[1])),
+                test=test,
+                p_holm=float(p),
+            )
+            for (variant, means, test), p in zip(rows, adjusted, strict=True)
+        ),
+    )
+
+
+def _fold_means(analysis: Analysis, variant: str) -> FloatArray:
+    summary = next(s for s in analysis.summaries if s.variant == variant)
+    return summary.uar[analysis.settings.selection].fold_means
+
+
+def _test(first: FloatArray, second: FloatArray, ratio: FloatArray) -> TTest | None:
+    difference = second - first
+    usable = np.isfinite(difference)
+    if usable.sum() < 2:
+        return None
+    return corrected_t_test(difference[usable], ratio[usable])
+
+
+def _reasons(
+    first: MemberResult, second: MemberResult, one: Analysis, two: Analysis
+) -> tuple[str, ...]:
+    """What keeps the two studies' scores from being compared."""
+    reasons = []
+    if first.identity["corpus"]["fingerprint"] != second.identity["corpus"]["fingerprint"]:
+        reasons.append(f"the corpora differ ({one.corpus}, {two.corpus})")
+    for key in sorted(one.protocol.keys() | two.protocol.keys()):
+        own, other = one.protocol.get(key), two.protocol.get(key)
+        if own != other:
+            reasons.append(f"the protocols differ in {key} ({own}, {other})")
+    if one.folds != two.folds:
+        reasons.append("the folds differ")
+    return tuple(reasons)
+
+
+def _figure(versus: Versus, one: Analysis) -> str | None:
+    tested = [(change, change.test) for change in versus.changes if change.test is not None]
+    if not tested:
+        return None
+    directions = {summary.variant: summary.direction for summary in one.summaries}
+    order = sorted(tested, key=lambda entry: directions[entry[0].variant])
+    fig, _ = figures.forest(
+        [change.variant for change, _ in order],
+        np.array([test.mean for _, test in order]),
+        np.array([test.low for _, test in order]),
+        np.array([test.high for _, test in order]),
+        groups=[directions[change.variant] for change, _ in order],
+        notes=[p_text(change.p_holm) for change, _ in order],
+        styles=styles_of(one),
+        rope=one.settings.rope,
+        baseline=versus.first,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        (file,) = figures.save(fig, Path(folder), "versus", ["svg"])
+        return embedded(file)

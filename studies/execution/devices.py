@@ -1,0 +1,53 @@
+"""Which devices train, and how precisely they multiply.
+
+- All GPUs that torch sees are used; CUDA_VISIBLE_DEVICES, which schedulers of clusters set, says
+  which these are.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from activations.errors import InputError
+from activations.kernels.gpu.tiles import PRECISIONS
+
+NAMES = "auto, cpu or cuda, or one GPU as in cuda:1"
+
+
+def choose_devices(name: str) -> tuple[torch.device, ...]:
+    """The devices for `auto`, `cpu`, `cuda` (all GPUs) or `cuda:N`.
+
+    Raises InputError for one that is not here.
+    """
+    kind, colon, number = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdigit())):
+        raise InputError(f"no device '{name}'; --device takes {NAMES}")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "cpu" or (kind == "auto" and not gpus):
+        return (torch.device("cpu"),)
+    if not gpus:
+        raise InputError(
+            f"--device {name}: torch sees no CUDA device. See gateswap doctor, or use --device cpu"
+        )
+    if colon and int(number) >= gpus:
+        raise InputError(
+            f"--device {name}: torch sees {gpus} CUDA device{'s' if gpus > 1 else ''}, counted "
+            "from cuda:0; CUDA_VISIBLE_DEVICES may hide others"
+        )
+    numbers = [int(number)] if colon else range(gpus)
+    return tuple(torch.device("cuda", each) for each in numbers)
+
+
+def set_precision(name: str, devices: Sequence[torch.device]) -> None:
+    """Let this process multiply matrices as `ieee` (float32), `tf32` or `bf16`.
+
+    Raises InputError for another name, and for less than float32 where a CPU trains.
+    """
+    if name not in PRECISIONS:
+        raise InputError(f"no precision '{name}'; --precision takes {', '.join(PRECISIONS)}")
+    if name != "ieee" and any(device.type == "cpu" for device in devices):
+        raise InputError(
+            f"--precision {name} is for GPUs, and training would run on the CPU, which computes in "
+            "float32: leave the option out"
+        )
+    torch.set_float32_matmul_precision(PRECISIONS[name])

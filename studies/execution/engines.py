@@ -1,0 +1,178 @@
+"""Engines: where stacks are trained.
+
+- An engine only computes: it takes members and reports results, and knows neither files nor plans.
+- What goes wrong with one stack ends that stack and no other, and names its members.
+- A member's result does not depend on its companions, so a stack that memory has no room for is
+  trained in parts.
+"""
+
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol
+
+from activations.errors import GateswapError
+from bench.data.batches import TrainingData
+from bench.data.members import Member
+from bench.training import memory, out_of_memory
+from bench.training.results import MemberResult
+from bench.training.train import Progress, TrainingSettings, train_stack
+
+Stack = Sequence[tuple[str, Member]]  # hash and member
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of one stack: results by hash, or why there are none."""
+
+    stack: Stack
+    results: dict[str, MemberResult]
+    error: str = ""
+
+
+class Reports(Protocol):
+    """What an engine tells while it works; place: the device, where there are several."""
+
+    def say(self, text: str) -> None:
+        """Something the user should know, once."""
+
+    def progress(self, place: str, stack: Stack, progress: Progress) -> None:
+        """How far a stack is."""
+
+    def finished(self, place: str, done: Finished) -> None:
+        """A stack has ended: its results are the receiver's to keep."""
+
+
+class Engine(Protocol):
+    """Trains stacks; may be asked several times."""
+
+    def train(self, stacks: Sequence[Stack], reports: Reports) -> None:
+        """Train the stacks, whole or in parts, and report each that has ended."""
+
+    def close(self) -> None:
+        """End whatever it started."""
+
+
+class OneDevice:
+    """Trains stacks one after another in this process, as many members at once as memory allows.
+
+    free: tells the bytes of memory that can be had, None where there is no telling.
+    """
+
+    def __init__(
+        self,
+        data: TrainingData,
+        settings: TrainingSettings,
+        *,
+        place: str = "",
+        free: Callable[[], int | None] | None = None,
+    ) -> None:
+        self._data, self._settings, self._place = data, settings, place
+        self._free = free or (lambda: memory.free_bytes(data.device))
+        self._most: dict[tuple[object, ...], int] = {}  # of those that need as much: how many fit
+        self._told: set[tuple[object, ...]] = set()  # of which the user knows that they are cut
+
+    def train(self, stacks: Sequence[Stack], reports: Reports) -> None:
+        """Train the stacks in their order."""
+        waiting = list(reversed(stacks))
+        while waiting:
+            stack = waiting.pop()
+            most = self._fitting(stack, reports)
+            if most < len(stack):
+                waiting += reversed(_cut(stack, most))
+                continue
+            done = self._train(stack, reports)
+            if done is None:
+                out_of_memory.release(self._data.device)
+                half = self._most[_need(stack)] = -(-len(stack) // 2)
+                waiting += reversed(_cut(stack, half))
+                reports.say(
+                    f"stack of {len(stack)} did not fit in memory: "
+                    f"two of {half} and {len(stack) - half}"
+                )
+            else:
+                reports.finished(self._place, done)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+    def _fitting(self, stack: Stack, reports: Reports) -> int:
+        """How many of the stack's members to train at once: as is free, and as did not fail."""
+        most, free = min(self._most.get(_need(stack), len(stack)), len(stack)), self._free()
+        if free is None:
+            return most
+        fitting = memory.most_members(
+            [member for _, member in stack],
+            self._data,
+            self._settings,
+            free,
+            recorded=self._data.device.type == "cuda",
+        )
+        if fitting < most and _need(stack) not in self._told:
+            self._told.add(_need(stack))
+            reports.say(
+                f"{describe_stack(stack)}: {fitting} at once, as {free / 2**30:.1f} GiB are free"
+            )
+        return min(most, fitting)
+
+    def _train(self, stack: Stack, reports: Reports) -> Finished | None:
+        """Train one stack; None where several members ran out of memory together."""
+        try:
+            results = train_stack(
+                [member for _, member in stack],
+                self._data,
+                self._settings,
+                on_progress=lambda progress: reports.progress(self._place, stack, progress),
+            )
+        except Exception as error:  # the compilers of kernels have their own
+            if out_of_memory.ran_out(error) and len(stack) > 1:
+                return None  # and with it goes the error, which holds on to what was allocated
+            if os.environ.get("GATESWAP_TRACEBACK"):
+                traceback.print_exc()
+            return Finished(stack, {}, _explain(stack, error))
+        hashes = (member_hash for member_hash, _ in stack)
+        return Finished(stack, dict(zip(hashes, results, strict=True)))
+
+
+def describe_stack(stack: Stack) -> str:
+    """The variant, and the fold and seed of a single member or the number of several."""
+    first = stack[0][1]
+    if len(stack) == 1:
+        return f"{first.variant.label} · {first.fold} · seed {first.seed}"
+    return f"{first.variant.label} · {len(stack)} members"
+
+
+def failure(stack: Stack, reason: str) -> str:
+    """The error of a stack that failed for a reason."""
+    folds = " ".join(dict.fromkeys(member.fold for _, member in stack))
+    seeds = " ".join(dict.fromkeys(str(member.seed) for _, member in stack))
+    return f"training {stack[0][1].variant.label} (folds {folds}; seeds {seeds}) failed: {reason}"
+
+
+def _cut(stack: Stack, most: int) -> list[Stack]:
+    """The stack in even parts of at most so many members."""
+    sizes = memory.even_parts(len(stack), most)
+    starts = accumulate(sizes, initial=0)
+    return [stack[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+
+
+def _need(stack: Stack) -> tuple[object, ...]:
+    """What the memory of a member depends on."""
+    variant, hyper = stack[0][1].variant, stack[0][1].hyper
+    sizes = (hyper.hidden_size, hyper.attention_size, hyper.dense_size, hyper.batch_size)
+    return variant.direction, variant.reset_order, *sizes
+
+
+def _explain(stack: Stack, error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    if isinstance(error, GateswapError):
+        reason = str(error)
+    if out_of_memory.ran_out(error):
+        reason += (
+            "; this member does not fit in memory alone: lower model.hidden_size or "
+            "training.batch_size, or take a device with more memory"
+        )
+    return failure(stack, reason)

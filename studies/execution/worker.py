@@ -1,0 +1,132 @@
+"""A worker: one process that trains stacks on one device and sends home what comes of them.
+
+- It only computes: files, mirrors and the terminal belong to the process that started it.
+- It must never outlive that process, whatever ends it, and does not hear Ctrl-C: the parent ends
+  it.
+- A device that is broken fails every stack that it is given. A worker whose device does not answer
+  any more ends, and what it would have failed goes to others.
+"""
+
+import os
+import time
+import traceback
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from activations.errors import GateswapError
+from bench.data.batches import TrainingData
+from bench.data.examples import Examples
+from bench.data.folds import Fold
+from bench.features import FeatureStore
+from bench.features.parts import leave_with_parent
+from bench.training.train import Progress, TrainingSettings
+from studies.execution.engines import Finished, OneDevice, Stack
+
+SECONDS_BETWEEN_REPORTS = 0.2  # of a stack's progress: more often than that nobody looks
+
+
+class Source(Protocol):
+    """Where training data comes from; small enough to be sent to another process."""
+
+    def build(self, device: torch.device) -> TrainingData:
+        """The data on a device. Raises GateswapError where it cannot be read any more."""
+
+
+@dataclass(frozen=True)
+class StoredFeatures:
+    """Training data from a feature store on disk."""
+
+    folder: Path
+    examples: Examples
+    folds: Sequence[Fold]
+
+    def build(self, device: torch.device) -> TrainingData:
+        """Read the store and put it on a device."""
+        return TrainingData.build(FeatureStore.open(self.folder), self.examples, self.folds, device)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is started with; precision: torch's word for that of matrix products."""
+
+    source: Source
+    settings: TrainingSettings
+    device: torch.device
+    place: str
+    precision: str
+    threads: int
+
+
+# What a worker sends is a name and what belongs to it: ("ready",), ("say", text),
+# ("progress", stack, progress), ("finished", done); ("failed", reason) is its last word.
+Message = tuple[Any, ...]
+
+
+def work(home: Connection, job: Job) -> None:
+    """Train every stack that comes until none does; a worker process runs this and nothing else."""
+    leave_with_parent()
+    reports = _Home(home, job.device)
+    warnings.showwarning = reports.warn
+    torch.set_num_threads(job.threads)
+    torch.set_float32_matmul_precision(job.precision)
+    try:
+        if job.device.type == "cuda":
+            torch.cuda.set_device(job.device)
+        engine = OneDevice(job.source.build(job.device), job.settings, place=job.place)
+        home.send(("ready",))
+        while (stack := home.recv()) is not None:
+            engine.train([stack], reports)
+            home.send(("ready",))
+    except (EOFError, BrokenPipeError):
+        return  # nobody is at home
+    except Exception as error:  # whatever it is, it is this worker's end and no other's
+        if os.environ.get("GATESWAP_TRACEBACK"):
+            traceback.print_exc()
+        home.send(("failed", f"{type(error).__name__}: {error}"))
+
+
+class _BrokenDeviceError(GateswapError):
+    """The device does not answer any more."""
+
+
+class _Home:
+    """Reports that are sent to the parent."""
+
+    def __init__(self, home: Connection, device: torch.device) -> None:
+        self._home, self._device = home, device
+        self._last = 0.0  # when progress was sent
+
+    def say(self, text: str) -> None:
+        """Send a line for the user."""
+        self._home.send(("say", text))
+
+    def progress(self, _place: str, stack: Stack, progress: Progress) -> None:
+        """Send how far a stack is, if nothing was sent just now."""
+        now = time.monotonic()
+        if now - self._last >= SECONDS_BETWEEN_REPORTS:
+            self._last = now
+            self._home.send(("progress", stack, progress))
+
+    def finished(self, _place: str, done: Finished) -> None:
+        """Send a stack that has ended. Raises _BrokenDeviceError where the device made it fail."""
+        if done.error and not _answers(self._device):
+            raise _BrokenDeviceError(done.error)
+        self._home.send(("finished", done))
+
+    def warn(self, message: Warning | str, *_: Any, **__: Any) -> None:
+        """Send a warning."""
+        self.say(f"warning: {' '.join(str(message).split())}")
+
+
+def _answers(device: torch.device) -> bool:
+    """Whether a device still computes: after an illegal access a GPU fails whatever is asked."""
+    try:
+        return bool(torch.ones(1, device=device).sum().item() == 1)
+    except RuntimeError:
+        return False

@@ -1,0 +1,64 @@
+"""On what results were computed: kinds of device and precision, and what mixing them means.
+
+- Precision is a property of a machine's run like its device: it is recorded with every result and
+  does not make another member of it. A study with results of several kinds says so.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from activations.kernels.gpu.tiles import PRECISIONS
+from bench.training.results import MemberResult
+
+
+@dataclass(frozen=True, order=True)
+class Kind:
+    """What computed a result: the device's name ("cpu" or a GPU's) and the products' precision."""
+
+    device: str
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.device}, {self.precision}"
+
+
+def kinds_here(devices: Iterable[torch.device], precision: str) -> set[Kind]:
+    """What results would be computed on that are trained on these devices now."""
+    names = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu" for device in devices
+    )
+    return {Kind(name, precision) for name in names}
+
+
+def kinds_of(results: Iterable[MemberResult]) -> Counter[Kind]:
+    """What results were computed on, and how many on each."""
+    return Counter(
+        Kind(str(result.identity["device"]), _precision(str(result.identity["precision"])))
+        for result in results
+    )
+
+
+def mixture(study: str, before: Mapping[Kind, int], now: Collection[Kind]) -> str:
+    """What to know of a study that goes on with other kinds than its results have; "" for nothing.
+
+    before: numbers of results of each kind.
+    """
+    if all(kind in now for kind in before):
+        return ""
+    had = "; ".join(f"{kind} ({number})" for kind, number in before.items())
+    return (
+        f"study {study} has results computed on {had}, and goes on with "
+        f"{'; '.join(map(str, sorted(now)))}. Results of several kinds in one study cannot be "
+        "compared to their last digits; to keep to one kind, give this run another name=…"
+    )
+
+
+def _precision(recorded: str) -> str:
+    """The option's name of a recorded precision: "float32, products 'high'" is tf32."""
+    for name, of_torch in PRECISIONS.items():
+        if repr(of_torch) in recorded:
+            return name
+    return "ieee" if recorded == "float32" else recorded

@@ -1,0 +1,1 @@
+"""What people see of a running command, and the options that commands share."""

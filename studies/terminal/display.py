@@ -1,0 +1,232 @@
+"""What a running command shows: bars on a terminal, plain lines elsewhere; always on stderr.
+
+- stdout belongs to what a command answers, so that it can be piped.
+- In a log file a bar is noise: there, a line is written when something is finished.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:  # a table of activations needs neither plans nor torch
+    from studies.status import Status
+    from studies.terminal.doctor import Diagnosis
+
+Count = Callable[[int, int], None]
+SECONDS_BETWEEN_LINES = 15.0
+
+
+class Display:
+    """Shows notes, counts and the training of stacks."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody watches: stderr is a terminal."""
+        return self._console.is_terminal
+
+    def say(self, text: str) -> None:
+        """Print a line, above the bars if there are any."""
+        self._console.print(text, markup=False)
+
+    @contextmanager
+    def counting(self, what: str) -> Iterator[Count]:
+        """Show how many of something are done; the block calls what it gets with (done, total).
+
+        What is complete at the first call was done before, and is not shown.
+        """
+        if not self.live:
+            yield self._lines(what)
+            return
+        with self._progress() as progress:
+            tasks: list[TaskID] = []
+
+            def count(done: int, total: int) -> None:
+                if not tasks and done < total:
+                    tasks.append(progress.add_task(what, total=total))
+                for task in tasks:
+                    progress.update(task, completed=done)
+
+            yield count
+
+    @contextmanager
+    def training(self, members: int) -> Iterator["TrainingView"]:
+        """Show the training of so many members, stack after stack."""
+        if not self.live:
+            yield TrainingView(self, members, None)
+            return
+        with self._progress() as progress:
+            yield TrainingView(self, members, progress)
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+
+    def _lines(self, what: str) -> Count:
+        """A line now and then, and one at the end."""
+        last = time.monotonic()
+        begun = finished = False
+
+        def count(done: int, total: int) -> None:
+            nonlocal last, begun, finished
+            now = time.monotonic()
+            begun = begun or done < total
+            late = now - last > SECONDS_BETWEEN_LINES
+            if begun and not finished and (late or done == total):
+                self.say(f"{what}: {done:,} of {total:,}")
+                last, finished = now, done == total
+
+        return count
+
+
+@dataclass
+class _Running:
+    """A stack in training, its bar if there are bars, and when it began."""
+
+    label: str
+    bar: TaskID | None
+    began: float
+
+
+class TrainingView:
+    """The bars of a study: members in all, and the steps of each stack that is being trained.
+
+    place: the device a stack trains on, one stack at a time; "" where there is only one.
+    """
+
+    def __init__(self, display: Display, members: int, progress: Progress | None) -> None:
+        self._display = display
+        self._progress = progress
+        self._members = members
+        self._finished = 0
+        self._running: dict[str, _Running] = {}
+        self._all = progress.add_task("members", total=members) if progress else None
+
+    def step(self, place: str, label: str, done: int, steps: int, dev_uar: float) -> None:
+        """`done` of a stack's steps are made; dev_uar: mean over its members, or NaN."""
+        label = f"{place} · {label}" if place else label
+        running = self._running.get(place)
+        if running is None or running.label != label:
+            self._stop(place)
+            bar = self._progress.add_task(label, total=steps) if self._progress else None
+            running = self._running[place] = _Running(label, bar, time.monotonic())
+        if self._progress and running.bar is not None:
+            shown = "" if math.isnan(dev_uar) else f" · dev UAR {100 * dev_uar:.1f}"
+            self._progress.update(running.bar, completed=done, description=f"{label}{shown}")
+
+    def finish(self, place: str, label: str, members: int, outcome: str) -> None:
+        """A stack is done."""
+        self._finished += members
+        running = self._stop(place)
+        if self._progress and self._all is not None:
+            self._progress.update(self._all, completed=self._finished)
+        parts = [f"{self._finished:>4} of {self._members} members", *filter(None, [place, label])]
+        took = [f"{time.monotonic() - running.began:.1f} s"] if running else []
+        self._display.say(" · ".join([*parts, outcome, *took]))
+
+    def _stop(self, place: str) -> _Running | None:
+        """Take away what is shown of the stack at a place."""
+        running = self._running.pop(place, None)
+        if running and running.bar is not None and self._progress:
+            self._progress.remove_task(running.bar)
+        return running
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table on stdout; elsewhere than on a terminal no cell is cut."""
+    console = _stdout()
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console.print(table)
+
+
+def print_fields(data: Mapping[str, Any], indent: int = 0) -> None:
+    """Print nested plain data on stdout as `name: value` lines, leaving out what is empty."""
+    for name, value in data.items():
+        if isinstance(value, Mapping) and any(isinstance(v, Mapping) for v in value.values()):
+            print(f"{' ' * indent}{name}:")
+            print_fields(value, indent + 2)
+        elif isinstance(value, Mapping):
+            print(f"{' ' * indent}{name}: {_pairs(value)}")
+        elif isinstance(value, list | tuple) and value:
+            print(f"{' ' * indent}{name}:")
+            for entry in value:
+                print(f"{' ' * indent}  {_pairs(entry) if isinstance(entry, Mapping) else entry}")
+        elif value not in (None, "", [], ()):
+            print(f"{' ' * indent}{name}: {value}")
+
+
+def _pairs(value: Mapping[str, Any]) -> str:
+    return ", ".join(f"{k} {v}" for k, v in value.items() if v not in (None, ""))
+
+
+def print_status(status: "Status") -> None:
+    """Print a study's trials on stdout, with what is done and how long the rest may take."""
+    rows = []
+    for trial in status.trials:
+        setting = " ".join(f"{name}={value}" for name, value in trial.setting.items())
+        times = (_duration(trial.seconds), _duration(trial.seconds_left))
+        done = f"{trial.finished}/{trial.members}"
+        rows.append([trial.variant, setting, done, trial.diverged or "", *times])
+    print_table(["trial", "setting", "members", "diverged", "took", "left"], rows)
+    print(
+        f"study {status.study}: {status.finished} of {status.members} members finished, "
+        f"{status.members - status.finished} missing, "
+        f"time left: {_duration(status.seconds_left) or 'none'}"
+    )
+    if len(status.kinds) > 1 or any(kind.device != "cpu" for kind in status.kinds):
+        print("computed on: " + "; ".join(f"{k} ({n})" for k, n in status.kinds.items()))
+
+
+def print_diagnosis(diagnosis: "Diagnosis") -> None:
+    """Print the checks of a machine on stdout."""
+    marks = {(True, True): "ok", (True, False): "ok", (False, True): "MISSING"}
+    print_table(
+        ["", "what", "found", "to do"],
+        [
+            [marks.get((c.ok, c.needed), "–"), c.name, c.found, "" if c.ok else c.remedy]
+            for c in diagnosis.checks
+        ],
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    """Hours, minutes and seconds; "?" for None, nothing for 0."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else (f"{seconds:.1f} s" if seconds else "")
+
+
+def _stdout() -> Console:
+    return Console(highlight=False) if sys.stdout.isatty() else Console(width=200)

@@ -1,0 +1,247 @@
+"""The CPU kernel, against the reference in float64: every activation, every awkward shape."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from activations.formula.parser import parse
+from activations.kernels import reference
+from activations.kernels.cell import Cell
+from activations.kernels.cpu import compiler
+from activations.kernels.cpu import recurrence as cpu
+from activations.kernels.packing import Packing
+from activations.registry import get, names
+
+TANH = Cell(get("sigmoid"), get("sigmoid"), get("tanh"))
+LEARNED = Cell(
+    parse("sigmoid(a*x)+b; a=1.1, b=0.05"),
+    parse("sigmoid(x)*a; a=0.9 per unit"),
+    parse("tanh(x)+a*min(x,0)+b*sin(x); a=0.1, b=0.2 per unit"),
+)
+LENGTHS = torch.tensor(
+    [[3, 0, 5, 5, 1, 2, 4, 3, 1, 5, 2], [0] * 11, [1, 4, 2, 0, 0, 6, 1, 1, 2, 3, 6]]
+)
+# 60 roundings of float32, relative to the array's largest element: sums over k, time and frames
+ROUNDING = 60 * 2.0**-24
+
+
+def inputs(cell, packing, *, D=2, H=20, per_unit=False, scale=0.5, seed=0):
+    """Random float64 arguments (gates_x, w_hh, b_hh, h0, update, reset, candidate)."""
+    generator = torch.Generator().manual_seed(seed)
+    G, B = packing.lengths.shape
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    parameters = [
+        torch.tensor(formula.initial, dtype=torch.float64).view(1, 1, -1, 1)
+        * (1 + 0.05 * draw(G, D, len(formula.parameters), H if per_unit else 1))
+        for formula in cell.formulas
+    ]
+    weights = draw(G, D, 3 * H, H) * scale / H**0.5, draw(G, D, 3 * H) * scale
+    # through float32 and back: both implementations see the same numbers
+    every = [draw(packing.N, D, 3 * H) * scale, *weights, draw(G, D, B, H) * scale, *parameters]
+    return [each.float().double() for each in every], draw(packing.N, D, H).float().double()
+
+
+def run(implementation, cell, packing, tensors, d_h, dtype=torch.float32, with_h0=True):
+    """h and the gradients by every tensor, by name."""
+    given = [each.to(dtype).requires_grad_() for each in tensors]
+    gates_x, w_hh, b_hh, h0, *parameters = given
+    h = implementation.recurrence(
+        gates_x, w_hh, b_hh, packing, cell, tuple(parameters), h0 if with_h0 else None
+    )
+    h.backward(d_h.to(dtype))
+    labels = ("gates_x", "w_hh", "b_hh", "h0", "update", "reset", "candidate")
+    gradients = {
+        label: torch.zeros_like(each) if each.grad is None else each.grad
+        for label, each in zip(labels, given, strict=True)
+    }
+    return {"h": h.detach()} | gradients
+
+
+def assert_equals_reference(cell, packing, *, rounding=ROUNDING, with_h0=True, **options):
+    tensors, d_h = inputs(cell, packing, **options)
+    ours = run(cpu, cell, packing, tensors, d_h, with_h0=with_h0)
+    truth = run(reference, cell, packing, tensors, d_h, torch.float64, with_h0=with_h0)
+    for label, wanted in truth.items():
+        if wanted.numel():
+            error = (ours[label].double() - wanted).abs().max()
+            assert error <= rounding * wanted.abs().max().clamp(min=1e-3), label
+
+
+@pytest.fixture(scope="module")
+def everywhere():
+    """A cell for each activation, at all three sites at once; compiled two at a time."""
+    cells = {name: Cell(get(name), get(name), get(name)) for name in names()}
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda cell: cpu.available(cell, torch.float32), cells.values())) == [
+            None for _ in cells
+        ]
+    return cells
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_every_activation_at_every_site_equals_the_reference(everywhere, name):
+    # small numbers: an unbounded update gate grows doubly exponentially
+    packing = Packing.from_lengths(torch.tensor([[4, 0, 2, 3]]))
+    assert_equals_reference(everywhere[name], packing, scale=0.25, rounding=4 * ROUNDING)
+
+
+@pytest.mark.parametrize("site", ["update", "reset", "candidate"])
+def test_an_activation_at_one_site_is_at_that_site(site):
+    cell = Cell(
+        **(
+            {"update": TANH.update, "reset": TANH.reset, "candidate": TANH.candidate}
+            | {site: get("softsign")}
+        )
+    )
+    assert_equals_reference(cell, Packing.from_lengths(LENGTHS))
+
+
+@pytest.mark.parametrize("H", [1, 3, 16, 45, 64, 100])
+@pytest.mark.parametrize("cell", [TANH, LEARNED], ids=["tanh", "learned"])
+def test_any_hidden_size_equals_the_reference(cell, H):
+    assert_equals_reference(cell, Packing.from_lengths(LENGTHS), H=H)
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [[[1]], [[7]], [[1] * 9], [[0, 0, 3]], [list(range(40))], [[5] * 17]],
+    ids=str,
+)
+@pytest.mark.parametrize("with_h0", [True, False], ids=["h0", "zeros"])
+@pytest.mark.parametrize("D", [1, 2])
+def test_any_lengths_equal_the_reference(lengths, with_h0, D):
+    packing = Packing.from_lengths(torch.tensor(lengths))
+    assert_equals_reference(LEARNED, packing, D=D, with_h0=with_h0)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_a_batch_without_any_frame_has_no_states_and_zero_gradients(rows):
+    packing = Packing.from_lengths(torch.zeros(2, rows, dtype=torch.int64))
+    tensors, d_h = inputs(LEARNED, packing)
+    for label, got in run(cpu, LEARNED, packing, tensors, d_h).items():
+        assert not got.any(), label
+
+
+def test_more_frames_than_one_block_of_the_weight_gradient_equal_the_reference():
+    assert_equals_reference(TANH, Packing.full(1, 30, 25), H=33)
+
+
+@pytest.mark.parametrize("per_unit", [False, True])
+def test_learnable_parameters_per_layer_and_per_unit_equal_the_reference(per_unit):
+    assert_equals_reference(LEARNED, Packing.from_lengths(LENGTHS), per_unit=per_unit)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@pytest.mark.parametrize("cell", [TANH, LEARNED], ids=["tanh", "learned"])
+def test_results_are_the_same_bits_for_any_number_of_threads(cell, threads):
+    packing = Packing.from_lengths(LENGTHS)
+    tensors, d_h = inputs(cell, packing, H=50)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        wanted = run(cpu, cell, packing, tensors, d_h)
+        torch.set_num_threads(threads)
+        got = run(cpu, cell, packing, tensors, d_h)
+    finally:
+        torch.set_num_threads(before)
+    for label in wanted:
+        assert torch.equal(got[label], wanted[label]), label
+
+
+@pytest.mark.parametrize("g", [0, 2])
+def test_a_groups_results_are_the_same_bits_with_and_without_companions(g):
+    packing = Packing.from_lengths(LENGTHS)
+    tensors, d_h = inputs(LEARNED, packing)
+    together = run(cpu, LEARNED, packing, tensors, d_h)
+    own = slice(*packing.bounds[g : g + 2])
+    alone = Packing.from_lengths(LENGTHS[g : g + 1])
+    mine = [tensors[0][own], *(each[g : g + 1] for each in tensors[1:])]
+    for label, got in run(cpu, LEARNED, alone, mine, d_h[own]).items():
+        frames = label in ("h", "gates_x")
+        assert torch.equal(got, together[label][own if frames else slice(g, g + 1)]), label
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "hard_sigmoid", "arelu", "gelu", "elu", "sqnl"])
+def test_a_nan_in_one_row_stays_in_that_row_and_is_not_lost(name):
+    cell = Cell(get("sigmoid"), get("sigmoid"), get(name))
+    packing = Packing.full(1, 4, 9)
+    tensors, d_h = inputs(cell, packing, D=1)
+    tensors[0][packing.starts[0, 1] + 3] = torch.nan
+    h = run(cpu, cell, packing, tensors, d_h)["h"].view(4, 9, -1)
+    assert h[1:, 3].isnan().all()
+    assert not h[0].isnan().any()
+    assert not h[:, [b for b in range(9) if b != 3]].isnan().any()
+
+
+def test_second_backward_through_a_kept_graph_gives_the_same_gradients():
+    packing = Packing.from_lengths(LENGTHS)
+    tensors, d_h = inputs(TANH, packing)
+    gates_x, w_hh, b_hh, h0, *parameters = (each.float().requires_grad_() for each in tensors)
+    h = cpu.recurrence(gates_x, w_hh, b_hh, packing, TANH, tuple(parameters), h0)
+    first = torch.autograd.grad(h, (gates_x, w_hh), d_h.float(), retain_graph=True)
+    second = torch.autograd.grad(h, (gates_x, w_hh), d_h.float())
+    assert all(map(torch.equal, first, second))
+
+
+def test_without_gradients_the_states_are_the_same_bits():
+    packing = Packing.from_lengths(LENGTHS)
+    tensors, d_h = inputs(TANH, packing)
+    wanted = run(cpu, TANH, packing, tensors, d_h)["h"]
+    gates_x, w_hh, b_hh, h0, *parameters = (each.float() for each in tensors)
+    h = cpu.recurrence(gates_x, w_hh, b_hh, packing, TANH, tuple(parameters), h0)
+    assert torch.equal(h, wanted)
+    assert not h.requires_grad
+
+
+def test_arguments_that_are_not_contiguous_are_read_as_they_are():
+    packing = Packing.from_lengths(LENGTHS)
+    tensors, d_h = inputs(TANH, packing)
+    wanted = run(cpu, TANH, packing, tensors, d_h)["h"]
+    gates_x, w_hh, b_hh, h0, *parameters = (each.float() for each in tensors)
+    gates_x = gates_x.transpose(0, 2).contiguous().transpose(0, 2)
+    w_hh = w_hh.transpose(2, 3).contiguous().transpose(2, 3)
+    assert torch.equal(
+        cpu.recurrence(gates_x, w_hh, b_hh, packing, TANH, tuple(parameters), h0), wanted
+    )
+
+
+def test_a_forked_process_computes_the_same_bits_and_does_not_hang():
+    packing = Packing.from_lengths(LENGTHS)
+    tensors, d_h = inputs(TANH, packing)  # small: torch would start threads, and hang
+    wanted = run(cpu, TANH, packing, tensors, d_h)  # the parent's threads are running now
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        got = run(cpu, TANH, packing, tensors, d_h)
+        os._exit(0 if all(torch.equal(got[label], wanted[label]) for label in wanted) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_cannot_run_says_why(monkeypatch, tmp_path):
+    assert cpu.available(TANH, torch.float32) is None
+    assert "float32, not float64" in cpu.available(TANH, torch.float64)
+    before = Cell(TANH.update, TANH.reset, TANH.candidate, "before")
+    assert "reset_order='before'" in cpu.available(before, torch.float32)
+    caches = (compiler.find_compiler, compiler.load_library, cpu._load)
+    for each in caches:
+        each.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    try:
+        assert "no C compiler" in cpu.available(TANH, torch.float32)
+    finally:
+        for each in caches:
+            each.cache_clear()
+
+
+def test_description_names_compiler_instructions_and_code():
+    described = cpu.describe(TANH)
+    assert described.startswith(f"cpu ({compiler.find_compiler().version}, ")
+    assert described != cpu.describe(LEARNED)

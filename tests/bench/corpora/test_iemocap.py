@@ -1,0 +1,294 @@
+"""IEMOCAP's layout, written by hand line by line as the release has it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from activations.errors import InputError
+from bench.corpora.iemocap import RELEASE_COUNTS, read_iemocap
+from bench.corpora.reading import read_corpus
+from bench.data.describe import describe
+from bench.data.examples import build_examples
+from bench.data.protocol import Protocol
+
+HEADER = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
+EVALUATORS = (
+    "C-E2:\tNeutral;\t()\nC-E4:\tNeutral; Anger;\t(curious)\nC-F1:\tOther;\t(well,\nnot sure)\n"
+    "A-E3:\tval 3; act 2; dom  2;\t()\nA-M1:\tval ; act ; dom ;\t()\n\n"
+)
+SILENCE = (
+    b"RIFF\x2c\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80\x3e\x00\x00\x00\x7d\x00\x00"
+    b"\x02\x00\x10\x00data\x08\x00\x00\x00" + bytes(8)
+)
+
+
+def summary(name: str, label: str, start: float, end: float) -> str:
+    return f"[{start:.4f} - {end:.4f}]\t{name}\t{label}\t[2.5000, 2.5000, 2.5000]\n"
+
+
+def write_dialogue(
+    root: Path,
+    dialogue: str,
+    turns: list[tuple[str, str, float]],
+    transcription: str | None = None,
+    newline: str = "\n",
+) -> Path:
+    """turns: (F000, label, start) in the order of the transcription; the evaluation is by name."""
+    session = root / f"Session{dialogue[4]}"
+    evaluation = HEADER
+    for turn, label, start in sorted(turns):
+        name = f"{dialogue}_{turn}"
+        evaluation += summary(name, label, start, start + 2) + EVALUATORS
+        audio = session / "sentences" / "wav" / dialogue / f"{name}.wav"
+        audio.parent.mkdir(parents=True, exist_ok=True)
+        audio.write_bytes(SILENCE)
+    if transcription is None:
+        transcription = "".join(
+            f"{dialogue}_{turn} [{start:08.4f}-{start + 2:08.4f}]: Words of {turn}.\n"
+            for turn, _, start in turns
+        )
+    for kind, text in (("EmoEvaluation", evaluation), ("transcriptions", transcription)):
+        path = session / "dialog" / kind / f"{dialogue}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.replace("\n", newline).encode())
+    return session / "dialog" / "EmoEvaluation" / f"{dialogue}.txt"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "IEMOCAP_full_release"
+    write_dialogue(
+        root,
+        "Ses01M_impro01",
+        [("F000", "neu", 1.0), ("M000", "exc", 3.5), ("F001", "xxx", 2.9), ("M001", "ang", 9.0)],
+    )
+    return root
+
+
+def test_the_speaker_is_who_the_last_field_names_not_who_wears_the_markers(root: Path) -> None:
+    table = read_iemocap(root).table.set_index("id")
+    assert table["speaker"].to_dict() == {
+        "Ses01M_impro01_F000": "Ses01F",
+        "Ses01M_impro01_M000": "Ses01M",
+        "Ses01M_impro01_F001": "Ses01F",
+        "Ses01M_impro01_M001": "Ses01M",
+    }
+    assert table["gender"].to_list() == ["female", "male", "female", "male"]
+
+
+def test_a_turn_has_the_summary_lines_label_and_times_and_the_transcriptions_words(
+    root: Path,
+) -> None:
+    row = read_iemocap(root).table.iloc[1]
+    assert (row["id"], row["label"], row["start"], row["end"]) == (
+        "Ses01M_impro01_M000", "exc", 3.5, 5.5
+    )  # fmt: skip
+    assert (row["dialog"], row["session"], row["turn"]) == ("Ses01M_impro01", "Ses01", 1)
+    assert row["text"] == "Words of M000."
+    assert row["improvised"]
+    wavs = root.absolute() / "Session1" / "sentences" / "wav"
+    assert row["audio"] == str(wavs / "Ses01M_impro01" / "Ses01M_impro01_M000.wav")
+
+
+def test_turns_are_in_the_order_of_the_transcription_not_of_time_or_of_the_evaluation(
+    root: Path,
+) -> None:
+    order = [name[-4:] for name in read_iemocap(root).table["id"]]
+    assert order == ["F000", "M000", "F001", "M001"]  # F001 starts before M000
+
+
+def test_turns_of_session_two_are_in_the_order_of_their_starts(tmp_path: Path) -> None:
+    turns = [("F000", "neu", 1.0), ("M000", "exc", 3.5), ("F001", "xxx", 2.9), ("M001", "ang", 3.5)]
+    write_dialogue(tmp_path, "Ses02F_script01_1", turns)
+    table = read_iemocap(tmp_path).table
+    assert [name[-4:] for name in table["id"]] == ["F000", "F001", "M000", "M001"]
+    assert not table["improvised"].any()
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_lines_without_an_id_and_xx_ids_are_no_turns(tmp_path: Path, newline: str) -> None:
+    name = "Ses03F_script01_1b"
+    transcription = (
+        f"{name}_M000 [001.0000-003.0000]: First: with a colon.\n"
+        "M: Yeah.\nF:  Mmhmm. \n\n"
+        f"{name}_MXX0 [003.0000-003.5000]: [LAUGHTER]\n"
+        f"{name}_FXX1 [003.5000-003.6000]: Oh.\n"
+        f"{name}_F000 [004.0000-006.0000]: Second.\n"
+    )
+    turns = [("M000", "sad", 1.0), ("F000", "fru", 4.0)]
+    write_dialogue(tmp_path, name, turns, transcription, newline)
+    table = read_iemocap(tmp_path).table
+    assert table["text"].to_list() == ["First: with a colon.", "Second."]
+    assert table["dialog"].unique().tolist() == [name]
+
+
+@pytest.mark.parametrize("where", [".", "..", "Session1"])
+def test_the_release_is_found_one_level_up_or_down(root: Path, where: str) -> None:
+    assert len(read_iemocap(root / where)) == 4
+
+
+def test_an_incomplete_release_is_told_with_its_counts_by_session(root: Path) -> None:
+    corpus = read_iemocap(root)
+    assert not corpus.synthetic
+    assert corpus.problems[0].startswith("3 of 5,531 four-class utterances found (Ses01 3 of 1,085")
+    assert sum(RELEASE_COUNTS.values()) == 5531
+
+
+def test_a_corpus_marked_as_synthetic_says_so_and_is_not_counted(root: Path) -> None:
+    (root / "SYNTHETIC.json").write_text('{"name": "demo"}')
+    corpus = read_iemocap(root)
+    assert (corpus.name, corpus.synthetic, corpus.problems) == ("demo", True, ())
+
+
+def test_describing_gives_the_promised_keys(root: Path) -> None:
+    described = describe(read_corpus(root), Protocol())
+    assert described["turns"] == 4
+    assert described["labels"] == {"ang": 1, "exc": 1, "neu": 1, "xxx": 1}
+    assert described["examples"]["total"] == 3
+    assert described["examples"]["labels"] == {"ang": 1, "hap": 1, "neu": 1, "sad": 0}
+    assert described["examples"]["speakers"] == {"Ses01F": 1, "Ses01M": 2}
+    assert described["examples"]["own_missing"] == 2
+    assert described["examples"]["other_missing"] == 1
+
+
+def test_a_dialogue_without_a_transcription_is_ordered_by_time_and_told(root: Path) -> None:
+    (root / "Session1" / "dialog" / "transcriptions" / "Ses01M_impro01.txt").unlink()
+    corpus = read_iemocap(root)
+    assert [name[-4:] for name in corpus.table["id"]] == ["F000", "F001", "M000", "M001"]
+    assert any("transcriptions/Ses01M_impro01.txt is missing" in text for text in corpus.problems)
+
+
+def test_a_turn_that_the_transcription_lacks_is_told(root: Path) -> None:
+    path = root / "Session1" / "dialog" / "transcriptions" / "Ses01M_impro01.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
+    problems = read_iemocap(root).problems
+    assert any("lacks Ses01M_impro01_M001" in text for text in problems)
+
+
+def test_a_dialogue_without_an_evaluation_is_told(root: Path) -> None:
+    write_dialogue(root, "Ses01F_impro02", [("F000", "neu", 1.0)]).unlink()
+    problems = read_iemocap(root).problems
+    assert "Session1/dialog/EmoEvaluation/Ses01F_impro02.txt is missing" in problems
+
+
+def test_files_that_a_mac_leaves_beside_the_annotations_are_not_read(root: Path) -> None:
+    folder = root / "Session1" / "dialog" / "EmoEvaluation"
+    (folder / "._Ses01M_impro01.txt").write_bytes(b"\x00\x05\x16\x07garbage")
+    (folder / "Categorical").mkdir()
+    assert len(read_iemocap(root)) == 4
+
+
+def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere does not exist; .* gateswap corpus demo"):
+        read_iemocap(tmp_path / "nowhere")
+
+
+def test_an_empty_folder_a_foreign_one_and_a_file_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is empty; .*Session1"):
+        read_iemocap(tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(InputError, match="holds no folder Session1"):
+        read_iemocap(tmp_path)
+    with pytest.raises(InputError, match=r"notes.txt is a file"):
+        read_iemocap(tmp_path / "notes.txt")
+
+
+def test_a_session_without_annotations_is_named(root: Path) -> None:
+    (root / "Session2").mkdir()
+    with pytest.raises(InputError, match=r"Session2/dialog/EmoEvaluation is missing"):
+        read_iemocap(root)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("[1.0 - 2.0]\tSes01M_impro01_M009\tneu", "is not a line"),
+        ("[1.0 - ]\tSes01M_impro01_M009\tneu\t[2.5000, 2.5000, 2.5000]", "is not a line"),
+        ("[1.0 - 2.0]\tSes01M_impro01_M009\tneu\t[2.5000, 2.5000]", "is not a line"),
+        ("1.0 - 2.0]\tSes01M_impro01_M009\tneu\t[2.5000, 2.5000, 2.5000]", "is not a line"),
+        ("garbage", "is not a line"),
+        ("[1.0 - 2.0]\tSes01M_impro01_X009\tneu\t[2.5, 2.5, 2.5]", "is not a turn like"),
+        ("[1.0 - 2.0]\tM009\tneu\t[2.5000, 2.5000, 2.5000]", "is not a turn like"),
+        ("[1.0 - 2.0]\tSes01M_impro01_M009\tnue\t[2.5, 2.5, 2.5]", "'nue' is not an emotion"),
+        ("[1.0 - 2.0]\tSes01M_impro01_M000\tneu\t[2.5, 2.5, 2.5]", "is evaluated twice"),
+    ],
+)
+def test_an_annotation_line_that_does_not_parse_is_named_by_file_and_line(
+    root: Path, line: str, words: str
+) -> None:
+    path = root / "Session1" / "dialog" / "EmoEvaluation" / "Ses01M_impro01.txt"
+    path.write_text(path.read_text() + line + "\n")
+    number = len(path.read_text().splitlines())
+    with pytest.raises(InputError) as caught:
+        read_iemocap(root)
+    assert f"{path}:{number}: " in str(caught.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_transcription_line_that_does_not_parse_is_named_by_file_and_line(root: Path) -> None:
+    path = root / "Session1" / "dialog" / "transcriptions" / "Ses01M_impro01.txt"
+    path.write_text(path.read_text() + "Ses01M_impro01_M009 001.0-002.0: no brackets\n")
+    with pytest.raises(InputError, match=r"transcriptions/Ses01M_impro01.txt:5: "):
+        read_iemocap(root)
+
+
+def test_a_turn_evaluated_in_two_dialogues_is_named(root: Path) -> None:
+    path = write_dialogue(root, "Ses01F_impro02", [("F000", "neu", 1.0)])
+    path.write_text(HEADER + summary("Ses01M_impro01_F000", "neu", 1.0, 2.0))
+    with pytest.raises(InputError, match="Ses01M_impro01_F000 is evaluated twice"):
+        read_iemocap(root)
+
+
+def test_an_utterance_without_audio_is_named_with_what_was_found(root: Path) -> None:
+    wav = root / "Session1" / "sentences" / "wav" / "Ses01M_impro01" / "Ses01M_impro01_M001.wav"
+    wav.unlink()
+    with pytest.raises(InputError) as caught:
+        read_iemocap(root)
+    message = str(caught.value)
+    assert "2 of 5,531 four-class utterances found" in message
+    assert "Session1/sentences/wav/Ses01M_impro01/Ses01M_impro01_M001.wav is missing" in message
+    assert "copy it again from the release" in message
+
+
+def test_a_missing_folder_of_audio_is_named_once(root: Path) -> None:
+    wavs = root / "Session1" / "sentences" / "wav" / "Ses01M_impro01"
+    for path in wavs.iterdir():
+        path.unlink()
+    wavs.rmdir()
+    with pytest.raises(InputError, match=r"wav/Ses01M_impro01 is missing; "):
+        read_iemocap(root)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"", "is empty"), (SILENCE[:-3], "is cut short"), (b"fLaC" + SILENCE, "is not a wav file")],
+)
+def test_a_wav_that_is_no_whole_wav_is_named(root: Path, data: bytes, words: str) -> None:
+    wav = root / "Session1" / "sentences" / "wav" / "Ses01M_impro01" / "Ses01M_impro01_F000.wav"
+    wav.write_bytes(data)
+    with pytest.raises(InputError, match=rf"Ses01M_impro01_F000.wav {words}"):
+        read_iemocap(root)
+
+
+def test_without_strictness_broken_audio_is_listed_and_the_table_is_whole(root: Path) -> None:
+    wav = root / "Session1" / "sentences" / "wav" / "Ses01M_impro01" / "Ses01M_impro01_F000.wav"
+    wav.write_bytes(b"")
+    corpus = read_iemocap(root, strict=False)
+    assert len(corpus) == 4
+    name = "Ses01M_impro01/Ses01M_impro01_F000.wav"
+    assert corpus.faults == (f"Session1/sentences/wav/{name} is empty",)
+    assert corpus.faults[0] in describe(corpus, Protocol())["problems"]
+
+
+def test_a_full_release_has_no_problem(tmp_path: Path) -> None:
+    """Annotations with the release's counts by session; the words and the audio do not matter."""
+    for session, count in RELEASE_COUNTS.items():
+        labels = np.resize(["ang", "hap", "exc", "neu", "sad"], count).tolist() + ["xxx"] * 30
+        turns = [(f"{'FM'[i % 2]}{i:04d}", label, float(i)) for i, label in enumerate(labels)]
+        write_dialogue(tmp_path, f"{session}F_impro01", turns)
+    corpus = read_iemocap(tmp_path)
+    assert corpus.problems == ()
+    examples = build_examples(corpus, Protocol())
+    assert len(examples) == 5531

@@ -1,0 +1,89 @@
+"""Members: identities that hold across machines, names that are safe to write down."""
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+import pytest
+
+from bench.data.members import Hyperparameters, Member, Variant
+
+MEMBER = Member(Variant("arelu", direction="bigru"), "Session1", 3)
+
+
+def test_key_is_the_same_on_every_machine_and_in_every_version() -> None:
+    # written down once: a change of this value orphans every result file there is
+    assert MEMBER.key == "6f26e4c4b8e84a363de8360edafbc2bd"
+    assert MEMBER.stream == 3359926837031063632
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"variant": Variant("relu", direction="bigru")},
+        {"fold": "Session2"},
+        {"seed": 4},
+        {"hyper": Hyperparameters(learning_rate=2e-4)},
+    ],
+)
+def test_key_changes_with_every_part_of_the_identity(change: dict[str, Any]) -> None:
+    assert dataclasses.replace(MEMBER, **change).key != MEMBER.key
+
+
+def test_stream_is_shared_by_the_variants_of_a_fold_and_seed_and_by_nobody_else() -> None:
+    other = dataclasses.replace(MEMBER, variant=Variant(), hyper=Hyperparameters(steps=5))
+    assert other.stream == MEMBER.stream
+    assert dataclasses.replace(MEMBER, seed=4).stream != MEMBER.stream
+    assert dataclasses.replace(MEMBER, fold="Session2").stream != MEMBER.stream
+    assert 0 <= MEMBER.stream < 2**63
+
+
+def test_member_survives_json() -> None:
+    assert Member.from_dict(json.loads(json.dumps(MEMBER.as_dict()))) == MEMBER
+
+
+def test_members_of_one_variant_stack_over_folds_seeds_and_learning_rates_but_not_sizes() -> None:
+    near = Member(MEMBER.variant, "Session4", 9, Hyperparameters(learning_rate=1e-3, dropout=0.0))
+    wide = Member(MEMBER.variant, "Session1", 3, Hyperparameters(hidden_size=64))
+    other = dataclasses.replace(MEMBER, variant=Variant("tanh", direction="bigru"))
+    assert near.stack_group == MEMBER.stack_group
+    assert wide.stack_group != MEMBER.stack_group
+    assert other.stack_group != MEMBER.stack_group
+
+
+def test_label_names_only_what_differs_from_a_plain_gru() -> None:
+    assert Variant().label == "tanh · gru"
+    assert Variant("relu", update="erf", reset_order="before").label == (
+        "relu · gru · update erf · reset before"
+    )
+
+
+def test_slug_is_a_safe_file_name_that_tells_formulas_apart() -> None:
+    assert Variant("tanh", direction="bigru").slug == "tanh-bigru"
+    slugs = {Variant(text).slug for text in ("x*tanh(x)", "x+tanh(x)", "max(x, 0)", "tanh")}
+    assert len(slugs) == 4
+    assert all(re.fullmatch(r"[a-z0-9_-]{1,64}", slug) for slug in slugs)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("hidden_size", 0),
+        ("steps", 0),
+        ("dropout", 1.0),
+        ("label_smoothing", -0.1),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("l2", -1.0),
+        ("clip_norm", 0.0),
+    ],
+)
+def test_hyperparameter_out_of_range_is_named(setting: str, value: float) -> None:
+    with pytest.raises(ValueError, match=setting):
+        Hyperparameters(**{setting: value})  # type: ignore[arg-type]
+
+
+def test_unknown_direction_is_refused() -> None:
+    with pytest.raises(ValueError, match="'gru' or 'bigru', not 'lstm'"):
+        Variant(direction="lstm")  # type: ignore[arg-type]

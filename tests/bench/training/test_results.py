@@ -1,0 +1,124 @@
+"""Member results: whole records in, the same records out, and plain words for anything else."""
+
+import dataclasses
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from activations.errors import InputError
+from bench.data.members import Member, Variant
+from bench.training.results import CURVES, SELECTIONS, MemberResult
+
+MEMBER = Member(Variant("arelu"), "Session1", 3)
+
+
+def result(**changes: Any) -> MemberResult:
+    """A small record with n = 3 test utterances, C = 2 classes, K = 2 points."""
+    random = np.random.default_rng(0)
+    identity = MEMBER.as_dict() | {"study": "demo", "corpus": {"name": "démo", "synthetic": True}}
+    fields: dict[str, Any] = {
+        "identity": identity,
+        "outcome": "ok",
+        "diverged_at": None,
+        "curves": {name: random.random(2) for name in CURVES},
+        "ids": np.array(["a", "bb", "ü"]),
+        "truths": np.array([0, 1, 1]),
+        "speakers": np.array(["1F", "1M", "1F"]),
+        "dialogs": np.array(["x", "x", "y"]),
+        "lengths": np.array([3, 4, 5]),
+        "improvised": np.array([True, False, True]),
+        "logits": {name: random.random((3, 2)).astype(np.float32) for name in SELECTIONS},
+        "selected_step": {"dev": 100, "oracle": 200, "last": 200},
+        "dev_truths": np.array([1, 0]),
+        "classes": ("ang", "hap"),
+        "train_size": 10,
+        "test_size": 3,
+        "parameters": {"current.candidate": random.random((2, 1, 2, 1))},
+        "diagnostics": {"saturated": random.random((3, 1, 2))},
+        "wall_seconds": 1.5,
+        "stack_members": 5,
+        "peak_memory_bytes": 1 << 30,
+        "parameter_count": 1234,
+    }
+    return MemberResult(**(fields | changes))
+
+
+def assert_equal(a: MemberResult, b: MemberResult) -> None:
+    for field in dataclasses.fields(MemberResult):
+        x, y = getattr(a, field.name), getattr(b, field.name)
+        if isinstance(x, dict) and any(isinstance(value, np.ndarray) for value in x.values()):
+            assert x.keys() == y.keys()
+            for name in x:
+                np.testing.assert_array_equal(x[name], y[name], strict=True)
+        elif isinstance(x, np.ndarray):
+            np.testing.assert_array_equal(x, y, strict=True)
+        else:
+            assert x == y
+            assert type(x) is type(y)
+
+
+def test_record_read_back_equals_the_one_written(tmp_path: Path) -> None:
+    record = result()
+    record.save(tmp_path / "r.npz")
+    assert_equal(record, MemberResult.load(tmp_path / "r.npz"))
+
+
+def test_record_without_any_learnt_parameter_or_diagnostic_survives_too() -> None:
+    record = result(parameters={}, diagnostics={}, outcome="diverged", diverged_at=7)
+    assert_equal(record, MemberResult.from_bytes(record.to_bytes()))
+
+
+def test_same_record_gives_the_same_bytes() -> None:
+    assert result().to_bytes() == result().to_bytes()
+
+
+def test_file_can_be_read_with_numpy_alone_and_without_pickle(tmp_path: Path) -> None:
+    result().save(tmp_path / "r.npz")
+    with np.load(tmp_path / "r.npz", allow_pickle=False) as file:
+        assert '"study": "demo"' in str(file["meta"])
+        assert file["logits/dev"].shape == (3, 2)
+
+
+def test_record_knows_which_member_it_is_of() -> None:
+    record = MemberResult.from_bytes(result().to_bytes())
+    assert record.member == MEMBER
+    assert (record.variant, record.fold, record.seed) == (MEMBER.variant, "Session1", 3)
+    assert record.hyper == MEMBER.hyper
+
+
+def test_predictions_are_the_largest_logits() -> None:
+    logits = np.array([[0.0, 1.0], [2.0, 1.0], [0.0, 0.0]], dtype=np.float32)
+    assert result(logits={"dev": logits}).predictions("dev").tolist() == [1, 0, 0]
+
+
+def test_torn_file_is_refused_by_name_with_the_remedy(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+    content = result().to_bytes()
+    for torn in (b"", content[:100], content[: len(content) // 2], content[:-30], b"hello" * 99):
+        path.write_bytes(torn)
+        with pytest.raises(InputError, match=r"r\.npz is not a whole result file .* Delete it"):
+            MemberResult.load(path)
+
+
+def test_archive_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+    np.savez(path, a=np.zeros(3))
+    with pytest.raises(InputError, match="not a whole result file"):
+        MemberResult.load(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    with pytest.raises(InputError, match="not a whole result file"):
+        MemberResult.load(path)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.npz cannot be read: No such file"):
+        MemberResult.load(tmp_path / "gone.npz")
+
+
+def test_python_objects_never_reach_a_file() -> None:
+    with pytest.raises(ValueError, match="ids holds Python objects"):
+        result(ids=np.array(["a", None, "c"], dtype=object)).to_bytes()

@@ -1,0 +1,284 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from activations.errors import InputError
+from bench.data.members import Variant
+from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.comparisons import Settings, resolve_baselines
+from reports.scores import load
+from tests.reports import synthetic
+
+
+@pytest.fixture(scope="module")
+def analysis() -> Analysis:
+    return analyse(
+        synthetic.study(diverged=[("relu · gru", 0, 1)], missing=[("elu · bigru", 1, 2)])
+    )
+
+
+def test_each_variant_is_compared_with_the_baseline_of_its_own_direction(
+    analysis: Analysis,
+) -> None:
+    pairs = {c.variant: c.baseline for c in analysis.comparisons}
+    assert len(pairs) == 8
+    for variant, baseline in pairs.items():
+        assert baseline == f"tanh · {variant.split(' · ')[1]}"
+
+
+def test_a_difference_is_the_mean_over_folds_of_seed_means(analysis: Analysis) -> None:
+    comparison = analysis.comparison("arelu · gru")
+    assert comparison is not None
+    assert comparison.test is not None
+    place = analysis.variants.index
+    paired = analysis.scores[place("arelu · gru")] - analysis.scores[place("tanh · gru")]
+    assert comparison.differences == pytest.approx(paired.mean(axis=1))
+    assert comparison.test.mean == pytest.approx(paired.mean())
+
+
+def test_speakers_test_and_t_test_look_at_the_same_difference(analysis: Analysis) -> None:
+    for comparison in analysis.comparisons:
+        if comparison.variant == "elu · bigru":  # its missing seed is left out of one fold's pairs
+            continue
+        assert comparison.test is not None
+        assert comparison.speakers is not None
+        assert comparison.speakers.difference == pytest.approx(comparison.test.mean, abs=1e-9)
+
+
+def test_what_five_folds_cannot_reach_is_marked(analysis: Analysis) -> None:
+    for comparison in analysis.comparisons:
+        assert comparison.fold_flips is not None
+        assert comparison.fold_flips.smallest_p == 0.0625
+        assert not comparison.fold_flips.reachable
+        assert comparison.speakers is not None
+        assert comparison.speakers.reachable
+        assert comparison.speakers.blocks == 10
+
+
+def test_unfinished_and_diverged_runs_are_counted_where_they_belong(analysis: Analysis) -> None:
+    rows = {s.variant: s for s in analysis.summaries}
+    assert (rows["relu · gru"].diverged, rows["relu · gru"].missing) == (1, 0)
+    assert (rows["elu · bigru"].diverged, rows["elu · bigru"].missing) == (0, 1)
+    assert not analysis.complete
+    diverged = analysis.comparison("relu · gru")
+    assert diverged is not None
+    assert "1 of 15 runs diverged" in diverged.conclusion.sentence
+    cell = next(c for c in analysis.cells if c.variant == "relu · gru")
+    assert (cell.runs, cell.diverged) == (15, 1)
+    assert len(cell.diverged_at) == 1
+
+
+def test_every_number_survives_as_strict_json(analysis: Analysis) -> None:
+    data = json.loads(json.dumps(analysis.as_dict(), allow_nan=False))
+    assert data["variants"] == list(analysis.variants)
+    assert len(data["scores"]) == 10
+    assert data["comparisons"][0]["test"]["folds"] == 5
+
+
+def test_the_same_results_give_the_same_analysis() -> None:
+    results = synthetic.study(synthetic.variants(["tanh", "elu"]), seeds=2)
+    assert analyse(results).as_dict() == analyse(results).as_dict()
+
+
+def test_family_makes_p_values_larger_and_detectable_differences_too(analysis: Analysis) -> None:
+    for comparison in analysis.comparisons:
+        assert comparison.test is not None
+        assert comparison.power is not None
+        assert comparison.p_holm >= comparison.test.p
+        assert comparison.detectable_in_family > comparison.power.detectable
+
+
+def test_a_mean_is_corrected_and_seeds_are_apart_from_folds(analysis: Analysis) -> None:
+    row = next(s for s in analysis.summaries if s.variant == "tanh · bigru")
+    table = analysis.scores[analysis.variants.index("tanh · bigru")]
+    score = row.uar["dev"]
+    assert score.mean == pytest.approx(table.mean())
+    assert score.spread == pytest.approx(table.mean(axis=1).std(ddof=1))
+    assert score.seed_spread == pytest.approx(np.sqrt(table.var(axis=1, ddof=1).mean()))
+    assert score.interval is not None
+    assert score.interval.mean == pytest.approx(score.mean)
+
+
+def test_confusion_rows_add_up_to_a_hundred_points(analysis: Analysis) -> None:
+    assert analysis.confusion.shape == (10, 4, 4)
+    assert analysis.confusion.sum(axis=-1) == pytest.approx(np.full((10, 4), 100.0))
+
+
+def test_gap_between_oracle_and_dev_is_never_negative_and_has_an_interval(
+    analysis: Analysis,
+) -> None:
+    assert len(analysis.gap.gaps) == 10
+    for gap in analysis.gap.gaps:
+        assert gap.oracle_minus_dev is not None
+        assert gap.oracle_minus_dev.mean >= 0 or "relu" in gap.variant
+        assert gap.oracle_minus_dev.low <= gap.oracle_minus_dev.mean <= gap.oracle_minus_dev.high
+    assert set(analysis.gap.order["dev"]) == set(analysis.variants)
+
+
+def test_a_ranking_that_the_selection_rule_turns_is_reported() -> None:
+    results = synthetic.study(synthetic.variants(["tanh", "elu"], ["gru"]), folds=3, seeds=1)
+    swapped = [
+        dataclasses.replace(r, logits={**r.logits, "oracle": np.eye(4)[r.truths]})
+        if (r.variant.activation == "tanh")
+        else r
+        for r in results
+    ]
+    gap = analyse(swapped).gap
+    assert gap.order["oracle"][0] == "tanh · gru"
+    if gap.order["dev"][0] == "elu · gru":
+        assert gap.best_changes
+        assert gap.reversed_pairs == (("elu · gru", "tanh · gru"),)
+        assert gap.kendall_tau == pytest.approx(-1)
+
+
+def test_parts_cover_every_utterance_once_per_kind(analysis: Analysis) -> None:
+    for kind, number in (("class", 4), ("style", 2), ("speaker", 10), ("length", 3)):
+        parts = [part for part in analysis.parts if part.kind == kind]
+        assert len(parts) == number
+        assert sum(part.utterances for part in parts) == analysis.utterances
+    recalls = {p.name: p for p in analysis.parts if p.kind == "class"}
+    place = analysis.variants.index("tanh · gru")
+    for c, name in enumerate(analysis.classes):
+        score = next(s.score for s in recalls[name].scores if s.variant == "tanh · gru")
+        assert score == pytest.approx(analysis.confusion[place, c, c])
+
+
+def test_cell_describes_gates_reach_and_learnt_parameters(analysis: Analysis) -> None:
+    cell = next(c for c in analysis.cells if c.variant == "arelu · bigru")
+    assert set(cell.quantities) >= {"dead candidate units", "norm of h", "steps back to a tenth"}
+    for quantity in cell.quantities.values():
+        assert quantity.folds.shape == (5,)
+        assert quantity.mean == pytest.approx(quantity.folds.mean())
+    assert cell.reach.shape == (51,)
+    assert cell.reach[0] == pytest.approx(1.0)
+    assert np.isfinite(cell.reach).all()
+    # three encoders, two directions, two parameters of AReLU, 15 runs at 20 points
+    assert len(cell.traces) == 12
+    assert {(t.name, t.initial) for t in cell.traces} == {("alpha", 0.9), ("beta", 2.0)}
+    assert {t.runs.shape for t in cell.traces} == {(15, synthetic.POINTS)}
+    plain = next(c for c in analysis.cells if c.variant == "tanh · bigru")
+    assert plain.traces == ()
+
+
+def test_curves_average_seeds_then_folds_with_intervals_over_folds(analysis: Analysis) -> None:
+    curve = next(c for c in analysis.curves if (c.variant, c.name) == ("elu · gru", "dev_uar"))
+    assert curve.folds.shape == (5, synthetic.POINTS)
+    assert curve.mean == pytest.approx(curve.folds.mean(axis=0))
+    assert (curve.low < curve.mean).all()
+    assert curve.mean.max() > 40  # points, not shares
+    broken = next(c for c in analysis.curves if (c.variant, c.name) == ("relu · gru", "dev_uar"))
+    assert broken.runs == 14
+
+
+def test_variance_ranks_and_factors_are_there_for_a_full_design(analysis: Analysis) -> None:
+    assert analysis.variance is not None
+    assert analysis.ranks is not None
+    assert analysis.ranks.reachable
+    assert analysis.factors is not None
+    assert analysis.factors.converged
+    levels = {c.level for c in analysis.factors.contrasts}
+    assert levels == {"relu", "elu", "swish", "arelu", "bigru"}
+    assert {c.reference for c in analysis.factors.contrasts} == {"tanh", "gru"}
+
+
+def test_a_study_with_one_fold_is_reported_without_any_test() -> None:
+    found = analyse(synthetic.study(synthetic.variants(["tanh", "elu"]), folds=1, seeds=1))
+    for comparison in found.comparisons:
+        assert comparison.test is None
+        assert comparison.power is None
+        assert comparison.conclusion.verdict == "not compared"
+    assert found.variance is None
+    assert found.factors is None
+    assert any("two folds" in note for note in found.notes)
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_a_planned_variant_without_results_is_listed_and_not_compared() -> None:
+    results = synthetic.study(synthetic.variants(["tanh", "elu"]), folds=3, seeds=2)
+    planned = [r.member for r in results]
+    planned += [
+        dataclasses.replace(m, variant=Variant("mish", direction=m.variant.direction))
+        for m in planned
+        if m.variant.activation == "elu"
+    ]
+    found = analyse(results, planned=planned)
+    mish = found.comparison("mish · gru")
+    assert mish is not None
+    assert mish.conclusion.verdict == "not compared"
+    assert mish.speakers is None
+    assert len(found.missing) == 12
+    assert not np.isfinite(found.scores[found.variants.index("mish · gru")]).any()
+    json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_two_rows_of_the_same_predictions_are_never_different() -> None:
+    results = synthetic.study(synthetic.variants(["tanh"], ["gru"]), seeds=2)
+    copies = [
+        dataclasses.replace(
+            r, identity={**r.identity, "variant": Variant("identity").as_dict()}, parameters={}
+        )
+        for r in results
+    ]
+    found = analyse(results + copies).comparisons[0]
+    assert found.test is not None
+    assert (found.test.mean, found.test.p) == (0.0, 1.0)
+    assert found.conclusion.verdict == "undecided"
+    assert "do not vary" in found.conclusion.sentence
+    assert found.mcnemar is not None
+    assert found.mcnemar.combined == 1.0
+
+
+def test_a_baseline_can_be_one_variant_for_all() -> None:
+    scores, _ = load(synthetic.study(synthetic.variants(["tanh", "elu"]), folds=2, seeds=1))
+    assert resolve_baselines(scores, "tanh · gru") == {
+        "elu · gru": "tanh · gru",
+        "tanh · bigru": "tanh · gru",
+        "elu · bigru": "tanh · gru",
+    }
+
+
+def test_a_baseline_keeps_reset_order_and_plain_gates() -> None:
+    chosen = [
+        Variant("tanh"),
+        Variant("tanh", reset_order="before"),
+        Variant("tanh", update="erf"),
+        Variant("elu", reset_order="before"),
+        Variant("elu", update="erf"),
+    ]
+    scores, _ = load(synthetic.study(chosen, folds=2, seeds=1))
+    assert resolve_baselines(scores, "tanh") == {
+        "tanh · gru · update erf": "tanh · gru",
+        "elu · gru · reset before": "tanh · gru · reset before",
+        "elu · gru · update erf": "tanh · gru",
+    }
+
+
+def test_a_baseline_that_was_not_run_is_an_error_that_names_the_variants() -> None:
+    results = synthetic.study(synthetic.variants(["tanh", "elu"]), folds=2, seeds=1)
+    with pytest.raises(InputError, match=r"'relu'.*elu · gru, tanh · gru"):
+        analyse(results, baseline="relu")
+    partly = [r for r in results if r.variant != Variant("tanh", direction="bigru")]
+    with pytest.raises(InputError, match="tanh was not run as bigru"):
+        analyse(partly)
+
+
+def test_selection_of_the_protocol_is_what_leads_unless_told_otherwise() -> None:
+    results = synthetic.study(
+        synthetic.variants(["tanh", "elu"], ["gru"]), folds=3, seeds=1, selection="oracle"
+    )
+    assert analyse(results).settings.selection == "oracle"
+    told = analyse(results, settings=Settings(selection="last"))
+    assert told.comparisons[0].test == told.comparisons[0].by_selection["last"]
+
+
+def test_speakers_of_a_fold_that_was_not_run_do_not_count_as_blocks() -> None:
+    gap = [("elu · gru", 3, seed) for seed in range(2)]
+    results = synthetic.study(synthetic.variants(["tanh", "elu"], ["gru"]), seeds=2, missing=gap)
+    found = analyse(results).comparisons[0]
+    assert found.folds == ("Ses01", "Ses02", "Ses03", "Ses05")
+    assert found.speakers is not None
+    assert (found.speakers.blocks, found.speakers.smallest_p) == (8, 2 / 256)
+    assert found.test is not None
+    assert found.speakers.difference == pytest.approx(found.test.mean, abs=1e-9)

@@ -1,0 +1,180 @@
+"""The report as a reader meets it: the page, its tables, figures and BibTeX."""
+
+import csv
+import json
+import re
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+from activations.errors import InputError
+from reports.analysis.analysis import analyse
+from reports.drawings import DRAWINGS, draw_all
+from reports.page import tables
+from reports.page.methods import bibtex, methods_paragraph
+from reports.page.page import headline, write_figures, write_report
+from tests.reports import synthetic
+
+
+@pytest.fixture(scope="module")
+def results():
+    return synthetic.study(seeds=2, utterances=80, diverged=[("relu · gru", 1, 0)])
+
+
+@pytest.fixture(scope="module")
+def small():
+    return synthetic.study(synthetic.variants(["tanh", "arelu"], ["gru"]), seeds=1, utterances=60)
+
+
+@pytest.fixture(scope="module")
+def planned(results):
+    return {f"{i:032x}": result.member for i, result in enumerate(results)}
+
+
+@pytest.fixture(scope="module")
+def report(results, planned, tmp_path_factory) -> Path:
+    page = write_report(results, tmp_path_factory.mktemp("study") / "report", planned=planned)
+    return page.parent
+
+
+@pytest.fixture(scope="module")
+def analysis(results):
+    return analyse(results)
+
+
+class References(HTMLParser):
+    """Collects what a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.linked: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if "src" in found or tag == "link":
+            self.loaded.append(found.get("src") or found.get("href"))
+        elif tag == "a":
+            self.linked.append(found["href"])
+
+
+def test_page_loads_nothing_but_itself_and_links_only_to_files_beside_it(report):
+    references = References()
+    references.feed((report / "index.html").read_text())
+    assert references.loaded
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in references.loaded)
+    for target in references.linked:
+        assert target.startswith("#") or (report / target).is_file(), target
+
+
+def test_every_drawing_of_a_study_with_everything_is_on_the_page_in_three_formats(report):
+    page = (report / "index.html").read_text()
+    names = {path.stem for path in (report / "figures").iterdir()}
+    for name in names:
+        assert f'id="figure-{name}"' in page
+        for suffix in ("svg", "pdf", "png"):
+            assert (report / "figures" / f"{name}.{suffix}").stat().st_size > 1000
+    assert names >= {d.name for d in DRAWINGS} - {"ranks"}
+
+
+def test_pdf_figures_embed_their_fonts_as_truetype(report):
+    content = (report / "figures" / "forest.pdf").read_bytes()
+    assert b"/FontFile2" in content
+    assert b"/Type3" not in content
+
+
+def test_synthetic_speech_is_called_so_and_no_published_line_is_drawn_into_its_scores(report):
+    page = (report / "index.html").read_text()
+    assert "<strong>Synthetic speech.</strong>" in page
+    assert "Unfinished study" not in page
+
+
+def test_unfinished_study_is_reported_and_marked(small, tmp_path):
+    planned = {f"{i:032x}": result.member for i, result in enumerate(small)}
+    page = write_report(small[:-3], tmp_path / "report", planned=planned).read_text()
+    assert "<strong>Unfinished study.</strong> 3 runs have no result yet" in page
+
+
+def test_each_run_is_named_with_its_result_file(report, results, planned):
+    page = (report / "index.html").read_text()
+    files = re.findall(r"<code>(results/[0-9a-f]{32}\.npz)</code>", page)
+    assert files == [f"results/{key}.npz" for key in planned]
+
+
+def test_json_csv_markdown_and_latex_say_the_same(report, analysis):
+    told = json.loads((report / "report.json").read_text())
+    with (report / "tables" / "results.csv").open() as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file)}
+    latex = (report / "tables" / "results.tex").read_text()
+    markdown = (report / "tables" / "results.md").read_text()
+    for comparison in told["comparisons"]:
+        mean = comparison["test"]["mean"]
+        row = rows[comparison["variant"]]
+        assert float(row["difference"]) == pytest.approx(mean)
+        assert float(row["p_holm"]) == pytest.approx(comparison["p_holm"])
+        assert f"& {mean:+.1f} &" in latex
+        assert f"| {tables.signed(mean)} |" in markdown
+    assert len(rows) == len(analysis.variants)
+
+
+def test_same_results_give_the_same_figures_and_numbers(small, tmp_path):
+    first, again = (write_report(small, tmp_path / name).parent for name in ("a", "b"))
+    for name in ("report.json", "tables/results.tex", "figures/forest.svg", "figures/scores.pdf"):
+        assert (again / name).read_bytes() == (first / name).read_bytes(), name
+
+
+def test_methods_paragraph_cites_only_what_the_bibtex_has(analysis):
+    paragraph = methods_paragraph(analysis)
+    cited = set(re.findall(r"\\cite\{(\w+)\}", paragraph))
+    assert cited == set(re.findall(r"@\w+\{(\w+),", bibtex(paragraph)))
+    assert {"nadeau2003", "holm1979"} <= cited
+    assert "1 of 100 runs diverged" in paragraph
+
+
+def test_headline_never_says_more_than_the_conclusions(analysis):
+    verdicts = [comparison.conclusion.verdict for comparison in analysis.comparisons]
+    said = headline(analysis)
+    assert ("beats its baseline by" in said) == ("better" in verdicts)
+    assert f"{verdicts.count('undecided')} undecided" in said
+
+
+def test_a_single_figure_in_a_single_format_is_drawn_by_name(results, tmp_path):
+    files = write_figures(results, tmp_path, names=["forest"], formats=["pdf"])
+    assert files == [tmp_path / "forest.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("names", "formats", "told"),
+    [(["florest"], ["pdf"], "no figure 'florest'"), (["forest"], ["jpg"], "no format 'jpg'")],
+)
+def test_unknown_figures_and_formats_are_named_with_what_there_is(
+    results, tmp_path, names, formats, told
+):
+    with pytest.raises(InputError, match=told):
+        write_figures(results, tmp_path, names=names, formats=formats)
+
+
+def test_a_study_of_fixed_activations_has_no_figure_of_learnt_parameters(tmp_path):
+    fixed = synthetic.study(synthetic.variants(["tanh", "relu"], ["gru"]), seeds=1, utterances=60)
+    with pytest.raises(InputError, match="nothing to show in figure 'parameters'"):
+        draw_all(analyse(fixed), tmp_path, only=["parameters"])
+
+
+def test_latex_specials_in_a_formula_are_escaped():
+    assert tables.escape("x*a_1 & 5% ^ {b}") == (r"x*a\_1 \& 5\% \textasciicircum{} \{b\}")
+
+
+@pytest.mark.skipif(which("chromium") is None, reason="no Chromium here")
+def test_page_opens_in_a_browser_and_shows_every_figure(report, tmp_path):
+    done = subprocess.run(
+        [
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            "--disable-background-networking", f"--user-data-dir={tmp_path}", "--dump-dom",
+            f"file://{report / 'index.html'}",
+        ],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout.count("<figure") == len(list((report / "figures").glob("*.svg")))

@@ -1,0 +1,58 @@
+"""Two studies compared: what may be compared is, what may not is said."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from activations.errors import InputError
+from reports.page.versus import compare_studies, write_versus
+from tests.reports import synthetic
+
+VARIANTS = synthetic.variants(["tanh", "elu"], ["gru"])
+
+
+@pytest.fixture(scope="module")
+def studies():
+    first = synthetic.study(VARIANTS, seeds=2, utterances=60, effects={})
+    better = {"tanh": 0.8, "elu": 0.8}
+    return first, synthetic.study(VARIANTS, seeds=2, utterances=60, effects=better)
+
+
+def test_a_study_against_itself_has_no_difference(studies):
+    versus = compare_studies(studies[0], studies[0])
+    assert versus.reasons == ()
+    assert [change.test.mean for change in versus.changes] == [0.0, 0.0]
+    assert [change.p_holm for change in versus.changes] == [1.0, 1.0]
+
+
+def test_difference_of_two_studies_is_the_corrected_test_over_paired_folds(studies):
+    versus = compare_studies(*studies)
+    change = versus.changes[0]
+    assert change.test.mean == pytest.approx(change.second - change.first)
+    assert change.test.mean > 5
+    # by hand: t with the fold differences' mean and the corrected standard error
+    statistic = change.test.mean / change.test.standard_error
+    assert change.test.p == pytest.approx(2 * stats.t.sf(abs(statistic), 4))
+    assert np.isfinite(change.p_holm)
+
+
+def test_studies_of_different_protocols_stand_side_by_side_untested(studies, tmp_path):
+    other = synthetic.study(VARIANTS, seeds=2, utterances=60, selection="oracle")
+    versus = compare_studies(studies[0], other)
+    assert any("selection" in reason for reason in versus.reasons)
+    assert all(change.test is None for change in versus.changes)
+    page = write_versus(studies[0], other, tmp_path / "versus").read_text()
+    assert "Not comparable" in page
+    assert "<img" not in page
+
+
+def test_page_of_comparable_studies_shows_table_and_figure(studies, tmp_path):
+    page = write_versus(*studies, tmp_path / "versus").read_text()
+    assert page.count("<tr><td>") == 2
+    assert 'src="data:image/svg+xml;base64,' in page
+
+
+def test_studies_without_a_common_variant_are_refused(studies):
+    other = synthetic.study(synthetic.variants(["tanh"], ["bigru"]), seeds=1, utterances=60)
+    with pytest.raises(InputError, match="share no variant"):
+        compare_studies(studies[0], other)

@@ -1,0 +1,197 @@
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+
+from bench.training import metrics
+from reports.statistics.bootstrap import paired_bootstrap
+from reports.statistics.mcnemar import combine_dependent, exact_p, mcnemar_test
+from reports.statistics.permutation import block_contributions, sign_flip_test, sign_table
+
+RNG = np.random.default_rng
+
+
+def utterances(seed: int, n: int = 200) -> dict[str, np.ndarray]:
+    rng = RNG(seed)
+    speakers = rng.integers(0, 10, n)
+    return {
+        "truths": rng.integers(0, 4, n),
+        "speakers": speakers,
+        "folds": speakers // 2,
+        "one": rng.integers(0, 2, (3, n)).astype(float),
+        "other": rng.integers(0, 2, (3, n)).astype(float),
+    }
+
+
+def test_contributions_of_speakers_add_up_to_the_difference_of_fold_mean_uar() -> None:
+    u = utterances(0)
+    shares = block_contributions(
+        u["one"].mean(0), u["other"].mean(0), u["truths"], u["folds"], u["speakers"]
+    )
+
+    def fold_mean(right: np.ndarray) -> float:
+        said = np.where(right == 1, u["truths"], (u["truths"] + 1) % 4)
+        scores = [
+            metrics.uar(u["truths"][u["folds"] == f], said[:, u["folds"] == f], 4) for f in range(5)
+        ]
+        return 100 * float(np.mean(scores))
+
+    assert shares.sum() == pytest.approx(fold_mean(u["one"]) - fold_mean(u["other"]), abs=1e-10)
+    assert shares.shape == (10,)
+
+
+def test_a_fold_without_results_contributes_nothing_and_does_not_dilute_the_mean() -> None:
+    u = utterances(1)
+    one = np.where(u["folds"] == 2, np.nan, u["one"][0])
+    kept = u["folds"] != 2
+    with_gap = block_contributions(one, u["other"][0], u["truths"], u["folds"], u["speakers"])
+    alone = block_contributions(
+        one[kept], u["other"][0][kept], u["truths"][kept], u["folds"][kept], u["speakers"][kept]
+    )
+    assert with_gap == pytest.approx(alone)
+    assert with_gap[[4, 5]].tolist() == [0, 0]
+
+
+def test_sign_flips_by_hand() -> None:
+    # |Σ| of ±1 ±2 ±3 is 6 for two of the eight patterns: all plus, all minus
+    found = sign_flip_test([[1.0, 2.0, 3.0]], rng=RNG(0))
+    assert found.p.tolist() == [2 / 8]
+    # 2 + 3 − 1 = 4 or more: +++, −++, and their mirrors
+    assert sign_flip_test([[-1.0, 2.0, 3.0]], rng=RNG(0)).p.tolist() == [4 / 8]
+    assert sign_table(3).sum(axis=0).tolist() == [0, 0, 0]
+
+
+def test_one_variant_agrees_with_scipys_permutation_test() -> None:
+    rng = RNG(5)
+    for _ in range(5):
+        shares = rng.normal(0.2, 0.5, 9)
+        expected = stats.permutation_test(
+            (shares,),
+            lambda x, axis: np.abs(np.sum(x, axis=axis)),
+            permutation_type="samples",
+            vectorized=True,
+            alternative="greater",
+            n_resamples=np.inf,
+        )
+        assert sign_flip_test([shares], rng=rng).p[0] == pytest.approx(expected.pvalue)
+
+
+def test_five_folds_can_never_be_significant_and_ten_speakers_can() -> None:
+    five = sign_flip_test([[1.0, 1.0, 1.0, 1.0, 1.0]], rng=RNG(0))
+    assert five.p.tolist() == [0.0625]
+    assert (five.smallest_p, five.reachable) == (0.0625, False)
+    ten = sign_flip_test([np.ones(10)], rng=RNG(0))
+    assert ten.p.tolist() == [2 / 1024]
+    assert ten.reachable
+
+
+def test_max_t_is_at_least_the_single_p_and_at_most_bonferronis() -> None:
+    shares = RNG(6).normal(0.3, 0.5, (7, 10))
+    found = sign_flip_test(shares, rng=RNG(0))
+    assert (found.adjusted >= found.p).all()
+    assert (found.adjusted <= np.minimum(1, 7 * found.p) + 1e-12).all()
+
+
+def test_equal_variants_do_not_make_the_family_larger() -> None:
+    shares = RNG(7).normal(0.3, 0.5, 10)
+    alone = sign_flip_test([shares], rng=RNG(0))
+    copies = sign_flip_test([shares, shares, -shares, np.zeros(10)], rng=RNG(0))
+    assert copies.adjusted[:3] == pytest.approx([alone.p[0]] * 3)
+    assert copies.adjusted[3] == 1.0
+
+
+def test_many_blocks_are_sampled_and_never_give_p_zero() -> None:
+    found = sign_flip_test([np.ones(40)], rng=RNG(0))
+    assert not found.exact
+    assert found.p[0] == 1 / (found.flips + 1)
+    rough = RNG(8).normal(0.25, 1, 18)
+    sampled = sign_flip_test([rough], rng=RNG(0)).p[0]
+    sums = np.abs(sign_table(18) @ rough)
+    exact = float(np.mean(sums >= abs(rough.sum()) - 1e-9))
+    assert sampled == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000))
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(8, 1), (3, 3), (0, 0), (12, 30), (0, 6)])
+def test_mcnemar_agrees_with_statsmodels(gained: int, lost: int) -> None:
+    expected = mcnemar([[50, gained], [lost, 20]], exact=True).pvalue if gained + lost else 1.0
+    assert float(exact_p(gained, lost)) == pytest.approx(expected)
+
+
+def test_mcnemar_counts_each_seed_and_leaves_missing_utterances_out() -> None:
+    variant = np.array([[1, 1, 1, 1, 0, 1, np.nan], [1, 1, 0, 0, 0, 0, 0], [np.nan] * 7])
+    baseline = np.array([[0, 0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0, 0], [1.0] * 7])
+    found = mcnemar_test(variant, baseline)
+    assert found.gained.tolist() == [4, 2]
+    assert found.lost.tolist() == [1, 2]
+    assert found.p.tolist() == [0.375, 1.0]
+    assert found.combined == 0.75
+    assert found.difference == pytest.approx(100 * (3 / 6 + 0) / 2)
+    assert not found.reachable  # five and four disputed utterances cannot give p ≤ 0.05
+
+
+def test_p_values_of_seeds_are_combined_as_about_twice_the_median() -> None:
+    assert combine_dependent([0.03]) == 0.03
+    assert combine_dependent([0.2, 0.01, 0.03, 0.5, 0.02]) == pytest.approx(0.03 * 5 / 3)
+    assert combine_dependent([0.4, 0.01]) == pytest.approx(0.02)
+    assert combine_dependent([0.9, 0.8, 0.7]) == 1.0
+
+
+def test_combined_p_holds_its_level_when_seeds_are_the_same_and_when_independent() -> None:
+    rng = RNG(9)
+    same = np.repeat(rng.uniform(size=(4000, 1)), 5, axis=1)
+    own = rng.uniform(size=(4000, 5))
+    for draws in (same, own):
+        rate = np.mean([combine_dependent(p) <= 0.05 for p in draws])
+        assert rate <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 4000)
+
+
+def test_bootstrap_estimate_is_the_difference_of_pooled_uar() -> None:
+    u = utterances(2)
+    said = [np.where(u[k] == 1, u["truths"], (u["truths"] + 1) % 4) for k in ("one", "other")]
+    one, other = (100 * metrics.uar(u["truths"], s, 4).mean() for s in said)
+    found = paired_bootstrap(
+        u["one"].mean(0), u["other"].mean(0), u["truths"], u["speakers"], rng=RNG(0)
+    )
+    assert found.difference == pytest.approx(one - other, abs=1e-10)
+    assert found.low < found.difference < found.high
+    assert found.units == 10
+
+
+def test_bootstrap_of_single_utterances_of_one_class_agrees_with_scipy() -> None:
+    rng = RNG(10)
+    one, other = rng.integers(0, 2, (2, 300)).astype(float)
+    found = paired_bootstrap(
+        one, other, np.zeros(300, int), np.arange(300), rng=RNG(0), resamples=20_000
+    )
+    expected = stats.bootstrap(
+        (100 * (one - other),), np.mean, method="percentile", n_resamples=20_000, rng=RNG(1)
+    )
+    # a t interval of 300 units is 0.6 % wider than percentiles; the rest is the bootstraps' noise
+    assert found.standard_error == pytest.approx(expected.standard_error, rel=0.03)
+    bounds = expected.confidence_interval
+    assert (found.low, found.high) == pytest.approx((bounds.low, bounds.high), abs=0.4)
+
+
+def test_ten_units_of_one_class_give_the_one_sample_t_interval() -> None:
+    gain = RNG(12).normal(0.1, 0.3, 10)
+    found = paired_bootstrap(
+        gain, np.zeros(10), np.zeros(10, int), np.arange(10), rng=RNG(0), resamples=50_000
+    )
+    expected = stats.ttest_1samp(100 * gain, 0).confidence_interval(0.95)
+    # 50,000 resamples know a standard error to 0.3 %
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=0.02)
+
+
+def test_resampling_whole_dialogues_is_wider_than_resampling_utterances() -> None:
+    rng = RNG(11)
+    dialog = np.repeat(np.arange(20), 30)
+    gain = np.repeat(rng.normal(0, 0.3, 20), 30) + rng.normal(0, 0.1, 600)
+    truths = rng.integers(0, 4, 600)
+    whole = paired_bootstrap(gain, np.zeros(600), truths, dialog, rng=RNG(0))
+    single = paired_bootstrap(gain, np.zeros(600), truths, np.arange(600), rng=RNG(0))
+    assert whole.standard_error > 3 * single.standard_error
+
+
+def test_a_bootstrap_of_one_unit_is_refused() -> None:
+    with pytest.raises(ValueError, match="two units"):
+        paired_bootstrap([1, 0], [0, 0], [0, 1], [7, 7], rng=RNG(0))

@@ -1,0 +1,82 @@
+"""Small stacks that really train, and what their engine reports; for workers to import, too."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from bench.data.batches import TrainingData
+from bench.data.members import Member, Variant
+from bench.training.results import MemberResult
+from bench.training.train import Progress
+from studies.execution.engines import Finished, Stack
+from tests.bench import tiny
+
+# what may differ between two runs of one member: where and when it ran, not what came out
+CIRCUMSTANCES = {"identity", "wall_seconds", "stack_members", "peak_memory_bytes"}
+
+
+def members(count: int, activation: str = "tanh", **settings: int) -> list[Member]:
+    """Members of one stack, folds taking turns."""
+    hyper = dataclasses.replace(tiny.SMALL, **settings)  # type: ignore[arg-type]
+    return [Member(Variant(activation), f"S{k % 3}", k, hyper) for k in range(count)]
+
+
+def stack_of(members: Sequence[Member]) -> list[tuple[str, Member]]:
+    """The members with their hashes."""
+    return [(member.key, member) for member in members]
+
+
+def large_data() -> TrainingData:
+    """Data whose batches take megabytes."""
+    return tiny.data(120, longest=200)
+
+
+@dataclass(frozen=True)
+class TinySource:
+    """tiny.data, built where it is wanted."""
+
+    examples: int = 36
+
+    def build(self, device: torch.device) -> TrainingData:
+        assert device.type == "cpu"
+        return tiny.data(self.examples)
+
+
+@dataclass
+class Noted:
+    """Reports as they came."""
+
+    said: list[str] = field(default_factory=list)
+    done: list[Finished] = field(default_factory=list)
+    places: set[str] = field(default_factory=set)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def progress(self, place: str, stack: Stack, progress: Progress) -> None:
+        self.places.add(place)
+
+    def finished(self, place: str, done: Finished) -> None:
+        self.places.add(place)
+        self.done.append(done)
+
+    @property
+    def results(self) -> dict[str, MemberResult]:
+        return {key: result for done in self.done for key, result in done.results.items()}
+
+
+def assert_equal(
+    found: Mapping[str, MemberResult], stack: Stack, expected: Sequence[MemberResult]
+) -> None:
+    """Every member of the stack was found as expected, bit for bit."""
+    for (key, _), other in zip(stack, expected, strict=True):
+        for name in (f.name for f in dataclasses.fields(MemberResult)):
+            if name in CIRCUMSTANCES:
+                continue
+            a, b = getattr(found[key], name), getattr(other, name)
+            pairs = [(a[k], b[k]) for k in a.keys() | b.keys()] if hasattr(a, "keys") else [(a, b)]
+            for x, y in pairs:
+                np.testing.assert_array_equal(x, y, strict=True, err_msg=name)

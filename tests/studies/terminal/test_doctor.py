@@ -1,0 +1,36 @@
+"""The doctor on GPUs that are not here: what it would say of them."""
+
+import pytest
+
+from studies.terminal import doctor
+from studies.terminal.doctor import Gpu, gpu_checks
+
+H200 = Gpu("cuda:0", "NVIDIA H200", 150_000_000_000, 149_000_000_000, "9.0")
+P100 = Gpu("cuda:1", "Tesla P100", 16 << 30, 15 << 30, "6.0")
+
+
+def test_each_gpu_is_described_and_an_old_one_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_version", lambda _: "3.6.0")
+    first, second = gpu_checks([H200, P100])
+    assert (first.name, first.ok, first.remedy) == ("gpu", True, "")
+    assert first.found == (
+        "NVIDIA H200, 139.7 GiB of memory, 138.8 GiB free, compute capability 9.0, Triton 3.6.0"
+    )
+    assert (second.name, second.ok) == ("gpu 1", False)
+    assert "--device cpu" in second.remedy
+
+
+def test_a_gpu_without_triton_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_version", lambda _: None)
+    (check,) = gpu_checks([H200])
+    assert "Triton not installed" in check.found
+    assert "pip install triton" in check.remedy
+
+
+def test_no_gpu_is_nothing_that_is_needed_and_says_how_to_have_one() -> None:
+    (check,) = gpu_checks([])
+    assert not check.ok
+    assert not check.needed
+    assert "training runs on the CPU; for one: an NVIDIA driver" in check.remedy
+    (broken,) = gpu_checks([], "RuntimeError: CUDA driver error")
+    assert broken.found == "RuntimeError: CUDA driver error"
