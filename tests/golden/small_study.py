@@ -1,7 +1,7 @@
 """A small study on made-up data, and what it once gave on one machine: results must not drift.
 
-- Arithmetic that is meant to stay (code is moved, renamed, made faster) is held to the recording bit
-  by bit. Whoever means to change it records anew, says so in the commit, and raises
+- Arithmetic that is meant to stay (code is moved, renamed, made faster) is held to the recording,
+  bit by bit. Whoever means to change it records anew, says so in the commit, and raises
   `studies.plan.RESULTS_VERSION`: every finished study trains again.
 - Bits depend on the processor (torch and the C compiler choose instructions by it), the compiler
   and torch. The recording names its machine; elsewhere it is held to a tolerance.
