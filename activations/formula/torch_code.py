@@ -6,26 +6,35 @@
   through `torch.where` turns an overflow in the branch not taken into NaN.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import sympy
 import torch
 from torch import Tensor
 
-from activations.formula.primitives import (
-    Comparison,
-    IsNan,
-    Maximum,
-    Minimum,
-    Primitive,
-    Softplus,
-    Where,
-)
-from activations.formula.program import Program, factors_in_order
+from activations.formula.printer import PythonPrinter, python_words
+from activations.formula.program import Program
 
-_SIGNS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+class TorchPrinter(PythonPrinter):
+    """PyTorch over the functions of `_NAMESPACE`."""
+
+    names: Mapping[str, str] = {"max": "maximum", "min": "minimum"}
+
+    def branches(self, yes: sympy.Expr, no: sympy.Expr) -> tuple[str, str]:
+        """Of two numbers torch.where would make float32, whatever x is."""
+        first, second = super().branches(yes, no)
+        return (f"constant({first}, x)" if yes.is_number and no.is_number else first), second
+
+    def choose(self, condition: str, yes: str, no: str) -> str:
+        """torch.where."""
+        return f"where({condition}, {yes}, {no})"
+
+    def power(self, base: sympy.Expr, exponent: int) -> str:
+        """Torch has its own, which binds closer than a minus."""
+        code = self.expression(base)
+        return f"({code})**{exponent}" if code.startswith("-") else f"{code}**{exponent}"
 
 
 def torch_source(program: Program, *, name: str = "formula") -> str:
@@ -33,15 +42,11 @@ def torch_source(program: Program, *, name: str = "formula") -> str:
 
     A derivative that does not depend on any input comes out as a Python number.
     """
-    variables = {
-        sympy.Symbol(i): sympy.Symbol(i if i == "x" else f"p_{i}") for i in program.inputs
-    }  # a parameter may be called like a function
-    lines = [f"def {name}({', '.join(variable.name for variable in variables.values())}):"]
-    for symbol, step in program.steps:
-        lines.append(f"    {symbol.name} = {_code(step.xreplace(variables))}")
-    results = [_strip(_code(output.xreplace(variables))) for output in program.outputs]
-    outputs = "".join(f"{result}, " for result in results)
-    lines.append(f"    return ({outputs.rstrip()})")
+    words = python_words(program)
+    printer = TorchPrinter(program, words)
+    lines = [f"def {name}({', '.join(words.values())}):"]
+    lines += [f"    {line}" for line in printer.lines]
+    lines.append(f"    return ({' '.join(f'{output},' for output in printer.outputs)})")
     return "\n".join(lines) + "\n"
 
 
@@ -128,68 +133,11 @@ _NAMESPACE: dict[str, Any] = {
     "softplus": _softplus,
     "where": _where,
     "constant": lambda value, like: like.new_full((), value),
-    "inf": math.inf,
+    "float": float,
 } | {
     name: getattr(torch, name)
     for name in (
-        "abs", "atan", "cos", "erf", "exp", "expm1", "isnan", "log", "log1p", "sigmoid", "sign",
+        "abs", "atan", "cos", "erf", "exp", "expm1", "log", "log1p", "sigmoid", "sign",
         "sin", "sqrt", "tanh",
     )
 }  # fmt: skip
-
-
-def _product(expression: sympy.Expr) -> str:
-    """Factors, then divisors; a lone power needs no parentheses."""
-    if isinstance(expression, sympy.Pow) and not expression.exp.is_negative:
-        return f"{_code(expression.base)}**{expression.exp}"
-    above: list[str] = []
-    below: list[str] = []
-    sign = ""
-    for factor in factors_in_order(expression):
-        if factor == -1:
-            sign = "-"
-        elif isinstance(factor, sympy.Pow) and factor.exp.is_negative:
-            below.append(_code(1 / factor))
-        else:
-            above.append(_code(factor))
-    return f"({sign}{'*'.join(above) or '1.0'}{''.join(f'/{each}' for each in below)})"
-
-
-def _strip(code: str) -> str:
-    return code[1:-1] if code.startswith("(") and _matches(code) else code
-
-
-def _matches(code: str) -> bool:
-    depth = 0
-    for position, character in enumerate(code):
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if depth == 0:
-            return position == len(code) - 1
-    return False
-
-
-def _code(expression: sympy.Expr) -> str:
-    """Python for one expression; anything compound comes in parentheses."""
-    if isinstance(expression, sympy.Symbol):
-        return str(expression.name)
-    if isinstance(expression, sympy.Rational | sympy.Float):
-        return repr(float(expression))
-    if isinstance(expression, sympy.Add):
-        terms = " + ".join(map(_strip, map(_code, expression.as_ordered_terms())))
-        return f"({terms})".replace("+ -", "- ")
-    if isinstance(expression, sympy.Mul | sympy.Pow):
-        return _product(expression)
-    if isinstance(expression, Comparison) and not isinstance(expression, IsNan):
-        left, right = map(_code, expression.args)
-        return f"({left} {_SIGNS[expression.text_name]} {right})"
-    if isinstance(expression, Where):
-        condition, u, v = expression.args
-        branches = [_code(u), _code(v)]
-        if u.is_number and v.is_number:  # torch.where of two numbers would be float32
-            branches[0] = f"constant({branches[0]}, x)"
-        return f"where({_code(condition)}, {', '.join(branches)})"
-    names = {Maximum: "maximum", Minimum: "minimum", Softplus: "softplus"}
-    name = names.get(type(expression), getattr(expression, "text_name", ""))
-    if not isinstance(expression, Primitive):
-        raise TypeError(f"no torch code for {type(expression).__name__}")
-    return f"{name}({', '.join(_strip(_code(argument)) for argument in expression.args)})"

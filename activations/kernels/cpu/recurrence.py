@@ -21,11 +21,11 @@ from torch.autograd.function import once_differentiable
 
 from activations.kernels.cell import Cell, Parameters
 from activations.kernels.cpu import projection
+from activations.kernels.cpu.c_code import c_source
 from activations.kernels.cpu.compiler import CompilerError, find_compiler, load_library
 from activations.kernels.cpu.memory import empty
 from activations.kernels.cpu.threads import parallel_region
 from activations.kernels.packing import Packing
-from activations.kernels.printer import c_source
 
 _I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
 

@@ -12,7 +12,7 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -21,16 +21,11 @@ from typing import Any
 import sympy
 
 from activations.formula.formula import Formula
-from activations.formula.primitives import Comparison, Primitive
+from activations.formula.printer import PythonPrinter, python_words
 from activations.formula.program import build_program
 from activations.kernels.cell import SITES, Cell
 from activations.kernels.cpu.compiler import cache_folder
-from activations.kernels.printer import Printer
 
-_SIGNS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-_NAMES = {"max": "maximum", "min": "minimum"} | {
-    name: f"tl.{name}" for name in ("abs", "cos", "erf", "exp", "log", "sin", "sqrt")
-}
 _HEADER = '''"""Written from formulas; see activations/kernels/gpu/triton_code.py."""
 
 import triton
@@ -42,27 +37,12 @@ from activations.kernels.gpu.functions import (
 '''
 
 
-class TritonPrinter(Printer):
+class TritonPrinter(PythonPrinter):
     """Triton over tl and functions.py."""
 
-    def number(self, value: float) -> str:
-        """A Python number: Triton makes it float32 where it meets a block."""
-        return repr(value) if abs(value) != float("inf") else f"float('{value}')"
-
-    def assign(self, name: str, code: str, *, condition: bool) -> str:  # noqa: ARG002
-        """A plain assignment."""
-        return f"{name} = {code}"
-
-    def call(self, function: type[Primitive], arguments: Sequence[sympy.Expr]) -> str:
-        """The function of tl or functions.py."""
-        name = _NAMES.get(function.text_name, function.text_name)
-        return f"{name}({', '.join(map(self.argument, arguments))})"
-
-    def compare(self, function: type[Comparison], arguments: Sequence[str]) -> str:
-        """Python's comparison; NaN is what differs from itself."""
-        if function.text_name == "isnan":
-            return f"({arguments[0]} != {arguments[0]})"
-        return f"(({arguments[0]}) {_SIGNS[function.text_name]} ({arguments[1]}))"
+    names: Mapping[str, str] = {"max": "maximum", "min": "minimum"} | {
+        name: f"tl.{name}" for name in ("abs", "cos", "erf", "exp", "log", "sin", "sqrt")
+    }
 
     def choose(self, condition: str, yes: str, no: str) -> str:
         """tl.where."""
@@ -124,7 +104,7 @@ def _import(source: str) -> ModuleType:
 
 def _function(name: str, formula: Formula, output: str) -> str:
     program = build_program(formula.inputs, formula.expression, (output,))
-    words = {p.name: f"p_{p.name}" for p in formula.parameters} | {"x": "x"}
+    words = python_words(program)
     printer = TritonPrinter(program, words)
     used = {
         s.name for e in (*program.outputs, *(e for _, e in program.steps)) for s in e.free_symbols

@@ -10,8 +10,8 @@ import torch
 from activations.formula.parser import parse
 from activations.kernels import cpu
 from activations.kernels.cell import Cell
+from activations.kernels.cpu.c_code import c_source
 from activations.kernels.cpu.compiler import load_library
-from activations.kernels.printer import c_source
 from activations.registry import get, names
 
 # no grid point is a kink of an activation: a float on one side of it may be a double on the other
