@@ -20,8 +20,8 @@ from typing import NoReturn
 import pandas as pd
 
 from activations.errors import InputError
+from bench.corpora.audio import audio_fault
 from bench.corpora.corpus import COLUMNS, Corpus
-from bench.corpora.wav import audio_fault
 
 SYNTHETIC_MARKER = "SYNTHETIC.json"  # in the root of a corpus that a synthesiser spoke
 

@@ -15,8 +15,8 @@ from typing import NoReturn, TypeVar
 import pandas as pd
 
 from activations.errors import InputError
+from bench.corpora.audio import audio_fault
 from bench.corpora.corpus import COLUMNS, Corpus
-from bench.corpora.wav import audio_fault
 
 _Value = TypeVar("_Value")
 

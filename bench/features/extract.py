@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.corpora.audio import SAMPLE_RATE
 from bench.features import pitch
-from bench.features.audio import SAMPLE_RATE
 
 FloatArray = NDArray[np.float32]
 

@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.features.audio import read_audio
+from bench.corpora.audio import read_audio
 from bench.features.extract import NAMES, extract
 from bench.features.settings import FeatureSettings
 

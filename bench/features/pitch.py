@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.features.audio import SAMPLE_RATE
+from bench.corpora.audio import SAMPLE_RATE
 
 FloatArray = NDArray[np.float32]
 

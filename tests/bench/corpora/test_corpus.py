@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from activations.errors import InputError
+from bench.corpora.audio import audio_fault, read_audio
 from bench.corpora.corpus import COLUMNS, Corpus
 from bench.corpora.reading import read_corpus
-from bench.corpora.wav import audio_fault
 from bench.data.describe import describe
 from bench.data.protocol import Protocol
 
@@ -91,8 +91,11 @@ def test_a_sound_wav_has_no_fault_also_with_chunks_before_its_samples(tmp_path: 
         (lambda data: data[:44], "0 of 1,600 bytes"),
         (lambda data: data[:-7], "is cut short: 1,593 of 1,600 bytes"),
         (lambda data: data[:40] + bytes(4), "holds no samples"),
-        (lambda data: b"OggS" + data[4:], "is not a wav file (it begins with b'OggS')"),
-        (lambda data: b"ID3\x04" + data[4:], "is not a wav file"),
+        (
+            lambda data: b"OggS" + data[4:],
+            "soundfile reads (it begins with b'OggS')",
+        ),
+        (lambda data: b"ID3\x04" + data[4:], "is in no audio format"),
         (lambda data: data[:12] + data[36:], "does not say its sample format"),
     ],
 )
@@ -100,6 +103,33 @@ def test_a_spoilt_wav_is_recognised_by_its_head(tmp_path: Path, spoil, words: st
     path = write_wav(tmp_path / "a.wav")
     path.write_bytes(spoil(path.read_bytes()))
     assert words in audio_fault(path)
+
+
+@pytest.mark.parametrize(
+    ("riff", "stated"),
+    [(0, 0), (0xFFFFFFFF, 0xFFFFFFFF), (0x7FFFF024, 0x7FFFF000), (36, 0), (0xFFFFFFFF, 0)],
+    ids=["zeros", "ffmpeg", "espeak", "empty", "half"],
+)
+def test_a_wav_written_through_a_pipe_ends_where_its_file_ends(tmp_path, riff, stated) -> None:
+    path = write_wav(tmp_path / "a.wav")
+    whole = read_audio(path).samples
+    data = bytearray(path.read_bytes())
+    data[4:8], data[40:44] = riff.to_bytes(4, "little"), stated.to_bytes(4, "little")
+    path.write_bytes(data)
+    assert audio_fault(path) == ""
+    assert np.array_equal(read_audio(path).samples, whole)
+    path.write_bytes(data[:44])
+    assert audio_fault(path) == "holds no samples"
+    with pytest.raises(InputError, match=r"a\.wav holds no samples\. Copy it again"):
+        read_audio(path)
+
+
+def test_notes_behind_no_samples_are_not_heard(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "a.wav", 0)
+    data = bytearray(path.read_bytes() + b"LIST" + (4).to_bytes(4, "little") + b"note")
+    data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    path.write_bytes(data)
+    assert audio_fault(path) == "holds no samples"
 
 
 def test_a_missing_file_and_a_folder_in_its_place_are_faults(tmp_path: Path) -> None:

@@ -263,7 +263,11 @@ def test_a_missing_folder_of_audio_is_named_once(root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "words"),
-    [(b"", "is empty"), (SILENCE[:-3], "is cut short"), (b"fLaC" + SILENCE, "is not a wav file")],
+    [
+        (b"", "is empty"),
+        (SILENCE[:-3], "is cut short"),
+        (b"fLaC" + SILENCE, "is in no audio"),
+    ],
 )
 def test_a_wav_that_is_no_whole_wav_is_named(root: Path, data: bytes, words: str) -> None:
     wav = root / "Session1" / "sentences" / "wav" / "Ses01M_impro01" / "Ses01M_impro01_F000.wav"

@@ -208,7 +208,7 @@ def test_pitch_agrees_with_librosas_pyin_on_a_synthetic_voice():
 def test_pitch_agrees_with_librosas_pyin_on_real_speech():
     import librosa
 
-    from bench.features.audio import read_audio
+    from bench.corpora.audio import read_audio
 
     files = sorted(Path(os.environ["GATESWAP_EMODB"]).rglob("*.wav"))[::40]
     assert files, "no wav below GATESWAP_EMODB"

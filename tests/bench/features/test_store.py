@@ -14,9 +14,9 @@ import soundfile
 from scipy import stats
 
 from activations.errors import GateswapError, InputError
+from bench.corpora.audio import read_audio
 from bench.corpora.corpus import Corpus
 from bench.features import FeatureSettings, FeatureStore, compute_features, parts, store
-from bench.features.audio import read_audio
 from bench.features.extract import NAMES, extract
 
 RATE = 16_000
@@ -223,10 +223,10 @@ def spoil_folder(path):
 
 
 SPOILT = {
-    "is truncated: 1,000 bytes": spoil_truncated,
-    "is not audio": spoil_text,
-    "is not audio ": spoil_header,
-    "is not audio (": lambda path: path.write_bytes(b""),
+    "is cut short: ": spoil_truncated,
+    "is in no audio format": spoil_text,
+    "is cut short: it ends within its header": spoil_header,
+    "is empty": lambda path: path.write_bytes(b""),
     "holds no samples": lambda path: soundfile.write(path, np.zeros(0), RATE),
     "not numbers": spoil_nan,
     "are missing, the first is": lambda path: path.unlink(),
