@@ -135,14 +135,14 @@ def corpus_describe(
     from bench.corpora.reading import read_corpus
     from bench.data.describe import describe
     from bench.data.protocol import Protocol
-    from studies.terminal.display import print_fields
+    from studies.terminal.corpora import print_corpus
 
     read = read_corpus(folder, layout, strict=False)
     found = describe(read, Protocol())
     if as_json:
         _print_json(found)
     else:
-        print_fields(found)
+        print_corpus(found)
     if read.faults:
         raise typer.Exit(1)
 

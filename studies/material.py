@@ -53,7 +53,7 @@ def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Ma
                 dialogues_per_session=spec.corpus.dialogues_per_session or DEMO_DIALOGUES,
                 progress=count,
             )
-    corpus = read_corpus(root, layout)
+    corpus = read_corpus(root, layout, pattern=spec.corpus.layout())
     for problem in corpus.problems:
         display.say(f"{corpus.name}: {problem}")
     examples = build_examples(corpus, spec.protocol)

@@ -20,13 +20,17 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     Strict,
+    model_serializer,
     model_validator,
 )
 
 from activations import registry
 from activations.errors import InputError
 from activations.formula.formula import Formula
+from bench.corpora.layouts import Layout
+from bench.corpora.reading import FILES, check_format
 from bench.data.members import Direction, Hyperparameters, ResetOrder, Variant
 from bench.data.protocol import Protocol
 from bench.features.settings import FeatureSettings
@@ -72,6 +76,15 @@ def _activation(text: str) -> str:
     return formula.name
 
 
+def _format(name: str) -> str:
+    return name if name == "demo" else str(_told(check_format, name))
+
+
+def _pattern(data: dict[str, Any]) -> dict[str, Any]:
+    _told(Layout.from_dict, data)
+    return data
+
+
 def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
@@ -100,21 +113,35 @@ class Section(BaseModel):
 class CorpusSpec(Section):
     """Which speech. format `demo`: spoken by gateswap into the workspace when first needed.
 
-    path: the corpus's folder, for the other formats. seed, dialogues_per_session: the demo's.
+    path: the corpus's folder, for the other formats. pattern: how its files are named, for the
+    format `files`; see bench/corpora/layouts.toml. seed, dialogues_per_session: the demo's.
     """
 
-    format: Literal["iemocap", "manifest", "demo"]
+    format: Annotated[str, AfterValidator(_format)]
     path: Annotated[str, AfterValidator(_absolute)] | None = None
+    pattern: Annotated[dict[str, Any], AfterValidator(_pattern)] | None = None
     seed: Annotated[Int, Field(ge=0)] | None = None
     dialogues_per_session: Annotated[Int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _belong_to_the_format(self) -> Self:
-        others = ("path",) if self.format == "demo" else ("seed", "dialogues_per_session")
+        others = ["path"] if self.format == "demo" else ["seed", "dialogues_per_session"]
+        others += ["pattern"] if self.format != FILES else []
         for name in others:
             if getattr(self, name) is not None:
                 raise ValueError(f"corpus.{name} has no meaning with corpus.format: {self.format}")
+        if self.format == FILES and self.pattern is None:
+            raise ValueError("corpus.pattern is needed with corpus.format: files; docs/corpora.md")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Written out, a field that other formats have is no field of this one."""
+        return {k: v for k, v in dump(self).items() if k != "pattern" or v is not None}
+
+    def layout(self) -> Layout | None:
+        """The pattern of the format `files`."""
+        return None if self.pattern is None else Layout.from_dict(self.pattern)
 
 
 class FeaturesSpec(Section):

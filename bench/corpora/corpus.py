@@ -29,14 +29,19 @@ COLUMNS = (
     "gender",  # "female", "male" or ""
     "improvised",  # True where the words were the speaker's own
 )
+OPTIONAL: dict[str, str | bool] = {
+    "split": "",  # "train", "dev" or "test" of the corpus's own split, "" outside of it
+}  # and what they are where a reader does not know
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """Utterances of one corpus, with what is known of its flaws.
 
-    table: one row per utterance with `COLUMNS`, sorted by (dialog, turn), index 0 … n-1.
+    table: one row per utterance with `COLUMNS` and `OPTIONAL`, sorted by (dialog, turn), with the
+    index 0 … n-1.
     problems: one sentence each; the corpus can be used, but it is not what it is said to be.
+    notes: one sentence each, of what was found and is as it should be.
     faults: one sentence each; features cannot be computed until they are mended. Only a reader that
     was told not to be strict returns a corpus with faults.
     Raises ValueError for a table that lacks a column, repeats an id or is not sorted.
@@ -47,6 +52,7 @@ class Corpus:
     table: pd.DataFrame
     synthetic: bool = False
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -63,6 +69,12 @@ class Corpus:
             )
         if list(self.table.index) != list(range(len(self.table))):
             raise ValueError(f"the index of the table of corpus {self.name} is not 0 … n-1")
+        absent = [name for name in OPTIONAL if name not in self.table]
+        if absent:
+            filled = self.table.copy()
+            for name in absent:
+                filled[name] = OPTIONAL[name]
+            object.__setattr__(self, "table", filled)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -77,6 +89,12 @@ class Corpus:
         for row in self.table.itertuples(index=False):
             path = Path(str(row.audio))
             fields = [str(getattr(row, column)) for column in COLUMNS if column != "audio"]
+            # what no reader knew of says nothing: a corpus without it keeps its fingerprint
+            fields += [
+                f"{column}={getattr(row, column)}"
+                for column, default in OPTIONAL.items()
+                if getattr(row, column) != default
+            ]
             digest.update("\x1f".join([*fields, _relative(path, self.root)]).encode())
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "blake2b").digest())

@@ -1,5 +1,6 @@
 """What is in a corpus and what a protocol makes of it, counted for people and programs."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from bench.data.protocol import Protocol
 def describe(corpus: Corpus, protocol: Protocol) -> dict[str, Any]:
     """What is in a corpus and what a protocol makes of it, as plain data for people and programs.
 
-    `{name, synthetic, turns, labels, examples: {total, labels, sessions, speakers, own_missing,
-    other_missing}, folds, protocol, problems}`; labels, sessions and speakers map names to counts,
+    `{name, synthetic, turns, labels, speakers, examples: {total, labels, sessions, speakers,
+    own_missing, other_missing}, folds, protocol, notes, problems}`; labels, sessions and the
+    examples' speakers map names to counts, the corpus's `speakers` each to their labels' counts,
     folds maps a fold's name to the sizes of its sides. Whatever is wrong is in `problems`.
     """
     problems = [*corpus.faults, *corpus.problems]
@@ -44,11 +46,22 @@ def describe(corpus: Corpus, protocol: Protocol) -> dict[str, Any]:
         "synthetic": corpus.synthetic,
         "turns": len(corpus),
         "labels": corpus.labels,
+        "speakers": _labels_of_speakers(corpus),
         "examples": found,
         "folds": folds,
         "protocol": protocol.as_dict(),
+        "notes": list(corpus.notes),
         "problems": problems,
     }
+
+
+def _labels_of_speakers(corpus: Corpus) -> dict[str, dict[str, int]]:
+    """How often each speaker was given each label, as annotated."""
+    counts = Counter(zip(corpus.table["speaker"], corpus.table["label"], strict=True))
+    found: dict[str, dict[str, int]] = {}
+    for (speaker, label), count in sorted(counts.items()):
+        found.setdefault(speaker, {})[label] = count
+    return found
 
 
 def _counts(values: np.ndarray[Any, np.dtype[np.str_]]) -> dict[str, int]:

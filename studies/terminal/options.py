@@ -21,6 +21,11 @@ Device = Annotated[
 Precision = Annotated[str, typer.Option(help="Of products on a GPU: ieee (float32), tf32 or bf16.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Layout = Annotated[
-    str, typer.Option("--format", help="How the folder is laid out: iemocap or manifest.")
+    str,
+    typer.Option(
+        "--format",
+        help="How the folder is laid out: iemocap, manifest, or a corpus known by its file names: "
+        "emodb, ravdess, crema-d, savee, tess, msp-improv, msp-podcast, meld.",
+    ),
 ]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; by default one per core.")]

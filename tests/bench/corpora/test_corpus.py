@@ -149,8 +149,8 @@ def test_other_formats_are_asked_of_soundfile(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no corpus format 'wavs'; formats: iemocap, manifest"):
-        read_corpus(tmp_path, "wavs")
+    with pytest.raises(InputError, match=r"no corpus format 'emo-db'. Did you mean 'emodb'\? "):
+        read_corpus(tmp_path, "emo-db")
 
 
 def test_a_corpus_too_small_for_folds_is_described_with_the_reason(tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""What a corpus holds, printed for people."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from studies.terminal.display import print_fields, print_table
+
+MOST_ROWS = 100  # speakers or folds of a printed table; --json has all
+
+
+def print_corpus(found: Mapping[str, Any]) -> None:
+    """Print on stdout what `bench.data.describe` found."""
+    tables = ("speakers", "folds", "notes", "problems")
+    print_fields({name: value for name, value in found.items() if name not in tables})
+    labels = list(found["labels"])
+    print_counts("speaker", labels, found["speakers"])
+    sides = ("train", "dev", "test")
+    print_counts("fold", sides, found["folds"])
+    print_fields({name: found[name] for name in ("notes", "problems")})
+
+
+def print_counts(what: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, int]]) -> None:
+    """Print a table of counts: a row for each name, the first of them where there are many."""
+    if not rows:
+        return
+    shown = list(rows.items())[:MOST_ROWS]
+    print()
+    print_table(
+        [f"{what}", *columns, "all"],
+        [
+            [
+                name,
+                *(f"{counts.get(column, 0):,}" for column in columns),
+                f"{sum(counts.values()):,}",
+            ]
+            for name, counts in shown
+        ],
+    )
+    if len(shown) < len(rows):
+        print(f"… and {len(rows) - len(shown):,} more; all: --json")
+    print()
