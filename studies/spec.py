@@ -77,7 +77,7 @@ def _activation(text: str) -> str:
 
 
 def _format(name: str) -> str:
-    return name if name == "demo" else str(_told(check_format, name))
+    return str(_told(lambda text: check_format(text, "demo"), name))
 
 
 def _pattern(data: dict[str, Any]) -> dict[str, Any]:

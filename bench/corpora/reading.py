@@ -20,12 +20,13 @@ def formats() -> tuple[str, ...]:
     return (*READERS, *layouts(), FILES)
 
 
-def check_format(name: str) -> str:
-    """The name, if it is a layout's. Raises InputError where it is none."""
-    if name not in formats():
-        close = get_close_matches(name.lower(), formats(), n=1)
+def check_format(name: str, *others: str) -> str:
+    """The name, if it is a layout's or one of `others`. Raises InputError where it is none."""
+    known = (*formats(), *others)
+    if name not in known:
+        close = get_close_matches(name.lower(), known, n=1)
         meant = f" Did you mean {close[0]!r}?" if close else ""
-        raise InputError(f"no corpus format {name!r}.{meant} Formats: {', '.join(formats())}")
+        raise InputError(f"no corpus format {name!r}.{meant} Formats: {', '.join(known)}")
     return name
 
 
