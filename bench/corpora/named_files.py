@@ -15,10 +15,10 @@ from typing import NoReturn
 import pandas as pd
 
 from activations.errors import InputError
+from bench.corpora.audio import audio_fault
 from bench.corpora.corpus import COLUMNS, OPTIONAL, Corpus
 from bench.corpora.layouts import Annotations, Layout, fill
 from bench.corpora.names import nfc
-from bench.corpora.wav import audio_fault
 
 AUDIO = "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64 sph nist"
 VIDEO = "m4a mp4 avi mkv webm aac wma"  # which soundfile does not read: named, not passed over
