@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activations.errors import InputError
+from bench.corpora.library import librosa
 
 SAMPLE_RATE = 16_000
 REMEDY = "Copy it again from the corpus"
@@ -81,10 +82,8 @@ def read_audio(path: Path) -> Audio:
         notes.append(f"mixed down from {samples.shape[1]} channels")
     mono = samples.mean(axis=1, dtype=np.float32)
     if rate != SAMPLE_RATE:
-        import librosa
-
         notes.append(f"resampled from {rate:,} Hz")
-        mono = librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE).astype(np.float32)
+        mono = librosa().resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE).astype(np.float32)
         if not len(mono):
             raise InputError(f"{path} is shorter than one sample at 16 kHz. {REMEDY}.")
     return Audio(mono, ", ".join(notes))

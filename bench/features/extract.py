@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.corpora.audio import SAMPLE_RATE
+from bench.corpora.library import librosa
 from bench.features import pitch
 
 FloatArray = NDArray[np.float32]
@@ -78,17 +79,13 @@ def extract(samples: FloatArray) -> FloatArray:
 
 def loudness(samples: FloatArray) -> FloatArray:
     """Loudness [T] of 25 ms frames: (mean square / 1e-6)^0.3, openSMILE's narrow-band law."""
-    import librosa
-
-    rms = librosa.feature.rms(y=samples, frame_length=WINDOW, hop_length=HOP)[0]
+    rms = librosa().feature.rms(y=samples, frame_length=WINDOW, hop_length=HOP)[0]
     return np.asarray((rms**2 / REFERENCE_INTENSITY) ** LOUDNESS_EXPONENT, dtype=np.float32)
 
 
 def zero_crossing_rate(samples: FloatArray) -> FloatArray:
     """Changes of sign per sample [T] in 25 ms frames (librosa's, where |x| ≤ 1e-10 is zero)."""
-    import librosa
-
-    rate = librosa.feature.zero_crossing_rate(samples, frame_length=WINDOW, hop_length=HOP)[0]
+    rate = librosa().feature.zero_crossing_rate(samples, frame_length=WINDOW, hop_length=HOP)[0]
     return np.asarray(rate, dtype=np.float32)
 
 
@@ -100,13 +97,11 @@ def mfcc(samples: FloatArray) -> FloatArray:
     flat spectrum, whose coefficients are all 0. No liftering: it multiplies each coefficient by a
     constant, which normalisation takes out again.
     """
-    import librosa
-
     emphasised = samples - PREEMPHASIS * np.concatenate([samples[:1], samples[:-1]])
     # librosa warns of signals shorter than a transform; the silence it would see beyond their end
     # can as well be there from the start
     emphasised = np.pad(emphasised, (0, max(0, FFT_SIZE - len(samples))))
-    power = librosa.feature.melspectrogram(
+    power = librosa().feature.melspectrogram(
         y=emphasised.astype(np.float32),
         sr=SAMPLE_RATE,
         n_fft=FFT_SIZE,
@@ -118,7 +113,7 @@ def mfcc(samples: FloatArray) -> FloatArray:
         norm=None,
     )
     logarithm = np.log(np.maximum(power, POWER_FLOOR))
-    cepstrum = librosa.feature.mfcc(S=logarithm, n_mfcc=1 + MFCCS)
+    cepstrum = librosa().feature.mfcc(S=logarithm, n_mfcc=1 + MFCCS)
     return np.asarray(cepstrum[1:, : 1 + len(samples) // HOP], dtype=np.float32)
 
 
@@ -127,9 +122,7 @@ def delta(contour: FloatArray) -> FloatArray:
 
     HTK's and openSMILE's regression formula, which is librosa's Savitzky-Golay filter of order 1.
     """
-    import librosa
-
-    slope = librosa.feature.delta(contour, width=DELTA_WIDTH, order=1, mode="nearest")
+    slope = librosa().feature.delta(contour, width=DELTA_WIDTH, order=1, mode="nearest")
     return np.asarray(slope, dtype=np.float32)
 
 

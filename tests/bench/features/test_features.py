@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.corpora.library import librosa
 from bench.features import extract as ex
 from bench.features.pitch import track_pitch
 
@@ -182,8 +183,6 @@ def test_smoothed_f0_never_mixes_voiced_frames_with_silence():
 
 
 def test_pitch_agrees_with_librosas_pyin_on_a_synthetic_voice():
-    import librosa
-
     rng = np.random.default_rng(0)
     parts = []
     for _ in range(6):
@@ -192,7 +191,7 @@ def test_pitch_agrees_with_librosas_pyin_on_a_synthetic_voice():
         parts += [noise(0.2, 0.003), tone(np.linspace(start, end, RATE // 2), 0.5, 20)]
     signal = np.concatenate(parts)
     ours = track_pitch(signal).f0
-    theirs, voiced, _ = librosa.pyin(
+    theirs, voiced, _ = librosa().pyin(
         signal, fmin=60, fmax=500, sr=RATE, frame_length=1024, hop_length=160, resolution=0.2
     )
     both = voiced & (ours > 0)
@@ -206,8 +205,6 @@ def test_pitch_agrees_with_librosas_pyin_on_a_synthetic_voice():
     "GATESWAP_EMODB" not in os.environ, reason="GATESWAP_EMODB does not name a folder of EMO-DB"
 )
 def test_pitch_agrees_with_librosas_pyin_on_real_speech():
-    import librosa
-
     from bench.corpora.audio import read_audio
 
     files = sorted(Path(os.environ["GATESWAP_EMODB"]).rglob("*.wav"))[::40]
@@ -216,7 +213,7 @@ def test_pitch_agrees_with_librosas_pyin_on_real_speech():
     for file in files:
         signal = read_audio(file).samples
         ours = track_pitch(signal).f0
-        theirs, voiced, _ = librosa.pyin(
+        theirs, voiced, _ = librosa().pyin(
             signal, fmin=60, fmax=500, sr=RATE, frame_length=1024, hop_length=160, resolution=0.2
         )
         sure = voiced & (ours > 0)

@@ -138,7 +138,7 @@ def test_first_step_is_the_rate_in_the_gradients_direction_whatever_its_size() -
 
 def test_gpu_steps_equal_torchs_with_clipping_l2_and_a_member_that_diverges() -> None:
     pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
-    found = interpret("bench.interpreted_optimiser", None)
+    found = interpret("bench.network.gpu.interpreted_adam", None)
     # float32 rounding of ten steps; the sums of squares have another order
     assert found["values"] < 1e-6
     assert found["norms"] < 1e-6

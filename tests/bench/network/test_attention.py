@@ -67,7 +67,7 @@ def test_attention_survives_scores_that_overflow_the_exponential() -> None:
 def interpreted() -> dict[str, dict[str, float]]:
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed (it exists for Linux only)")
-    found: dict[str, dict[str, float]] = interpret("bench.interpreted_attention", CASES)
+    found: dict[str, dict[str, float]] = interpret("bench.network.gpu.interpreted_attention", CASES)
     return found
 
 

@@ -110,7 +110,7 @@ def interpreted() -> dict[str, dict[str, float]]:
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed (it exists for Linux only)")
     cases = {name: {"lengths": LENGTHS, "step": 4} | case for name, case in CASES.items()}
-    found: dict[str, dict[str, float]] = interpret("bench.interpreted_dropout", cases)
+    found: dict[str, dict[str, float]] = interpret("bench.network.gpu.interpreted_dropout", cases)
     return found
 
 

@@ -34,7 +34,7 @@ def test_smoothed_loss_equals_torchs_for_each_member() -> None:
 def interpreted() -> dict[str, dict[str, float]]:
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed (it exists for Linux only)")
-    found: dict[str, dict[str, float]] = interpret("bench.interpreted_loss", CASES)
+    found: dict[str, dict[str, float]] = interpret("bench.network.gpu.interpreted_loss", CASES)
     return found
 
 

@@ -16,7 +16,7 @@ CASES: dict[str, dict[str, object]] = {
 
 @pytest.fixture(scope="module")
 def interpreted() -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = interpret("bench.interpreted_norm", CASES)
+    found: dict[str, dict[str, float]] = interpret("bench.network.gpu.interpreted_norm", CASES)
     return found
 
 

@@ -29,7 +29,7 @@ def interpreted() -> list[Run]:
         {"implementation": "gpu", "chosen": [0, 1]},
         {"implementation": "gpu", "chosen": [1]},
     ]
-    return interpret("bench.interpreted_training", runs)
+    return interpret("bench.training.interpreted_training", runs)
 
 
 def test_step_of_the_gpu_kernels_is_the_references_step(interpreted: list[Run]) -> None:

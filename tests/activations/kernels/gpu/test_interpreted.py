@@ -61,7 +61,9 @@ CASES = {
 
 
 def compare(cases: dict[str, dict[str, object]]) -> dict[str, dict[str, float]]:
-    found: dict[str, dict[str, float]] = interpret("activations.interpreted_gpu_cases", cases)
+    found: dict[str, dict[str, float]] = interpret(
+        "activations.kernels.gpu.interpreted_cases", cases
+    )
     return found
 
 

@@ -46,7 +46,7 @@ for kernel in (batched_kernels.gates_forward, batched_kernels.gates_backward):
 
 
 def test_batched_products_train_as_the_eager_loop_does_in_values_and_gradients() -> None:
-    found = interpret("activations.interpreted_batched_products", CASES)
+    found = interpret("bench.speed.layers.interpreted_batched_products", CASES)
     for case, errors in zip(CASES, found, strict=True):
         # a few float32 roundings (6e-8 each) along at most four steps
         wrong = {tensor: error for tensor, error in errors.items() if not error < 2e-6}
