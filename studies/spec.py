@@ -31,9 +31,10 @@ from activations.errors import InputError
 from activations.formula.formula import Formula
 from bench.corpora.layouts import Layout
 from bench.corpora.reading import FILES, check_format
-from bench.data.members import Direction, Hyperparameters, ResetOrder, Variant
+from bench.data.members import Direction, Hyperparameters, Pooling, ResetOrder, Variant
 from bench.data.protocol import Protocol
 from bench.features.settings import FeatureSettings
+from bench.network import kinds
 
 PUBLISHED = Hyperparameters()
 FEATURES = FeatureSettings()
@@ -162,9 +163,12 @@ class FeaturesSpec(Section):
 
 
 class ModelSpec(Section):
-    """Sizes of the network; see bench.data.members.Hyperparameters."""
+    """Which network, and its sizes; see bench.data.members.Hyperparameters."""
 
+    kind: str = PUBLISHED.kind
     hidden_size: Int = PUBLISHED.hidden_size
+    layers: Int = PUBLISHED.layers
+    pooling: Pooling = PUBLISHED.pooling
     attention_size: Int = PUBLISHED.attention_size
     dense_size: Int = PUBLISHED.dense_size
     dropout: Float = PUBLISHED.dropout
@@ -223,7 +227,7 @@ class SearchSpec(Section):
     low: Float | None = None
     high: Float | None = None
     log: bool = False
-    choices: Annotated[tuple[int | float | None, ...], Distinct] | None = None
+    choices: Annotated[tuple[int | float | str | None, ...], Distinct] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -278,7 +282,7 @@ class StudySpec(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         try:
-            self.hyperparameters()
+            kinds.check(self.hyperparameters())
         except ValueError as error:  # its first word is the field
             field = str(error).split()[0]
             section = "model" if field in ModelSpec.model_fields else "training"
@@ -316,7 +320,7 @@ class StudySpec(Section):
 
 
 TUNABLE = tuple(
-    [f"model.{name}" for name in ModelSpec.model_fields]
+    [f"model.{name}" for name in ModelSpec.model_fields if name != "kind"]
     + [f"training.{name}" for name in TrainingSpec.model_fields]
 )
 

@@ -84,37 +84,46 @@ class TrainingData:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B examples for each of M members: packed frames [N, I] of 3 M groups, labels [M, B]."""
+    """B examples for each of M members: packed frames [N, I] of E · M groups, labels [M, B].
+
+    E: how many of an example's three utterances were gathered.
+    """
 
     frames: Tensor
     packing: Packing
     labels: Tensor
 
 
-def gather(data: TrainingData, examples: Tensor, present: Tensor | None = None) -> Batch:
+def gather(
+    data: TrainingData, examples: Tensor, present: Tensor | None = None, *, utterances: int = 3
+) -> Batch:
     """The batch of examples [M, B] (host int64), encoder by encoder, member by member.
 
-    present [M, B] bool: False makes a row empty (its label is then anyone's).
+    present [M, B] bool: False makes a row empty (its label is then anyone's). utterances: of an
+    example, from the current one on.
     """
-    lengths = data.lengths[:, examples]  # [3, M, B]
+    lengths = data.lengths[:utterances, examples]  # [E, M, B]
     if present is not None:
         lengths = lengths * present
     packing = Packing.from_lengths(lengths.view(-1, examples.shape[1])).to(data.device)
     return _take(data, examples.to(data.device, non_blocking=True), packing)
 
 
-def gather_in_room(data: TrainingData, examples: Tensor, room: int, steps: int) -> Batch:
+def gather_in_room(
+    data: TrainingData, examples: Tensor, room: int, steps: int, *, utterances: int = 3
+) -> Batch:
     """The batch of examples [M, B] (int64 on the device), laid out by the device alone.
 
     Its shape is that of `room` frames for each encoder of a member and at most `steps` time steps,
     whatever the examples' lengths (see `Packing.with_room`).
     """
-    lengths = data.lengths_on_device[:, examples].view(-1, examples.shape[1])
+    lengths = data.lengths_on_device[:utterances, examples].view(-1, examples.shape[1])
     return _take(data, examples, Packing.with_room(lengths, room, steps))
 
 
 def _take(data: TrainingData, examples: Tensor, packing: Packing) -> Batch:
-    offsets = data.offsets[:, examples].flatten()
+    utterances = packing.groups // len(examples)
+    offsets = data.offsets[:utterances, examples].flatten()
     index = offsets.index_select(0, packing.row_of_frame) + packing.time_of_frame
     if packing.has_spare:  # whose time may lie beyond the last utterance
         index = index.clamp(max=len(data.frames) - 1)

@@ -19,12 +19,17 @@ from typing import Any, Literal, get_args
 
 Direction = Literal["gru", "bigru"]
 ResetOrder = Literal["after", "before"]
+Pooling = Literal["attention", "mean", "last"]
+
+
+LATER = ("kind", "layers", "pooling")  # settings that members without them can do without
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """IAAN's settings; the defaults are the published ones (Yeh et al., ICASSP 2019; their code).
+    """A network's settings; the defaults are IAAN's published ones (Yeh et al., ICASSP 2019).
 
+    kind: of network, see bench.network.kinds. layers, pooling: of a network that has them.
     hidden_size: units of each GRU and direction. attention_size, dense_size: units. dropout:
     probability of dropping, on the current encoder's inputs and outputs and before the layer norm.
     The authors' training command keeps 0.9; the run behind their results file keeps 1.0.
@@ -45,9 +50,12 @@ class Hyperparameters:
     batch_size: int = 64
     steps: int = 3000
     evaluate_every: int = 100
+    kind: str = "iaan"
+    layers: int = 1
+    pooling: Pooling = "attention"
 
     def __post_init__(self) -> None:
-        sizes = ("hidden_size", "attention_size", "dense_size", "batch_size")
+        sizes = ("hidden_size", "attention_size", "dense_size", "batch_size", "layers")
         for name in (*sizes, "steps", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -60,10 +68,26 @@ class Hyperparameters:
             raise ValueError(f"l2 must not be negative, not {self.l2}")
         if self.clip_norm is not None and not self.clip_norm > 0.0:
             raise ValueError(f"clip_norm must be positive or None, not {self.clip_norm}")
+        if self.pooling not in get_args(Pooling):
+            known = ", ".join(get_args(Pooling))
+            raise ValueError(f"pooling must be one of {known}, not {self.pooling!r}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, in the order of the fields."""
         return dataclasses.asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """`as_dict` without the settings that came LATER and have their default.
+
+        A member keeps its hash, and its result, when the program learns a new setting.
+        """
+        fields = dataclasses.fields(self)
+        default = {field.name: field.default for field in fields if field.name in LATER}
+        return {
+            name: value
+            for name, value in self.as_dict().items()
+            if name not in default or value != default[name]
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Hyperparameters":
@@ -141,7 +165,7 @@ class Member:
             "variant": self.variant.as_dict(),
             "fold": self.fold,
             "seed": self.seed,
-            "hyperparameters": self.hyper.as_dict(),
+            "hyperparameters": self.hyper.identity(),
         }
 
     @classmethod
@@ -176,7 +200,7 @@ class Member:
         v, h = self.variant, self.hyper
         return (
             *(v.activation, v.update, v.reset, v.direction, v.reset_order),
-            *(h.hidden_size, h.attention_size, h.dense_size),
+            *(h.kind, h.layers, h.pooling, h.hidden_size, h.attention_size, h.dense_size),
             *(h.batch_size, h.steps, h.evaluate_every),
         )
 

@@ -24,8 +24,8 @@ PER_BLOCK = 8  # half words of a block of the generator
 class Dropout:
     """Multiplicative masks of one step: 0 with probability p, else 1 / (1 − p).
 
-    inputs [Nc, I] and outputs [Nc, D·H], for features and states of the current utterances' Nc
-    frames in packed order; dense [M·B, dense units].
+    inputs [Nc, I] and outputs [Nc, D·H] (of all layers, side by side), for features and states of
+    the current utterances' Nc frames in packed order; dense [M·B, dense units].
     """
 
     inputs: Tensor
@@ -67,7 +67,7 @@ class DropoutSource:
     def draw(self, step: int | Tensor, packing: Packing) -> Dropout | None:
         """Masks of step `step` (an int, or int64 [1] on the device); None where nothing drops.
 
-        packing: 3 M groups, the current utterances' first. Masks of spare frames are finite.
+        packing: E · M groups, the current utterances' first. Masks of spare frames are finite.
         """
         if not self._drops:
             return None

@@ -15,42 +15,39 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from activations.gru import SITES
+from activations.gru import SITES, StackedGRU
+from activations.kernels.packing import Packing
 from bench.data.batches import Batch
-from bench.network.iaan import ENCODERS, IAAN
+from bench.network.network import Network
 
 LOW, HIGH = 0.05, 0.95  # a gate beyond is saturated: its slope is under a fifth of the steepest
 DEAD = 1e-4  # a candidate that moves less over all frames of the sample carries nothing
 REACH = 50  # steps back
 
 
-def diagnose(network: IAAN, batch: Batch) -> list[dict[str, NDArray[np.float32]]]:
-    """Diagnostics of each member; encoders in the order of ENCODERS, D directions.
+def diagnose(network: Network, batch: Batch) -> list[dict[str, NDArray[np.float32]]]:
+    """Diagnostics of each member; E encoders in the network's order, D directions.
 
-    saturated [3, D, 2, 2]: share of frames × units whose update, reset gate (third axis) lies below
-    0.05, above 0.95 (fourth). dead_units [3, D]: share of candidate units that move by less than
-    1e-4. state_norm [3, D]: mean over frames of ‖h‖ / √H. gradient_reach [3, D, 51]: norm of the
+    saturated [E, D, 2, 2]: share of frames × units whose update, reset gate (third axis) lies below
+    0.05, above 0.95 (fourth). dead_units [E, D]: share of candidate units that move by less than
+    1e-4. state_norm [E, D]: mean over frames of ‖h‖ / √H. gradient_reach [E, D, 51]: norm of the
     loss's gradient with respect to the state k steps before the last one a direction computes, of
     the part that enters at that last state, mean over the utterances long enough. NaN where the
     sample has no such frame.
     """
-    with torch.no_grad():
-        states, _ = network.encoders(batch.frames, batch.packing)
-    D = 2 if network.encoders.bidirectional else 1
-    views = [_direction(network, batch, states, d) for d in range(D)]
-    errors = _errors(network, batch, states).view(len(states), D, -1)
-    ends = (batch.packing.last_frames, batch.packing.first_frames)
-    found = {
-        "saturated": torch.stack([_saturated(view) for view in views], 1),
-        "dead_units": torch.stack([_dead(view) for view in views], 1),
-        "state_norm": torch.stack([_state_norm(view) for view in views], 1),
-        "gradient_reach": torch.stack(
-            [_reach(view, _at(errors[:, d], ends[d])) for d, view in enumerate(views)], 1
-        ),
-    }
+    found: list[dict[str, Tensor]] = []
+    frames = batch.frames
+    for number, recurrence in enumerate(network.recurrences):
+        with torch.no_grad():
+            states, _ = recurrence.gru(frames, batch.packing)
+        errors = _errors(network, number, batch, states)
+        found.append(_of_recurrence(recurrence.gru, frames, batch.packing, states, errors))
+        frames = states
     by_member = {
-        name: values.view(len(ENCODERS), network.members, *values.shape[1:]).transpose(0, 1)
-        for name, values in found.items()
+        name: torch.cat(
+            [own[name].view(-1, network.members, *own[name].shape[1:]) for own in found]
+        ).transpose(0, 1)
+        for name in found[0]
     }
     return [
         {name: values[m].cpu().numpy() for name, values in by_member.items()}
@@ -58,12 +55,30 @@ def diagnose(network: IAAN, batch: Batch) -> list[dict[str, NDArray[np.float32]]
     ]
 
 
+def _of_recurrence(
+    gru: StackedGRU, frames: Tensor, packing: Packing, states: Tensor, errors: Tensor
+) -> dict[str, Tensor]:
+    """Diagnostics of its G groups, [G, D, …], from what it heard, its states and their errors."""
+    D = 2 if gru.bidirectional else 1
+    views = [_direction(gru, frames, packing, states, d) for d in range(D)]
+    errors = errors.view(len(states), D, -1)
+    ends = (packing.last_frames, packing.first_frames)
+    return {
+        "saturated": torch.stack([_saturated(view) for view in views], 1),
+        "dead_units": torch.stack([_dead(view) for view in views], 1),
+        "state_norm": torch.stack([_state_norm(view) for view in views], 1),
+        "gradient_reach": torch.stack(
+            [_reach(view, _at(errors[:, d], ends[d])) for d, view in enumerate(views)], 1
+        ),
+    }
+
+
 Site = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class _Direction:
-    """One direction of the 3 M encoders on padded frames, time counted as it computes.
+    """One direction of a recurrence's G groups on padded frames, time counted as it computes.
 
     gates_x [G, T, B, 3H], previous and states [G, T, B, H], real [G, T, B] bool, lengths [G, B],
     w [G, 3H, H], b [G, 3H]; sites: update, reset, candidate with their learnt parameters in.
@@ -99,13 +114,14 @@ class _Direction:
         return update, reset, candidate
 
 
-def _direction(network: IAAN, batch: Batch, states: Tensor, direction: int) -> _Direction:
-    """What a direction did, from the states [N, D·H] that came out."""
-    packing, cell = batch.packing, network.encoders.cell
-    suffix = ("", "_reverse")[direction]
-    values = {name: p.detach() for name, p in network.encoders.named_parameters()}
-    H = network.encoders.hidden_size
-    frames = packing.unpack(batch.frames)
+def _direction(
+    gru: StackedGRU, heard: Tensor, packing: Packing, states: Tensor, direction: int
+) -> _Direction:
+    """What a direction did, from the frames [N, I] it heard and the states [N, D·H] that came."""
+    cell, suffix = gru.cell, ("", "_reverse")[direction]
+    values = {name: p.detach() for name, p in gru.named_parameters()}
+    H = gru.hidden_size
+    frames = packing.unpack(heard)
     w_ih, b_ih = values[f"weight_ih_l0{suffix}"], values[f"bias_ih_l0{suffix}"]
     gates_x = torch.einsum("gtbi,goi->gtbo", frames, w_ih) + b_ih[:, None, None]
     own = packing.unpack(states[:, direction * H : (direction + 1) * H])
@@ -143,10 +159,12 @@ def _turned(x: Tensor, turn: Tensor, real: Tensor) -> Tensor:
     return x.gather(1, turn[..., None].expand_as(x)) * real[..., None]
 
 
-def _errors(network: IAAN, batch: Batch, states: Tensor) -> Tensor:
-    """Gradient [N, D·H] of each utterance's own loss with respect to the states, past attention."""
+def _errors(network: Network, number: int, batch: Batch, states: Tensor) -> Tensor:
+    """Gradient [N, D·H] of each utterance's own loss with respect to recurrence `number`'s states,
+    as it comes from what is above it.
+    """
     leaf = states.detach().requires_grad_()
-    logits = network.head(leaf, batch.packing)
+    logits = network.head(leaf, batch.packing, above=number)
     loss = nn.functional.cross_entropy(
         logits.flatten(0, 1), batch.labels.flatten(), reduction="sum"
     )

@@ -12,13 +12,18 @@ from torch import Tensor
 
 from bench.data.batches import TrainingData, gather
 from bench.data.members import Member
-from bench.network.iaan import IAAN
+from bench.network.network import Network
 
 
 class Evaluation:
-    """The development and test sets of M members, cut into batches of `rows` once."""
+    """The development and test sets of M members, cut into batches of `rows` once.
 
-    def __init__(self, members: Sequence[Member], data: TrainingData, rows: int) -> None:
+    utterances: how many of an example's three the network hears.
+    """
+
+    def __init__(
+        self, members: Sequence[Member], data: TrainingData, rows: int, utterances: int = 3
+    ) -> None:
         folds = [data.folds[member.fold] for member in members]
         self._data = data
         self._dev_sizes = [len(fold.dev) for fold in folds]
@@ -29,14 +34,15 @@ class Evaluation:
         self._back: list[Tensor] = []  # [n_dev + n_test]: where each example's logits come out
         for m, fold in enumerate(folds):
             own = torch.cat([torch.from_numpy(fold.dev), torch.from_numpy(fold.test)])
-            by_length = torch.argsort(data.lengths[:, own].sum(0), descending=True, stable=True)
+            lengths = data.lengths[:utterances, own].sum(0)
+            by_length = torch.argsort(lengths, descending=True, stable=True)
             self._examples[m, : len(own)] = own[by_length]
             self._present[m, : len(own)] = True
             self._back.append(torch.argsort(by_length))
         self._rows = rows
 
     @torch.no_grad()
-    def logits(self, network: IAAN) -> list[tuple[Tensor, Tensor]]:
+    def logits(self, network: Network) -> list[tuple[Tensor, Tensor]]:
         """(dev [n_dev, C], test [n_test, C]) of each member, on the host, in the folds' order."""
         parts = []
         batches = zip(
@@ -45,7 +51,7 @@ class Evaluation:
             strict=True,
         )
         for examples, present in batches:
-            batch = gather(self._data, examples, present)
+            batch = gather(self._data, examples, present, utterances=network.utterances)
             parts.append(network(batch.frames, batch.packing))
         together = torch.cat(parts, 1).cpu()
         own = [together[m].index_select(0, back) for m, back in enumerate(self._back)]

@@ -21,8 +21,8 @@ class RecordedStep:
 
     step takes examples [M, B] (int64, always the same tensor on the device), the frames that each
     group has room for and the time steps of the batch. It must change nothing but tensors that live
-    outside of it, and must ask nothing of the device. lengths [3, E]: frames of the examples' three
-    utterances, on the host. records: whether it records at all.
+    outside of it, and must ask nothing of the device. lengths [E, ·]: frames of the utterances that
+    are heard, on the host. records: whether it records at all.
     """
 
     def __init__(

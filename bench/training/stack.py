@@ -14,7 +14,7 @@ from bench.data.batches import Batch, Order, TrainingData, gather, gather_in_roo
 from bench.data.members import Member
 from bench.network.adam import StackedAdam
 from bench.network.dropout import DropoutSource
-from bench.network.iaan import IAAN
+from bench.network.kinds import network_class
 from bench.network.loss import smoothed_cross_entropy
 from bench.training.recorded import RecordedStep
 
@@ -35,7 +35,7 @@ class Stack:
         _check(members, data)
         hypers = [member.hyper for member in members]
         keys = torch.tensor([member.stream for member in members], device=data.device)
-        self.network = IAAN(
+        self.network = network_class(hypers[0].kind)(
             members[0].variant,
             hypers[0],
             keys,
@@ -68,7 +68,7 @@ class Stack:
             keys,
             torch.tensor([h.dropout for h in hypers]),
             features=data.frames.shape[1],
-            width=members[0].variant.directions * hypers[0].hidden_size,
+            width=self.network.dropped_width,
             dense=hypers[0].dense_size,
             device=data.device,
             implementation=self._implementation,
@@ -77,18 +77,20 @@ class Stack:
         self.recorded: RecordedStep | None = None
         if self._implementation == "gpu":
             shape = len(members), hypers[0].batch_size
-            self.recorded = RecordedStep(self._train_in_room, data.lengths, shape, data.device)
+            lengths = data.lengths[: self.network.utterances]
+            self.recorded = RecordedStep(self._train_in_room, lengths, shape, data.device)
 
     @property
     def frames(self) -> int:
         """Real frames of the last step, of all members and encoders."""
-        return int(self._data.lengths[:, self._examples].sum())
+        return int(self._data.lengths[: self.network.utterances, self._examples].sum())
 
     def step(self) -> None:
         """Train all members on their next batch."""
         self._examples = examples = self._order.examples(self.steps)
         if self.recorded is None:
-            self._train(gather(self._data, examples), self.steps)
+            heard = self.network.utterances
+            self._train(gather(self._data, examples, utterances=heard), self.steps)
         else:
             self.recorded(examples)
         self.steps += 1
@@ -108,7 +110,9 @@ class Stack:
 
     def _train_in_room(self, examples: Tensor, room: int, steps: int) -> None:
         """A step whose shapes, and all it asks of the host, are the same for every batch."""
-        self._train(gather_in_room(self._data, examples, room, steps), self._number)
+        heard = self.network.utterances
+        batch = gather_in_room(self._data, examples, room, steps, utterances=heard)
+        self._train(batch, self._number)
 
     def _train(self, batch: Batch, step: int | Tensor) -> None:
         masks = self._dropout.draw(step, batch.packing)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from activations.errors import GateswapError
 from bench.data.batches import TrainingData, gather
 from bench.data.members import Member
-from bench.network.iaan import IAAN
+from bench.network.network import Network
 from bench.training.diagnostics import diagnose
 from bench.training.evaluation import Evaluation
 from bench.training.metrics import confusion, uar_from, war_from
@@ -76,7 +76,8 @@ def train_stack(
     started = time.perf_counter()
     settings = settings or TrainingSettings()
     stack = Stack(members, data, settings.implementation)
-    evaluation = Evaluation(members, data, settings.evaluation_rows)
+    heard = stack.network.utterances
+    evaluation = Evaluation(members, data, settings.evaluation_rows, heard)
     records = [_Record(member, data) for member in members]
     steps, every = members[0].hyper.steps, members[0].hyper.evaluate_every
     dev_uar = float("nan")
@@ -212,7 +213,7 @@ class _Record:
 
 
 def _diagnose(
-    network: IAAN, data: TrainingData, members: Sequence[Member], utterances: int
+    network: Network, data: TrainingData, members: Sequence[Member], utterances: int
 ) -> list[dict[str, NDArray[np.float32]]]:
     """Diagnostics of each member on development examples spread evenly over its dev set."""
     examples = torch.zeros(len(members), utterances, dtype=torch.int64)
@@ -222,7 +223,7 @@ def _diagnose(
         n = min(utterances, len(dev))
         examples[m, :n] = torch.from_numpy(dev[np.linspace(0, len(dev) - 1, n).round().astype(int)])
         present[m, :n] = True
-    return diagnose(network, gather(data, examples, present))
+    return diagnose(network, gather(data, examples, present, utterances=network.utterances))
 
 
 def _precision() -> str:
@@ -231,10 +232,10 @@ def _precision() -> str:
     return "float32" if products == "highest" else f"float32, products {products!r}"
 
 
-def _environment(network: IAAN, device: torch.device) -> dict[str, str]:
+def _environment(network: Network, device: torch.device) -> dict[str, str]:
     cuda = device.type == "cuda"
     return {
-        "kernel": network.encoders.kernel,
+        "kernel": network.kernel,
         "device": torch.cuda.get_device_name(device) if cuda else "cpu",
         "precision": _precision(),
         "torch": str(torch.__version__),

@@ -12,6 +12,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -39,9 +40,11 @@ class Source:
     ) -> tuple[Tensor, Tensor]:
         """Masks of the current utterances' Nc frames, [Nc, features] and [Nc, width].
 
-        packing: of more than M groups, the first M of them the current utterances'.
+        packing: of at least M groups, the first M of them the current utterances'.
         """
         M = len(self.keys)
+        last = packing.starts.new_full((1,), packing.bounds[M])
+        firsts = torch.cat([packing.starts[:M, 0], last])
         room = max(end - start for start, end in pairwise(packing.bounds[: M + 1]))
         inputs = self.scales.new_empty(packing.bounds[M], features)
         outputs = self.scales.new_empty(packing.bounds[M], width)
@@ -49,8 +52,8 @@ class Source:
         if room:
             low, high = streams.purpose_words(purpose)
             fill_frames[(-(-room * blocks // BLOCKS), M)](
-                self.keys, self.step, self.bounds, self.scales, packing.starts.contiguous(),
-                inputs, outputs, packing.T, features, width, blocks,
+                self.keys, self.step, self.bounds, self.scales, firsts,
+                inputs, outputs, features, width, blocks,
                 LOW=low, HIGH=high, BLOCK=BLOCKS, num_warps=4,
             )  # fmt: skip
         return inputs, outputs
@@ -67,9 +70,9 @@ class Source:
         return mask
 
 
-@triton.jit(do_not_specialize=["T"])
+@triton.jit
 def fill_frames(
-    keys, step, bounds, scales, starts, inputs, outputs, T, features, width, blocks,
+    keys, step, bounds, scales, firsts, inputs, outputs, features, width, blocks,
     LOW: tl.constexpr, HIGH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Masks of some blocks of a member's frames; a frame is `blocks` blocks, word after word."""
@@ -82,8 +85,8 @@ def fill_frames(
     )
     upper = tl.interleave(tl.interleave(a >> 16, c >> 16), tl.interleave(b >> 16, d >> 16))
     mask = scaled(tl.interleave(lower, upper), bounds, scales, m)
-    start = tl.load(starts + m * (T + 1))
-    end = tl.load(starts + (m + 1) * (T + 1))
+    start = tl.load(firsts + m)
+    end = tl.load(firsts + m + 1)
     place = tl.arange(0, 8 * BLOCK)
     block = first + place // 8
     frame = start + block // blocks

@@ -41,7 +41,7 @@ def test_gates_computed_from_the_states_lead_to_the_same_states(variant: Variant
     with torch.no_grad():
         states, _ = net.encoders(given.frames, given.packing)
         for d in range(variant.directions):
-            view = _direction(net, given, states, d)
+            view = _direction(net.encoders, given.frames, given.packing, states, d)
             update, _, candidate = view.all_gates()
             after = (1 - update) * candidate + update * view.previous
             torch.testing.assert_close(after[view.real], view.states[view.real])

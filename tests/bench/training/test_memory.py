@@ -96,7 +96,7 @@ def test_parameters_are_counted_as_the_network_has_them(direction: str) -> None:
         classes=len(data.examples.classes),
     )
     sizes = memory.MemberSizes.of(member, data, SETTINGS)
-    assert sizes.parameters == network.parameter_count
+    assert sizes.footprint.parameters == network.parameter_count
 
 
 def test_the_longest_batch_is_longer_than_the_mean_and_no_longer_than_can_be() -> None:

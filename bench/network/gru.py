@@ -1,0 +1,122 @@
+"""A GRU encoder with pooling over time, a stack of it: for speech that is no dialogue.
+
+- The plainest recurrent network of the field: one to three layers, one vector of each utterance
+  (attention, mean or last state), IAAN's dense layer. It hears the current utterance alone.
+- The same primitive, head, dropout and initial values as IAAN, so that what differs between two
+  studies is the network and not its details.
+- Layers run one after another, each over the packed states of the one below: a layer is a
+  recurrence of its own, whose states diagnostics can see.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from activations.kernels.packing import Packing
+from activations.kernels.projection import project
+from bench.data.members import Hyperparameters, Variant
+from bench.network.attention import attention
+from bench.network.dropout import Dropout
+from bench.network.network import INDEX, Footprint, Network, Recurrence
+
+
+class GRUNetwork(Network):
+    """M stacked networks of one variant: layers of D directions and H units, pooling, dense layer.
+
+    pooling: "attention", additive self-attention of A units (as IAAN's contexts have); "mean" of a
+    row's states; "last": the state at which each direction ends, zeros for a row without frames.
+    Dropout acts on the frames, on each layer's states and before the dense layer's norm.
+    Parameters lie on the device of `keys` [M].
+    """
+
+    utterances = 1
+
+    def _build(
+        self,
+        variant: Variant,
+        hyper: Hyperparameters,
+        features: int,
+        classes: int,
+        implementation: str,
+    ) -> None:
+        M, A = self.members, hyper.attention_size
+        self.width = variant.directions * hyper.hidden_size
+        self.pooling = hyper.pooling
+        inputs = [features, *[self.width] * (hyper.layers - 1)]
+        self._layers = tuple(self._gru(1, size, variant, hyper, implementation) for size in inputs)
+        self.encoders = nn.ModuleList(self._layers)
+        if self.pooling == "attention":
+            self.attention_weight = self._empty(M, A, self.width)
+            self.attention_bias = self._empty(M, A)
+            self.attention_score = self._empty(M, A)
+        self._add_head(self.width, hyper.dense_size, classes)
+
+    @classmethod
+    def footprint(
+        cls, variant: Variant, hyper: Hyperparameters, *, features: int, classes: int, learns: bool
+    ) -> Footprint:
+        """As IAAN's, and of each layer below the top one its saved gates 4 W, states W and the
+        states after dropout W all along.
+        """
+        H, dense, below = hyper.hidden_size, hyper.dense_size, hyper.layers - 1
+        W = variant.directions * H
+        A = hyper.attention_size if hyper.pooling == "attention" else 0
+        layers = 3 * W * (features + H + 2) + below * 3 * W * (W + H + 2)
+        head = dense * (W + 3) + classes * (dense + 1)
+        return Footprint(
+            parameters=layers + A * (W + 2) + head,
+            frame=(11 + 3 * learns + 6 * below) * W + features + INDEX + 3 * A,
+            current=features + (2 + below) * W,
+            row=2 * W + 8 * dense,
+            evaluated=4 * W + features + INDEX + 3 * A + below * W,
+            diagnosed=5 * W + 9 * H + max(features, below * W),
+            directions=hyper.layers * variant.directions,
+        )
+
+    @property
+    def recurrences(self) -> tuple[Recurrence, ...]:
+        """The layers, from below."""
+        return tuple(
+            Recurrence((f"layer{number}",), layer)
+            for number, layer in enumerate(self._layers, start=1)
+        )
+
+    @property
+    def dropped_width(self) -> int:
+        """D·H of each layer."""
+        return len(self._layers) * self.width
+
+    def head(
+        self, states: Tensor, packing: Packing, dropout: Dropout | None = None, *, above: int = 0
+    ) -> Tensor:
+        """Logits [M, B, C] of the states [N, D·H] of layer number `above`, counted from 0."""
+        masks = None if dropout is None else torch.split(dropout.outputs, self.width, 1)
+        for number in range(above, len(self._layers)):
+            if number > above:
+                states, _ = self._layers[number](states, packing)
+            if masks is not None:
+                states = states * masks[number]
+        return self._logits(self._pooled(states, packing), dropout)
+
+    def _pooled(self, states: Tensor, packing: Packing) -> Tensor:
+        """One vector of each row, [M · B, D·H]."""
+        on = self.implementation
+        if self.pooling == "last":
+            return self._last(states, packing)
+        if self.pooling == "attention":
+            weight, bias = self.attention_weight, self.attention_bias
+            keys = project(states, weight, bias, packing, implementation=on)
+            return attention(states, keys, None, self.attention_score, packing, implementation=on)
+        # the mean is attention to which all frames are alike
+        keys, score = states.new_zeros(len(states), 1), states.new_zeros(self.members, 1)
+        return attention(states, keys, None, score, packing, implementation=on)
+
+    def _last(self, states: Tensor, packing: Packing) -> Tensor:
+        if not packing.N:
+            return states.new_zeros(packing.lengths.numel(), self.width)
+        H = self._layers[0].hidden_size
+        ends = (packing.last_frames.flatten(), packing.first_frames.flatten())
+        parts = [
+            own.index_select(0, end.clamp(min=0)) * (end >= 0)[:, None]
+            for own, end in zip(torch.split(states, H, 1), ends, strict=False)
+        ]
+        return torch.cat(parts, 1)
