@@ -22,6 +22,7 @@ CASES: dict[str, dict[str, object]] = {
     "one feature": {"features": 1, "width": 2, "dense": 1},
     "more than one program": {"features": 300, "width": 130, "dense": 1000},
     "with room": {"features": 5, "width": 8, "dense": 6, "room": 11},
+    "one encoder": {"features": 5, "width": 16, "dense": 6, "room": 11, "encoders": 1},
     "no frame at all": {"features": 5, "width": 8, "dense": 6, "lengths": [[0], [0], [0]]},
 }
 

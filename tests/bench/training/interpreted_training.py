@@ -36,8 +36,15 @@ MEMBERS = [
 ]
 
 
-def run(implementation: str, chosen: list[int]) -> list[dict[str, list[float]]]:
-    members = [MEMBERS[m] for m in chosen]
+def run(
+    implementation: str, chosen: list[int], settings: dict | None = None
+) -> list[dict[str, list[float]]]:
+    members = [
+        dataclasses.replace(
+            MEMBERS[m], hyper=dataclasses.replace(MEMBERS[m].hyper, **(settings or {}))
+        )
+        for m in chosen
+    ]
     stack = Stack(members, tiny.data(longest=3), implementation)
     found: list[dict[str, list[float]]] = [
         {"losses": [], "norms": [], "parameters": []} for _ in members

@@ -1,5 +1,7 @@
 """Diagnostics against the reference recurrence, autograd and cells built by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from activations.kernels.packing import Packing
 from bench.data.batches import Batch, gather
 from bench.data.members import Variant
 from bench.network.iaan import IAAN
+from bench.network.kinds import network_class
 from bench.training.diagnostics import REACH, _direction, diagnose
 from tests.bench import tiny
 
@@ -84,6 +87,27 @@ def test_reach_equals_autograd_through_the_whole_recurrence(variant: Variant) ->
         expected = [float(g.norm()) for g in reversed(gradients)]
         np.testing.assert_allclose(found[0, d, :T], expected, rtol=1e-4)
         assert np.isnan(found[0, d, T:]).all()
+
+
+def test_lower_layer_s_error_is_what_comes_through_the_layers_above() -> None:
+    hyper = dataclasses.replace(tiny.SMALL, kind="gru", layers=2)
+    net = network_class("gru")(
+        Variant("relu", direction="bigru"), hyper, torch.tensor([5]), features=5, classes=4
+    )
+    given = gather(tiny.data(), torch.tensor([[3]]), utterances=1)
+    found = diagnose(net, given)[0]
+    lower, upper = (recurrence.gru for recurrence in net.recurrences)
+    states = lower(given.frames, given.packing)[0].detach().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(
+        net.head(upper(states, given.packing)[0], given.packing, above=1)[0], given.labels[0]
+    )
+    (errors,) = torch.autograd.grad(loss, states)
+    assert found["gradient_reach"].shape == (2, 2, REACH + 1)
+    # at distance 0 it is the error itself: where each direction ends
+    assert found["gradient_reach"][0, 0, 0] == pytest.approx(float(errors[-1, :8].norm()))
+    assert found["gradient_reach"][0, 1, 0] == pytest.approx(float(errors[0, 8:].norm()))
+    norms = states.detach().view(-1, 2, 8).square().mean(2).sqrt().mean(0)
+    np.testing.assert_allclose(found["state_norm"][0], norms, rtol=1e-5)
 
 
 def test_shapes_and_ranges_are_as_promised() -> None:

@@ -21,15 +21,24 @@ pytest.importorskip("triton", reason="Triton is not installed (it exists for Lin
 Run = list[dict[str, list[float]]]  # by member
 
 
-@pytest.fixture(scope="module")
-def interpreted() -> list[Run]:
+NETWORKS: dict[str, dict[str, Any]] = {
+    "iaan": {},
+    "gru": {"kind": "gru", "layers": 2, "pooling": "last"},  # attention is IAAN's, too
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def interpreted(request: pytest.FixtureRequest) -> list[Run]:
     """Both members by the reference, both by the GPU kernels, the second alone by them."""
     runs = [
         {"implementation": "reference", "chosen": [0, 1]},
         {"implementation": "gpu", "chosen": [0, 1]},
         {"implementation": "gpu", "chosen": [1]},
     ]
-    return interpret("bench.training.interpreted_training", runs)
+    settings = NETWORKS[request.param]
+    return interpret(
+        "bench.training.interpreted_training", [run | {"settings": settings} for run in runs]
+    )
 
 
 def test_step_of_the_gpu_kernels_is_the_references_step(interpreted: list[Run]) -> None:
