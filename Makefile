@@ -1,10 +1,20 @@
 # The two commands a newcomer needs: `make demo` and `make test`. Both set everything up first.
+#
+#   make demo        speak a corpus, run the demo study, write its report
+#   make test        all checks, the quick ones first: lint, types, unit
+#   make lint        ruff and import-linter
+#   make types       mypy
+#   make unit        pytest
+#   make docs        write anew what the documentation takes from the code
+#   make gpu-check   everything there is to find out on a GPU; ARGS=--quick for the essential part
+#   make setup       .venv with the pinned packages, which all but gpu-check run first
+#   make clean       remove it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test lint types unit gpu-check clean
+.PHONY: setup demo test lint types unit docs gpu-check clean
 
 setup: $(INSTALLED)
 
@@ -32,6 +42,9 @@ types: setup
 # two workers on two cores: one thread each, or they wait for each other at every barrier
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+docs: setup
+	$(BIN)/python -m docs.generated
 
 # for rented GPU machines: whatever Python there is, nothing is installed; options: make gpu-check ARGS=--quick
 gpu-check:

@@ -8,7 +8,7 @@ from matplotlib.image import imread
 
 import activations
 from activations import InputError
-from activations.describe import detail, figure, listing, markdown_table, plot
+from activations.describe import detail, figure, listing, plot
 
 KEYS = {"name", "aliases", "family", "formula", "parameters", "source"}
 
@@ -72,11 +72,3 @@ def test_plot_to_an_impossible_place_or_format_says_so_in_one_line(tmp_path: Pat
             plot("tanh", path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
-
-
-def test_documentation_shows_the_catalogue_as_it_is() -> None:
-    page = Path(__file__).parents[2] / "docs" / "activations.md"
-    assert markdown_table() in page.read_text("utf-8"), (
-        "docs/activations.md is out of date; put what "
-        "python -c 'from activations.describe import markdown_table as t; print(t())' prints there"
-    )
