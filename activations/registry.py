@@ -48,6 +48,19 @@ def get(spec: object) -> Formula:
     return _from_text(name_or_text(spec))
 
 
+@cache
+def recall(name: str, text: str) -> Formula:
+    """The formula that was written down as name and text, whether or not the name means it here.
+
+    Where it does, this is the registry's own, with its source and what else is known of it.
+    Raises InputError for a text that is no formula.
+    """
+    found = _find(name)
+    if found is not None and found.text == text:
+        return found
+    return replace(parse(text), name=name)
+
+
 def register(formula: Formula | str, *, name: str = "", aliases: tuple[str, ...] = ()) -> Formula:
     """Add an activation for this process and return it.
 

@@ -9,7 +9,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ import xarray as xr
 
 from activations.errors import InputError
 from bench.data.members import Hyperparameters, Member, Variant
+from bench.data.protocol import Protocol
 from bench.training import metrics
 from bench.training.results import SELECTIONS, MemberResult
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
@@ -41,25 +41,26 @@ class Scores:
     `dev_uar` [variant, fold, seed, selection] (dev, at the selected step), `diverged` and
     `present` [variant, fold, seed] (bool), `train_size`, `test_size`, `test_train_ratio` [fold].
     `variant` carries the coordinates activation, update, reset, direction, reset_order, slug.
-    runs: of each result, in the order of the results. missing: the runs of the design that have
-    no result yet. synthetic: the corpus is not real
-    speech. classes: names of the classes, in the order of labels and logits. protocol: as plain
-    data; `selection` is the rule it reports.
+    described: the variant behind each label. runs: of each result, in the order of the results.
+    missing: the runs of the design that have no result yet. synthetic: the corpus is not real
+    speech. classes: names of the classes, in the order of labels and logits. protocol: its
+    `selection` is the rule that is reported.
     """
 
     data: xr.Dataset
+    described: dict[str, Variant]
     classes: tuple[str, ...]
     runs: tuple[Run, ...]
     missing: tuple[Run, ...]
     study: str
     corpus: str
     synthetic: bool
-    protocol: dict[str, Any]
+    protocol: Protocol
 
     @property
     def selection(self) -> str:
         """The selection rule of the protocol: dev, oracle or last."""
-        return str(self.protocol["selection"])
+        return self.protocol.selection
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -135,8 +136,8 @@ def load(
     """
     if not results:
         raise InputError("there is no result to report yet: run the study first (gateswap run)")
-    _require_one("protocol", (repr(sorted(r.identity["protocol"].items())) for r in results))
-    _require_one("corpus", (str(r.identity["corpus"]["fingerprint"]) for r in results))
+    _require_one("protocol", (repr(r.identity.protocol) for r in results))
+    _require_one("corpus", (r.identity.corpus.fingerprint for r in results))
     _require_one("set of classes", (r.classes for r in results))
     members = [*planned]
     # files come in the order of their hashes, which says nothing; a plan's order was chosen
@@ -164,15 +165,16 @@ def load(
     described = {label: variant for (variant, _), label in labels.items()}
     scores = Scores(
         data=_dataset(by_run, axes, described),
+        described=described,
         classes=axes.classes,
         runs=tuple(by_run),
         missing=tuple(
             run for run in axes.runs() if run not in by_run and (run in design or not members)
         ),
-        study=str(first["study"]),
-        corpus=str(first["corpus"]["name"]),
-        synthetic=bool(first["corpus"]["synthetic"]),
-        protocol=dict(first["protocol"]),
+        study=first.study,
+        corpus=first.corpus.name,
+        synthetic=first.corpus.synthetic,
+        protocol=first.protocol,
     )
     return scores, _predictions(by_run, axes)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from activations.kernels.gpu.tiles import PRECISIONS
+from activations.kernels.precision import Precision
 from bench.training.results import MemberResult
 
 
@@ -19,13 +19,13 @@ class Kind:
     """What computed a result: the device's name ("cpu" or a GPU's) and the products' precision."""
 
     device: str
-    precision: str
+    precision: Precision
 
     def __str__(self) -> str:
         return f"{self.device}, {self.precision}"
 
 
-def kinds_here(devices: Iterable[torch.device], precision: str) -> set[Kind]:
+def kinds_here(devices: Iterable[torch.device], precision: Precision) -> set[Kind]:
     """What results would be computed on that are trained on these devices now."""
     names = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu" for device in devices
@@ -35,10 +35,7 @@ def kinds_here(devices: Iterable[torch.device], precision: str) -> set[Kind]:
 
 def kinds_of(results: Iterable[MemberResult]) -> Counter[Kind]:
     """What results were computed on, and how many on each."""
-    return Counter(
-        Kind(str(result.identity["device"]), _precision(str(result.identity["precision"])))
-        for result in results
-    )
+    return Counter(Kind(result.identity.device, result.identity.precision) for result in results)
 
 
 def mixture(study: str, before: Mapping[Kind, int], now: Collection[Kind]) -> str:
@@ -54,11 +51,3 @@ def mixture(study: str, before: Mapping[Kind, int], now: Collection[Kind]) -> st
         f"{'; '.join(map(str, sorted(now)))}. Results of several kinds in one study cannot be "
         "compared to their last digits; to keep to one kind, give this run another name=…"
     )
-
-
-def _precision(recorded: str) -> str:
-    """The option's name of a recorded precision: "float32, products 'high'" is tf32."""
-    for name, of_torch in PRECISIONS.items():
-        if repr(of_torch) in recorded:
-            return name
-    return "ieee" if recorded == "float32" else recorded

@@ -17,6 +17,7 @@ from bench.corpora.reading import read_corpus
 from bench.data.examples import Examples, build_examples
 from bench.data.folds import Fold, make_folds
 from bench.features import compute_features
+from bench.training.identity import CorpusIdentity
 from studies.execution.worker import StoredFeatures
 from studies.plan import Data
 from studies.spec import StudySpec
@@ -59,11 +60,9 @@ def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Ma
     examples = build_examples(corpus, spec.protocol)
     folds = make_folds(examples, spec.protocol)
     data = Data(
-        corpus={
-            "name": corpus.name,
-            "fingerprint": corpus.fingerprint,
-            "synthetic": corpus.synthetic,
-        },
+        corpus=CorpusIdentity(
+            name=corpus.name, fingerprint=corpus.fingerprint, synthetic=corpus.synthetic
+        ),
         features=spec.features.settings().key(corpus.fingerprint),
         folds=tuple(fold.name for fold in folds),
     )
@@ -73,7 +72,7 @@ def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Ma
 def foresee(spec: StudySpec, workspace: Workspace, display: Display) -> Data:
     """The identities for a dry run: nothing is written, so an unspoken demo has only its folds."""
     if spec.corpus.format == "demo" and not corpus_folder(spec, workspace).is_dir():
-        corpus = {"name": "demo, not spoken yet", "fingerprint": "", "synthetic": True}
+        corpus = CorpusIdentity(name="demo, not spoken yet", synthetic=True)
         return Data(corpus=corpus, features="", folds=DEMO_FOLDS)
     return read_material(spec, workspace, display).data
 

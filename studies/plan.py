@@ -12,11 +12,10 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from activations import registry
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.data.protocol import Protocol
+from bench.training.identity import Conditions, CorpusIdentity
 from studies.results import PlanRecord
 from studies.spec import StudySpec
 
@@ -27,10 +26,10 @@ RESULTS_VERSION = 1  # raise it when the same member would come out differently:
 class Data:
     """What members are trained on, by content.
 
-    corpus: {name, fingerprint, synthetic}. features: the feature store's key. folds: their names.
+    features: the feature store's key. folds: their names.
     """
 
-    corpus: Mapping[str, Any]
+    corpus: CorpusIdentity
     features: str
     folds: tuple[str, ...]
 
@@ -38,9 +37,8 @@ class Data:
     def of(cls, record: PlanRecord) -> "Data":
         """What the members of a plan that was saved are trained on."""
         folds = tuple(dict.fromkeys(member.fold for member in record.members.values()))
-        return cls(
-            corpus=record.context["corpus"], features=record.context["features"], folds=folds
-        )
+        conditions = record.conditions
+        return cls(corpus=conditions.corpus, features=conditions.features, folds=folds)
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,10 @@ class Plan:
     @property
     def record(self) -> PlanRecord:
         """What is saved of the plan beside the results."""
-        context = {
-            "protocol": self.spec.protocol.as_dict(),
-            "corpus": dict(self.data.corpus),
-            "features": self.data.features,
-        }
-        return PlanRecord(study=self.spec.name, members=dict(self.members), context=context)
+        conditions = Conditions(
+            protocol=self.spec.protocol, corpus=self.data.corpus, features=self.data.features
+        )
+        return PlanRecord(study=self.spec.name, members=dict(self.members), conditions=conditions)
 
     def missing(self, finished: Collection[str]) -> tuple[tuple[str, ...], ...]:
         """The stacks with only their unfinished members, empty ones left out."""
@@ -105,14 +101,13 @@ def member_hash(member: Member, protocol: Protocol, data: Data) -> str:
 
     The selection does not: a result holds the predictions of every selection.
     """
-    sites = ("activation", "update", "reset")
-    formulas = {site: registry.get(getattr(member.variant, site)).text for site in sites}
+    variant = member.variant.names | member.variant.formulas
     judged = {key: value for key, value in protocol.as_dict().items() if key != "selection"}
     content = {
         "results": RESULTS_VERSION,
-        "member": member.as_dict() | {"variant": member.variant.as_dict() | formulas},
+        "member": member.as_dict() | {"variant": variant},
         "protocol": judged,
-        "corpus": data.corpus["fingerprint"],
+        "corpus": data.corpus.fingerprint,
         "features": data.features,
     }
     text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -129,7 +124,7 @@ def group_trials(members: Mapping[str, Member]) -> tuple[Trial, ...]:
 
 def _stacks(members: Mapping[str, Member], most: int) -> tuple[tuple[str, ...], ...]:
     """Members that may train together, at most `most` at once, as evenly as that allows."""
-    groups: dict[tuple[str | int, ...], list[str]] = {}
+    groups: dict[tuple[object, ...], list[str]] = {}
     for key, member in members.items():
         groups.setdefault(member.stack_group, []).append(key)
     stacks = []

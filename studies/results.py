@@ -14,10 +14,10 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from activations.errors import GateswapError, InputError
 from bench.data.members import Member
+from bench.training.identity import Conditions
 from bench.training.results import MemberResult
 from studies.workspace import StudyFolder
 
@@ -74,18 +74,17 @@ class ResultFolder:
 class PlanRecord:
     """What plan.json says: which members belong to a study, without reading any corpus.
 
-    members: by hash, in the plan's order. context: what they share: {protocol, corpus {name,
-    fingerprint, synthetic, …}, features}.
+    members: by hash, in the plan's order. conditions: what they share.
     """
 
     study: str
     members: dict[str, Member]
-    context: dict[str, Any]
+    conditions: Conditions
 
     def write(self, folder: StudyFolder) -> None:
         """Save the record, all or nothing."""
         members = [{"hash": key, **member.as_dict()} for key, member in self.members.items()]
-        data = {"study": self.study, **self.context, "members": members}
+        data = {"study": self.study, **self.conditions.as_dict(), "members": members}
         text = json.dumps(data, ensure_ascii=False, indent=1)
         write_atomically(folder.plan, text.encode())
 
@@ -98,8 +97,8 @@ class PlanRecord:
         name = folder.root.name
         try:
             data = json.loads(folder.plan.read_text(encoding="utf-8"))
-            members = {entry["hash"]: Member.from_dict(entry) for entry in data.pop("members")}
-            return cls(study=data.pop("study"), members=members, context=data)
+            members = {entry["hash"]: Member.from_dict(entry) for entry in data["members"]}
+            return cls(study=data["study"], members=members, conditions=Conditions.from_dict(data))
         except FileNotFoundError:
             raise InputError(
                 f"study {name} has not been run in {folder.root.parent.parent}; "
@@ -126,7 +125,7 @@ def read_study(folder: StudyFolder) -> list[MemberResult]:
     for member_hash in record.members:
         if member_hash in present:
             result = results.read(member_hash)
-            identity = dict(result.identity) | {"protocol": record.context["protocol"]}
+            identity = dataclasses.replace(result.identity, protocol=record.conditions.protocol)
             found.append(dataclasses.replace(result, identity=identity))
     return found
 

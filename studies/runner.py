@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from activations.errors import GateswapError, InputError
+from bench.training.identity import Origin
 from bench.training.train import Progress, TrainingSettings
 from studies import tuning
 from studies.execution.devices import choose_devices, set_precision
@@ -144,8 +144,8 @@ class _Session:
         self._spec, self._workspace, self._display = spec, workspace, display
         corpus_folder(spec, workspace)  # which has to be said, before any folder is made
         self._devices = choose_devices(machine.device)
-        set_precision(machine.precision, self._devices)
-        self._kinds = kinds_here(self._devices, machine.precision)
+        precision = set_precision(machine.precision, self._devices)
+        self._kinds = kinds_here(self._devices, precision)
         self._material: Material | None = None
         self._engine: Engine | None = None
         self._mirror: Mirror | None = None
@@ -209,7 +209,7 @@ class _Session:
         """What trains: this process where there is one device, a worker for each of several."""
         if self._engine is None:
             source = training_source(self._spec, self.material(), self._workspace, self._display)
-            settings = TrainingSettings(identity=self._identity(plan))
+            settings = TrainingSettings(origin=_origin(plan))
             if len(self._devices) > 1:
                 self._engine = Pool(source, settings, self._devices)
             else:
@@ -218,9 +218,6 @@ class _Session:
                     torch.cuda.set_device(device)  # where kernels are launched
                 self._engine = OneDevice(source.build(device), settings)
         return self._engine
-
-    def _identity(self, plan: Plan) -> dict[str, Any]:
-        return {"study": plan.spec.name, "code_version": code_version(), **plan.record.context}
 
     def _stopped(self, plan: Plan) -> str:
         kept = len(self.results.hashes() & set(plan.members))
@@ -249,6 +246,11 @@ class _Session:
             tuning.tell(self._spec, trials, results, self._workspace)
         except GateswapError as error:
             self._display.say(f"warning: {error}")
+
+
+def _origin(plan: Plan) -> Origin:
+    conditions = vars(plan.record.conditions)
+    return Origin(study=plan.spec.name, code_version=code_version(), **conditions)
 
 
 def code_version() -> str:

@@ -289,7 +289,7 @@ class StudySpec(Section):
             raise ValueError(f"{section}.{error}") from None
         variants = self.variants.variants()
         for direction in dict.fromkeys(variant.direction for variant in variants):
-            there = [variant.activation for variant in variants if variant.direction == direction]
+            there = [str(v.activation) for v in variants if v.direction == direction]
             if self.baseline not in there:
                 raise ValueError(
                     f"baseline {self.baseline} is not among the activations compared in a "

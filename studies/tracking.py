@@ -13,9 +13,9 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -101,7 +101,7 @@ class Mirror:
     def _add(self, key: str, result: MemberResult, *, ended: int) -> None:
         from mlflow.entities import Metric, Param
 
-        settings = {**result.variant.as_dict(), **result.hyper.as_dict()}
+        settings = {**result.variant.names, **result.hyper.as_dict()}
         trial = " ".join(f"{name}={value}" for name, value in settings.items())
         began = ended - round(1000 * result.wall_seconds)
         params = [Param(name, str(value)) for name, value in settings.items()]
@@ -228,18 +228,25 @@ def _curves(result: MemberResult, ended: int) -> "Iterable[Metric]":
 
 def _shared_tags(result: MemberResult) -> dict[str, str]:
     identity = result.identity
-    corpus: Mapping[str, Any] = identity["corpus"]
+    corpus = identity.corpus
     return {
-        "corpus": f"{corpus['name']}{' (synthetic)' if corpus['synthetic'] else ''}",
-        "corpus.fingerprint": str(corpus["fingerprint"]),
-        "protocol": str(identity["protocol"]),
-        "features": str(identity["features"]),
+        "corpus": f"{corpus.name}{' (synthetic)' if corpus.synthetic else ''}",
+        "corpus.fingerprint": corpus.fingerprint,
+        "protocol": str(identity.protocol.as_dict()),
+        "features": identity.features,
     }
 
 
 def _member_tags(result: MemberResult) -> dict[str, str]:
-    said = ("code_version", "kernel", "device", "precision", "torch", "host")
-    tags = {name: str(result.identity[name]) for name in said}
+    identity = result.identity
+    tags = {
+        "code_version": identity.code_version,
+        "kernel": identity.kernel,
+        "device": identity.device,
+        "precision": identity.precision,
+        "torch": identity.torch,
+        "host": identity.host,
+    }
     tags |= {"outcome": result.outcome, "stack_members": str(result.stack_members)}
     if result.diverged_at is not None:
         tags["diverged_at"] = str(result.diverged_at)

@@ -73,7 +73,7 @@ def propose(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     history = [_frozen(spec, trial, value, space) for trial, value in _ordered(finished)]
     for attempt in range(MOST_ATTEMPTS):
-        text = f"{spec.name}/{variant.as_dict()}/{len(history)}/{attempt}"
+        text = f"{spec.name}/{variant.names}/{len(history)}/{attempt}"
         seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         sampler = optuna.samplers.TPESampler(seed=seed)
         study = optuna.create_study(direction="maximize", sampler=sampler)

@@ -5,6 +5,8 @@
 - A seed means the same initial weights, batches and dropout masks in every variant: `Member.stream`
   leaves the variant and the hyper-parameters out. Differences between variants are then paired draw
   by draw.
+- A variant carries its formulas, not only their names: a worker, or a report years later, need not
+  have registered what somebody called `mine`.
 - Members may share a stack only if every tensor has the same shape and the same cell runs:
   `Member.stack_group`.
 """
@@ -15,7 +17,14 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from activations.errors import InputError
+
+if TYPE_CHECKING:  # a result can be read without SymPy and torch, which a formula needs
+    from activations.formula.formula import Formula
+
+SITES = ("activation", "update", "reset")  # the fields of a variant that name an activation
 
 Direction = Literal["gru", "bigru"]
 ResetOrder = Literal["after", "before"]
@@ -96,33 +105,83 @@ class Hyperparameters:
 
 
 @dataclass(frozen=True)
+class Activation:
+    """An activation as it travels: what it is called, and the formula's canonical text.
+
+    text: also says the learnable parameters with their initial values
+    (`max(x, 0) + a*min(x, 0); a=0.25`). It is empty only in a record that is older than texts in
+    records and whose name is not registered here.
+    """
+
+    name: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def of(cls, spec: object) -> "Activation":
+        """Whatever `activations.get` takes, or an Activation; a text is kept as the name it is.
+
+        Raises InputError as `get` does.
+        """
+        if isinstance(spec, cls):
+            return spec
+        from activations import registry
+
+        formula = registry.get(spec)
+        return cls(spec if isinstance(spec, str) else formula.name, formula.text)
+
+    @property
+    def formula(self) -> "Formula":
+        """The formula that the text says, under this name, whatever is registered here.
+
+        Raises InputError where there is no text and no such name.
+        """
+        from activations import registry
+
+        return registry.recall(self.name, self.text) if self.text else registry.get(self.name)
+
+
+@dataclass(frozen=True, init=False)
 class Variant:
     """The choice compared: an activation for each site, direction, reset order.
 
-    activation (the candidate's), update, reset: a name of the registry or canonical formula text.
-    direction: "gru", or "bigru", whose encoder outputs are twice as wide. reset_order: "after"
-    (torch, cuDNN) or "before" (Cho et al., 2014) the recurrent product. Raises ValueError for
-    another direction or reset order.
+    activation (the candidate's), update, reset: whatever `activations.get` takes; kept as name and
+    formula. direction: "gru", or "bigru", whose encoder outputs are twice as wide. reset_order:
+    "after" (torch, cuDNN) or "before" (Cho et al., 2014) the recurrent product. Raises InputError
+    for an activation that does not exist, ValueError for another direction or reset order.
     """
 
-    activation: str = "tanh"
-    update: str = "sigmoid"
-    reset: str = "sigmoid"
-    direction: Direction = "gru"
-    reset_order: ResetOrder = "after"
+    activation: Activation
+    update: Activation
+    reset: Activation
+    direction: Direction
+    reset_order: ResetOrder
 
-    def __post_init__(self) -> None:
-        for name, kind in (("direction", Direction), ("reset_order", ResetOrder)):
-            if getattr(self, name) not in get_args(kind):
+    def __init__(
+        self,
+        activation: object = "tanh",
+        update: object = "sigmoid",
+        reset: object = "sigmoid",
+        direction: Direction = "gru",
+        reset_order: ResetOrder = "after",
+    ) -> None:
+        for name, value in (("activation", activation), ("update", update), ("reset", reset)):
+            object.__setattr__(self, name, Activation.of(value))
+        choices = (("direction", direction, Direction), ("reset_order", reset_order, ResetOrder))
+        for name, value, kind in choices:
+            if value not in get_args(kind):
                 allowed = " or ".join(repr(value) for value in get_args(kind))
-                raise ValueError(f"{name} must be {allowed}, not {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be {allowed}, not {value!r}")
+            object.__setattr__(self, name, value)
 
     @property
     def label(self) -> str:
         """What tables and legends print, e.g. "tanh · bigru" or "relu · gru · update erf"."""
-        parts = [self.activation, self.direction]
-        parts += [f"update {self.update}"] if self.update != "sigmoid" else []
-        parts += [f"reset {self.reset}"] if self.reset != "sigmoid" else []
+        parts = [self.activation.name, self.direction]
+        parts += [f"update {self.update}"] if self.update.name != "sigmoid" else []
+        parts += [f"reset {self.reset}"] if self.reset.name != "sigmoid" else []
         parts += ["reset before"] if self.reset_order != "after" else []
         return " · ".join(parts)
 
@@ -133,21 +192,47 @@ class Variant:
         """
         plain = self.label.lower().replace(" · ", "-").replace(" ", "_")
         slug = re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_")
-        return slug if slug == plain else f"{slug[:48]}-{_digest(self.as_dict())[:8]}"
+        return slug if slug == plain else f"{slug[:48]}-{_digest(self.names)[:8]}"
 
     @property
     def directions(self) -> int:
         """1 for gru, 2 for bigru."""
         return 2 if self.direction == "bigru" else 1
 
-    def as_dict(self) -> dict[str, str]:
-        """Plain data, in the order of the fields."""
-        return dataclasses.asdict(self)
+    @property
+    def names(self) -> dict[str, str]:
+        """The choices by name, without formulas, in the order of the fields."""
+        return {field.name: str(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    @property
+    def formulas(self) -> dict[str, str]:
+        """The text of each site's formula: {activation, update, reset}."""
+        return {site: getattr(self, site).text for site in SITES}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: `names`, and `formulas` below them."""
+        return {**self.names, "formulas": self.formulas}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Variant":
-        """The inverse of `as_dict`. Raises TypeError for a key that is none of ours."""
-        return cls(**data)
+        """The inverse of `as_dict`. Raises TypeError for a key that is none of ours.
+
+        Without formulas (older records had none) they are those that the names mean here.
+        """
+        given = dict(data)
+        texts = given.pop("formulas", {})
+        for site in SITES:
+            if site in given:
+                name = given[site]
+                given[site] = Activation(name, texts[site]) if texts else _by_name(name)
+        return cls(**given)
+
+
+def _by_name(name: str) -> Activation:
+    try:
+        return Activation.of(name)
+    except InputError:
+        return Activation(name, "")
 
 
 @dataclass(frozen=True)
@@ -160,7 +245,7 @@ class Member:
     hyper: Hyperparameters = field(default_factory=Hyperparameters)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data: {variant: {…}, fold, seed, hyperparameters: {…}}."""
+        """Plain data: {variant: {…, formulas: {…}}, fold, seed, hyperparameters: {…}}."""
         return {
             "variant": self.variant.as_dict(),
             "fold": self.fold,
@@ -180,10 +265,10 @@ class Member:
 
     @property
     def key(self) -> str:
-        """32 hexadecimal digits of the whole identity, the same on every machine and in every
-        version of Python.
+        """32 hexadecimal digits of all names and numbers, but not of formulas, the same on every
+        machine and in every version of Python.
         """
-        return _digest(self.as_dict())
+        return _digest(self.as_dict() | {"variant": self.variant.names})
 
     @property
     def stream(self) -> int:
@@ -193,7 +278,7 @@ class Member:
         return int(_digest({"fold": self.fold, "seed": self.seed})[:16], 16) >> 1
 
     @property
-    def stack_group(self) -> tuple[str | int, ...]:
+    def stack_group(self) -> tuple[object, ...]:
         """Members with equal groups may train as one stack: same cell, same shapes, same number of
         steps.
         """

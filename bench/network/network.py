@@ -185,9 +185,9 @@ class Network(nn.Module):
                 hyper.hidden_size,
                 bidirectional=variant.directions == 2,
                 device=self.device,
-                activation=variant.activation,
-                update_gate=variant.update,
-                reset_gate=variant.reset,
+                activation=variant.activation.formula,
+                update_gate=variant.update.formula,
+                reset_gate=variant.reset.formula,
                 reset=variant.reset_order,
                 implementation=on,
             )

@@ -25,14 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from activations.kernels.cell import SITES, Cell
-from activations.kernels.gpu.tiles import (
-    PRECISIONS,
-    chunks,
-    gradient_tiles,
-    power,
-    product_tiles,
-    tiles,
-)
+from activations.kernels.gpu.tiles import chunks, gradient_tiles, power, product_tiles, tiles
+from activations.kernels.precision import PRECISIONS
 from activations.registry import get, names
 
 LETTERS = {"update": "Z", "reset": "R", "candidate": "N"}

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from activations.kernels.gpu.tiles import PRECISIONS, precision
+from activations.kernels.precision import PRECISIONS, precision, precision_called
 
 PRODUCT = {"cpu": 1024, "cuda": 4096}  # rows and columns
 # bytes of a tensor that no cache holds: the largest last-level caches of servers have 512 MiB for
@@ -47,7 +47,7 @@ def at_precision(precision: str | None) -> Iterator[None]:
     """Set torch's products to this precision, and keep cuDNN as exact; alone it uses TF32."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     if precision is not None:
-        torch.set_float32_matmul_precision(PRECISIONS[precision])
+        torch.set_float32_matmul_precision(PRECISIONS[precision_called(precision)])
     torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
     try:
         yield

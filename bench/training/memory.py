@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from activations.registry import get
 from bench.data.batches import TrainingData
 from bench.data.members import Member
 from bench.network.kinds import network_class
@@ -65,7 +64,7 @@ class MemberSizes:
                 hyper,
                 features=data.frames.shape[1],
                 classes=len(data.examples.classes),
-                learns=any(get(site).parameters for site in sites),
+                learns=any(site.formula.parameters for site in sites),
             ),
             batch=hyper.batch_size,
             utterances=network.utterances,

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from activations.errors import InputError
 from bench.data.members import Hyperparameters, Member, Variant
+from bench.training.identity import Identity
 
 FORMAT = 1
 CURVES = (
@@ -45,8 +46,7 @@ Array = npt.NDArray[Any]
 class MemberResult:
     """One member's record; n = test utterances, C = classes, K = evaluation points, D = directions.
 
-    identity: plain data {study, variant, fold, seed, hyperparameters, protocol, corpus {name,
-        fingerprint, synthetic}, features, code_version, kernel, device, precision, torch, host}.
+    identity: which run this is, of what, and what computed it.
     outcome: "ok", or "diverged"; diverged_at is then the step (from 1) whose loss or gradient was
         no longer finite.
     curves: {step, train_loss, dev_uar, dev_war, test_uar, test_war, gradient_norm: [K]}; train_loss
@@ -66,7 +66,7 @@ class MemberResult:
         the process's.
     """
 
-    identity: Mapping[str, Any]
+    identity: Identity
     outcome: Literal["ok", "diverged"]
     diverged_at: int | None
     curves: Mapping[str, Array]
@@ -92,27 +92,27 @@ class MemberResult:
     @property
     def variant(self) -> Variant:
         """The variant that was trained."""
-        return Variant.from_dict(self.identity["variant"])
+        return self.member.variant
 
     @property
     def fold(self) -> str:
         """The fold's name."""
-        return str(self.identity["fold"])
+        return self.member.fold
 
     @property
     def seed(self) -> int:
         """The seed."""
-        return int(self.identity["seed"])
+        return self.member.seed
 
     @property
     def hyper(self) -> Hyperparameters:
         """The hyper-parameters."""
-        return Hyperparameters.from_dict(self.identity["hyperparameters"])
+        return self.member.hyper
 
     @property
     def member(self) -> Member:
         """The member this is the record of."""
-        return Member.from_dict(self.identity)
+        return self.identity.member
 
     def predictions(self, selection: str) -> npt.NDArray[np.int64]:
         """Predicted class numbers [n] of a selection. Raises KeyError for an unknown one."""
@@ -121,7 +121,7 @@ class MemberResult:
 
     def to_bytes(self) -> bytes:
         """The record as the content of one .npz file; the same record gives the same bytes."""
-        meta: dict[str, Any] = {"format": FORMAT}
+        meta: dict[str, Any] = {"format": FORMAT, "identity": self.identity.as_dict()}
         arrays: dict[str, Array] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -129,7 +129,7 @@ class MemberResult:
                 arrays[field.name] = np.asarray(value)
             elif field.name in _GROUPS:
                 arrays |= {f"{field.name}/{name}": np.asarray(a) for name, a in value.items()}
-            else:
+            elif field.name != "identity":
                 meta[field.name] = value
         for name, array in arrays.items():
             if array.dtype.hasobject:
@@ -161,6 +161,7 @@ class MemberResult:
                     fields[group][rest] = array
                 else:
                     fields[name] = array
+            fields["identity"] = Identity.from_dict(meta["identity"])
             fields["classes"] = tuple(meta["classes"])
             return cls(**fields)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:

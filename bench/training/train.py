@@ -11,18 +11,19 @@ import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from activations.errors import GateswapError
+from activations.kernels.precision import precision
 from bench.data.batches import TrainingData, gather
 from bench.data.members import Member
 from bench.network.network import Network
 from bench.training.diagnostics import diagnose
 from bench.training.evaluation import Evaluation
+from bench.training.identity import Environment, Identity, Origin
 from bench.training.metrics import confusion, uar_from, war_from
 from bench.training.results import CURVES, SELECTIONS, MemberResult
 from bench.training.stack import Stack
@@ -34,15 +35,14 @@ class TrainingSettings:
 
     implementation: of the recurrence, see activations.kernels. evaluation_rows: examples of a
     member evaluated at once. diagnostic_utterances: development examples whose gates are looked
-    into at the end. identity: what only the study knows (study, protocol, corpus, features,
-    code_version), copied into every result's identity. Data lies where training happens:
-    `TrainingData.build(…, device)` chooses the device.
+    into at the end. origin: what only the study knows, for every result's identity. Data lies
+    where training happens: `TrainingData.build(…, device)` chooses the device.
     """
 
     implementation: str = "auto"
     evaluation_rows: int = 128
     diagnostic_utterances: int = 16
-    identity: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin = field(default_factory=Origin)
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,8 @@ def train_stack(
             break
     diagnostics = _diagnose(stack.network, data, members, settings.diagnostic_utterances)
     about = _About(
-        identity={**settings.identity, **_environment(stack.network, data.device)},
+        origin=settings.origin,
+        environment=_environment(stack.network, data.device),
         wall_seconds=(time.perf_counter() - started) / len(members),
         stack_members=len(members),
         peak_memory_bytes=_peak_memory(data.device),
@@ -126,7 +127,8 @@ def _evaluate(stack: Stack, evaluation: Evaluation, records: Sequence["_Record"]
 class _About:
     """What all results of a stack have in common; fields as in MemberResult."""
 
-    identity: Mapping[str, Any]
+    origin: Origin
+    environment: Environment
     wall_seconds: float
     stack_members: int
     peak_memory_bytes: int
@@ -187,7 +189,7 @@ class _Record:
             logits = dict.fromkeys(SELECTIONS, np.tile(constant, (len(fold.test), 1)))
             selected = dict.fromkeys(SELECTIONS, 0)
         return MemberResult(
-            identity={**about.identity, **self.member.as_dict()},
+            identity=Identity.of(self.member, about.origin, about.environment),
             outcome="diverged" if self.diverged_at else "ok",
             diverged_at=self.diverged_at or None,
             curves={name: np.array(values) for name, values in self.curves.items()},
@@ -226,21 +228,15 @@ def _diagnose(
     return diagnose(network, gather(data, examples, present, utterances=network.utterances))
 
 
-def _precision() -> str:
-    """Tensors are float32; matrix products are what torch was told they may be."""
-    products = torch.get_float32_matmul_precision()
-    return "float32" if products == "highest" else f"float32, products {products!r}"
-
-
-def _environment(network: Network, device: torch.device) -> dict[str, str]:
+def _environment(network: Network, device: torch.device) -> Environment:
     cuda = device.type == "cuda"
-    return {
-        "kernel": network.kernel,
-        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
-        "precision": _precision(),
-        "torch": str(torch.__version__),
-        "host": platform.node(),
-    }
+    return Environment(
+        kernel=network.kernel,
+        device=torch.cuda.get_device_name(device) if cuda else "cpu",
+        precision=precision(),
+        torch=str(torch.__version__),
+        host=platform.node(),
+    )
 
 
 def _peak_memory(device: torch.device) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.data.members import Member
+from bench.data.protocol import Protocol
 from bench.training import metrics
 from bench.training.results import SELECTIONS, MemberResult
 from reports.analysis.breakdown import Part, breakdown, mean_over_seeds, pooled_uar
@@ -47,11 +48,15 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantSummary:
-    """One row of the table. uar, war: by selection rule. baseline: None for a baseline itself."""
+    """One row of the table. uar, war: by selection rule. baseline: None for a baseline itself.
+
+    formula: of the activation, as text with its parameters.
+    """
 
     variant: str
     slug: str
     activation: str
+    formula: str
     update: str
     reset: str
     direction: str
@@ -82,7 +87,7 @@ class Analysis:
     corpus: str
     synthetic: bool
     complete: bool
-    protocol: dict[str, Any]
+    protocol: Protocol
     settings: Settings
     baseline: str
     classes: tuple[str, ...]
@@ -193,7 +198,7 @@ def analyse(
         missing=scores.missing,
         notes=tuple(notes),
         provenance={
-            name: tuple(sorted({str(result.identity.get(name, "")) for result in results}))
+            name: tuple(sorted({str(getattr(result.identity, name)) for result in results}))
             for name in PROVENANCE
         },
     )
@@ -226,6 +231,7 @@ def _summary(
         variant=variant,
         slug=str(own["slug"].item()),
         activation=str(own["activation"].item()),
+        formula=scores.described[variant].activation.text,
         update=str(own["update"].item()),
         reset=str(own["reset"].item()),
         direction=str(own["direction"].item()),

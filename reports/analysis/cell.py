@@ -206,10 +206,8 @@ def _parameter_names(
     variant: Variant,
 ) -> tuple[Mapping[str, list[str]], Mapping[str, list[float]]]:
     """Names and initial values of each site's parameters, in the order of the saved arrays."""
-    import activations
-
     sites = {"candidate": variant.activation, "update": variant.update, "reset": variant.reset}
-    formulas = {site: activations.get(spec) for site, spec in sites.items()}
+    formulas = {site: activation.formula for site, activation in sites.items()}
     return (
         {site: [p.name for p in formula.parameters] for site, formula in formulas.items()},
         {site: [p.initial for p in formula.parameters] for site, formula in formulas.items()},

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import activations
 from activations.formula.formula import Formula
+from bench.data.members import Activation
 from reports.analysis.analysis import Analysis
 from reports.analysis.cell import Cell
 from reports.statistics.arrays import FloatArray
@@ -32,8 +32,9 @@ def learnt_shapes(analysis: Analysis) -> tuple[Shape, ...]:
     """One shape for each activation of the study; curves of all its variants together."""
     x = np.linspace(-REACH, REACH, POINTS)
     shapes = []
-    for name in dict.fromkeys(summary.activation for summary in analysis.summaries):
-        formula = activations.get(name)
+    texts = {summary.activation: summary.formula for summary in analysis.summaries}
+    for name, text in texts.items():
+        formula = Activation(name, text).formula
         own = [s.variant for s in analysis.summaries if s.activation == name]
         curves = [
             _evaluate(formula, x, values)

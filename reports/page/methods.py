@@ -29,7 +29,7 @@ def methods_paragraph(analysis: Analysis) -> str:
         f"Models were trained on {corpus} ({analysis.utterances:,} utterances of "
         f"{analysis.speakers} speakers, {spoken}; classes {classes}) with "
         f"{len(analysis.folds)}-fold cross-validation that leaves one "
-        f"{protocol.get('test_unit', 'session')} out, no speaker or dialogue being on both sides, "
+        f"{protocol.test_unit} out, no speaker or dialogue being on both sides, "
         f"and {seeds} random seed{'s' if seeds > 1 else ''} per fold, shared by all variants.",
         {
             "dev": "The checkpoint was the one with the best unweighted average recall (UAR) on a "

@@ -98,7 +98,7 @@ def design_line(analysis: Analysis) -> str:
     parts = [
         f"corpus {analysis.corpus}{_synthetic(analysis)}",
         f"{analysis.utterances:,} test utterances of {analysis.speakers} speakers",
-        f"{len(analysis.folds)} folds (test: one {protocol.get('test_unit', 'session')})",
+        f"{len(analysis.folds)} folds (test: one {protocol.test_unit})",
         f"{seeds} seed{'s' if seeds > 1 else ''}",
         f"checkpoint: {analysis.settings.selection}",
     ]

@@ -155,10 +155,11 @@ def _reasons(
 ) -> tuple[str, ...]:
     """What keeps the two studies' scores from being compared."""
     reasons = []
-    if first.identity["corpus"]["fingerprint"] != second.identity["corpus"]["fingerprint"]:
+    if first.identity.corpus.fingerprint != second.identity.corpus.fingerprint:
         reasons.append(f"the corpora differ ({one.corpus}, {two.corpus})")
-    for key in sorted(one.protocol.keys() | two.protocol.keys()):
-        own, other = one.protocol.get(key), two.protocol.get(key)
+    own_rules, other_rules = one.protocol.as_dict(), two.protocol.as_dict()
+    for key in sorted(own_rules):
+        own, other = own_rules[key], other_rules[key]
         if own != other:
             reasons.append(f"the protocols differ in {key} ({own}, {other})")
     if one.folds != two.folds:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from activations.errors import InputError
-from activations.kernels.gpu.tiles import PRECISIONS
+from activations.kernels.precision import PRECISIONS, Precision, precision_called
 
 NAMES = "auto, cpu or cuda, or one GPU as in cuda:1"
 
@@ -38,16 +38,16 @@ def choose_devices(name: str) -> tuple[torch.device, ...]:
     return tuple(torch.device("cuda", each) for each in numbers)
 
 
-def set_precision(name: str, devices: Sequence[torch.device]) -> None:
-    """Let this process multiply matrices as `ieee` (float32), `tf32` or `bf16`.
+def set_precision(name: str, devices: Sequence[torch.device]) -> Precision:
+    """Let this process multiply matrices as `ieee` (float32), `tf32` or `bf16`; return which.
 
     Raises InputError for another name, and for less than float32 where a CPU trains.
     """
-    if name not in PRECISIONS:
-        raise InputError(f"no precision '{name}'; --precision takes {', '.join(PRECISIONS)}")
+    precision = precision_called(name)
     if name != "ieee" and any(device.type == "cpu" for device in devices):
         raise InputError(
             f"--precision {name} is for GPUs, and training would run on the CPU, which computes in "
             "float32: leave the option out"
         )
-    torch.set_float32_matmul_precision(PRECISIONS[name])
+    torch.set_float32_matmul_precision(PRECISIONS[precision])
+    return precision

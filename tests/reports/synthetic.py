@@ -4,14 +4,16 @@ Speakers, dialogues, folds, seeds and variants each leave their mark on the pred
 no statistic is degenerate; the same arguments give the same results. Nothing here is measured.
 """
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-import activations
-from bench.data.members import Direction, Hyperparameters, Variant
+from bench.data.members import Direction, Hyperparameters, Member, Variant
 from bench.data.protocol import Protocol
+from bench.training.identity import CorpusIdentity, Identity
 from bench.training.results import MemberResult
 
 CLASSES = ("ang", "hap", "neu", "sad")
@@ -21,6 +23,7 @@ EFFECTS = {"relu": -0.45, "elu": 0.12, "swish": 0.05, "arelu": 0.3}
 POINTS = 20
 SPEAKERS = 2
 DIALOGS = 6
+HYPER = Hyperparameters(hidden_size=64, steps=POINTS * 50)
 
 
 def variants(
@@ -67,6 +70,16 @@ def study(
                     _result(variant, fold, s, table, sizes, level, broken, selection, world)
                 )
     return results
+
+
+def of_another(result: MemberResult, **changes: Any) -> MemberResult:
+    """The result with other fields in its identity; its activation's parameters only where the
+    variant stays."""
+    identity = dataclasses.replace(result.identity, **changes)
+    same = identity.member.variant == result.variant
+    return dataclasses.replace(
+        result, identity=identity, parameters=result.parameters if same else {}
+    )
 
 
 def _utterances(fold: int, n: int, rng: np.random.Generator) -> dict[str, npt.NDArray[np.generic]]:
@@ -135,22 +148,19 @@ def _result(
     train = sum(sizes) - sizes[fold] - dev_size if len(sizes) > 1 else 3 * sizes[0]
     protocol = Protocol(selection=selection)  # type: ignore[arg-type]
     return MemberResult(
-        identity={
-            "study": "synthetic",
-            "variant": variant.as_dict(),
-            "fold": f"Ses{fold + 1:02d}",
-            "seed": seed,
-            "hyperparameters": Hyperparameters(hidden_size=64, steps=POINTS * 50).as_dict(),
-            "protocol": protocol.as_dict(),
-            "corpus": {"name": "made up", "fingerprint": "0" * 16, "synthetic": True},
-            "features": "0" * 16,
-            "code_version": "0.1.0",
-            "kernel": "reference (torch)",
-            "device": "cpu",
-            "precision": "float32",
-            "torch": "2.13.0",
-            "host": "nowhere",
-        },
+        identity=Identity(
+            study="synthetic",
+            member=Member(variant, f"Ses{fold + 1:02d}", seed, HYPER),
+            protocol=protocol,
+            corpus=CorpusIdentity(name="made up", fingerprint="0" * 16, synthetic=True),
+            features="0" * 16,
+            code_version="0.1.0",
+            kernel="reference (torch)",
+            device="cpu",
+            precision="ieee",
+            torch="2.13.0",
+            host="nowhere",
+        ),
         outcome="diverged" if broken else "ok",
         diverged_at=int(step[-1]) + 7 if broken else None,
         curves={
@@ -186,7 +196,7 @@ def _result(
 def _parameters(
     variant: Variant, points: int, rng: np.random.Generator
 ) -> dict[str, npt.NDArray[np.float32]]:
-    start = np.array(activations.get(variant.activation).initial)
+    start = np.array(variant.activation.formula.initial)
     if not start.size:
         return {}
     walk = 0.02 * rng.standard_normal((points, variant.directions, start.size, 1)).cumsum(0)
@@ -198,13 +208,13 @@ def _parameters(
 
 def _diagnostics(variant: Variant, rng: np.random.Generator) -> dict[str, npt.NDArray[np.float32]]:
     """The shapes of training.diagnostics: 3 encoders, D directions; the longest reach is short."""
-    D = variant.directions
-    keep = 0.85 + 0.1 * rng.uniform(size=(3, D, 1)) ** (2 if variant.activation == "relu" else 1)
+    D, relu = variant.directions, variant.activation.name == "relu"
+    keep = 0.85 + 0.1 * rng.uniform(size=(3, D, 1)) ** (2 if relu else 1)
     reach = keep ** np.arange(51) * np.exp(0.1 * rng.standard_normal((3, D, 51)))
     reach[1:, :, 45:] = np.nan
     found = {
         "saturated": rng.uniform(0, 0.2, (3, D, 2, 2)),
-        "dead_units": rng.uniform(0, 0.3 if variant.activation == "relu" else 0.01, (3, D)),
+        "dead_units": rng.uniform(0, 0.3 if relu else 0.01, (3, D)),
         "state_norm": rng.uniform(0.3, 0.6, (3, D)),
         "gradient_reach": 0.02 * reach,
     }

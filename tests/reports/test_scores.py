@@ -5,6 +5,8 @@ import pytest
 
 from activations.errors import InputError
 from bench.data.members import Hyperparameters, Member, Variant
+from bench.data.protocol import Protocol
+from bench.training.identity import CorpusIdentity
 from reports.scores import load
 from tests.reports import synthetic
 
@@ -60,8 +62,7 @@ def test_one_variant_with_two_settings_is_two_rows_named_by_what_differs() -> No
     plain = synthetic.study(synthetic.variants(["tanh"], ["gru"]), folds=2, seeds=1)
     hyper = Hyperparameters.from_dict(plain[0].hyper.as_dict() | {"learning_rate": 0.001})
     other = [
-        dataclasses.replace(r, identity={**r.identity, "hyperparameters": hyper.as_dict()})
-        for r in plain
+        synthetic.of_another(r, member=dataclasses.replace(r.member, hyper=hyper)) for r in plain
     ]
     scores, _ = load(plain + other)
     assert scores.variants == (
@@ -79,10 +80,12 @@ def test_each_utterance_keeps_its_speaker_and_dialogue() -> None:
         assert utterance.startswith(dialog)
 
 
+TANH, HYPER = Variant("tanh"), synthetic.HYPER
+
+
 def _with_identity(index: int, **changes: object) -> list:
     results = synthetic.study(synthetic.variants(["tanh"], ["gru"]), folds=2, seeds=1)
-    identity = {**results[index].identity, **changes}
-    results[index] = dataclasses.replace(results[index], identity=identity)
+    results[index] = synthetic.of_another(results[index], **changes)
     return results
 
 
@@ -90,10 +93,10 @@ def _with_identity(index: int, **changes: object) -> list:
     ("results", "named"),
     [
         ([], "no result"),
-        (_with_identity(1, corpus={"name": "x", "fingerprint": "1", "synthetic": False}), "corpus"),
-        (_with_identity(1, protocol={"context_turns": 3}), "protocol"),
-        (_with_identity(1, fold="Ses01"), "two results"),
-        (_with_identity(1, fold="Ses01", seed=1), "other utterances"),
+        (_with_identity(1, corpus=CorpusIdentity(name="x", fingerprint="1")), "corpus"),
+        (_with_identity(1, protocol=Protocol(context_turns=3)), "protocol"),
+        (_with_identity(1, member=Member(TANH, "Ses01", 0, HYPER)), "two results"),
+        (_with_identity(1, member=Member(TANH, "Ses01", 1, HYPER)), "other utterances"),
     ],
 )
 def test_results_that_do_not_belong_together_are_refused(results: list, named: str) -> None:

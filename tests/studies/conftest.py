@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from bench.data.members import Member
+from bench.data.protocol import Protocol
+from bench.training.identity import CorpusIdentity, Identity
 from bench.training.results import CURVES, SELECTIONS, MemberResult
 from studies.loading import load
 from studies.plan import Data, Plan, make_plan
@@ -15,7 +17,7 @@ from studies.results import ResultFolder
 from studies.spec import StudySpec
 from studies.workspace import StudyFolder, Workspace
 
-CORPUS = {"name": "demo", "fingerprint": "f" * 32, "synthetic": True}
+CORPUS = CorpusIdentity(name="demo", fingerprint="f" * 32, synthetic=True)
 DATA = Data(corpus=CORPUS, features="0123456789abcdef", folds=("Ses01", "Ses02"))
 
 MakeResult = Callable[..., MemberResult]
@@ -60,19 +62,19 @@ def fake_result(member: Member, number: int = 0, **changes: Any) -> MemberResult
     random = np.random.default_rng(number)
     curves = {name: random.random(3) for name in CURVES} | {"step": np.array([10.0, 20.0, 30.0])}
     fields: dict[str, Any] = {
-        "identity": {
-            **member.as_dict(),
-            "study": "demo",
-            "corpus": CORPUS,
-            "features": DATA.features,
-            "protocol": {"selection": "dev"},
-            "code_version": "0.1.0 (abc)",
-            "kernel": "reference (torch 2.13.0)",
-            "device": "cpu",
-            "precision": "float32",
-            "torch": "2.13.0",
-            "host": "here",
-        },
+        "identity": Identity(
+            member=member,
+            study="demo",
+            corpus=CORPUS,
+            features=DATA.features,
+            protocol=Protocol(),
+            code_version="0.1.0 (abc)",
+            kernel="reference (torch 2.13.0)",
+            device="cpu",
+            precision="ieee",
+            torch="2.13.0",
+            host="here",
+        ),
         "outcome": "ok",
         "diverged_at": None,
         "curves": curves,

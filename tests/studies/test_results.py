@@ -27,7 +27,7 @@ def test_results_come_back_by_hash_and_the_study_s_in_the_plan_s_order(
 def test_results_carry_the_selection_that_the_study_names_now(finished: StudyFolder) -> None:
     text = finished.plan.read_text()
     finished.plan.write_text(text.replace('"selection": "dev"', '"selection": "oracle"'))
-    assert {r.identity["protocol"]["selection"] for r in read_study(finished)} == {"oracle"}
+    assert {r.identity.protocol.selection for r in read_study(finished)} == {"oracle"}
 
 
 def test_a_write_that_fails_in_the_middle_leaves_what_was_there(

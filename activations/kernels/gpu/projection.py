@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from activations.kernels.gpu.tiles import chunks, gradient_tiles, precision, product_tiles
+from activations.kernels.gpu.tiles import chunks, gradient_tiles, product_tiles
 from activations.kernels.packing import Packing
+from activations.kernels.precision import precision
 
 
 def project(frames: Tensor, weight: Tensor, bias: Tensor | None, packing: Packing) -> Tensor:

@@ -23,8 +23,9 @@ from torch import Tensor
 
 from activations.kernels.cell import Cell, Parameters
 from activations.kernels.gpu import projection, replay
-from activations.kernels.gpu.tiles import chunks, power, precision, shared_limit, tiles
+from activations.kernels.gpu.tiles import chunks, power, shared_limit, tiles
 from activations.kernels.packing import Packing
+from activations.kernels.precision import precision
 
 __all__ = ["available", "describe", "precision", "recurrence"]
 

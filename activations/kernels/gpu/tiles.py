@@ -16,13 +16,6 @@ SHARED = 227 * 1024  # bytes that one block may use on sm_90, where no device te
 ROWS = 16  # rows of an on-chip tile: more rows spill registers
 STAGING = 24 * 1024  # bytes beside the weights that the products of 16 × 128 need
 MOST_CHUNKS = 32  # partial sums of one number
-PRECISIONS = {"ieee": "highest", "tf32": "high", "bf16": "medium"}  # and what torch calls them
-
-
-def precision() -> str:
-    """How products are computed, torch's own setting: ieee, tf32 or bf16."""
-    torchs = torch.get_float32_matmul_precision()
-    return next(name for name, of_torch in PRECISIONS.items() if of_torch == torchs)
 
 
 def shared_limit(device: torch.device) -> int:

@@ -22,8 +22,8 @@ from activations.errors import GateswapError, InputError, on_one_line
 from activations.formula.formula import Formula
 from activations.kernels.cell import Cell
 from activations.kernels.dispatch import describe
-from activations.kernels.gpu import tiles
-from activations.kernels.gpu.tiles import PRECISIONS
+from activations.kernels.precision import precision as precision_now
+from activations.kernels.precision import precision_called
 from bench.speed.layers.contestants import CONTESTANTS, Entry, enter
 from bench.speed.layers.report import Absence, Report, Row
 from bench.speed.layers.shape import Shape, layer_shape
@@ -79,8 +79,8 @@ def measure(
         for name in given:
             if name not in known:
                 raise InputError(f"no {what} {name!r} to measure; there are {', '.join(known)}")
-    if precision is not None and precision not in PRECISIONS:
-        raise InputError(f"no precision {precision!r}; there are {', '.join(PRECISIONS)}")
+    if precision is not None:
+        precision = precision_called(precision)
     if precision not in (None, "ieee") and place.type == "cpu":
         raise InputError(f"on a CPU products are float32's own: 'ieee', not {precision!r}")
     if repeats < 1 or any(size < 1 for size in hidden or ()):
@@ -102,7 +102,7 @@ def measure(
                 torch.cuda.empty_cache()
         about = machine(place)
         kernel = describe(_cell((named or [registry.get("tanh")])[0]), device=place)
-        ran_at = tiles.precision()
+        ran_at = precision_now()
     rows = [row for heat in found for row in heat.rows]
     return Report(
         machine=about,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from activations.formula.formula import Formula
-from activations.kernels.gpu.tiles import precision
+from activations.kernels.precision import precision
 from bench.speed.layers.shape import Shape
 
 JAX_NAMES = ("tanh", "sigmoid", "relu", "elu", "gelu", "silu", "mish", "softplus", "leaky_relu")

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import pytest
@@ -172,8 +171,8 @@ def test_member_that_diverges_on_the_gpu_leaves_its_companions_alone() -> None:
 def test_result_of_the_gpu_names_device_kernel_and_precision() -> None:
     with products("high"):
         result = train_stack(members(SMALL, Variant()), data("cuda"), TrainingSettings())[0]
-    identity: dict[str, Any] = dict(result.identity)
-    assert identity["device"] == torch.cuda.get_device_name()
-    assert identity["kernel"].startswith("gpu (tf32, triton ")
-    assert identity["precision"] == "float32, products 'high'"
+    identity = result.identity
+    assert identity.device == torch.cuda.get_device_name()
+    assert identity.kernel.startswith("gpu (tf32, triton ")
+    assert identity.precision == "tf32"
     assert result.peak_memory_bytes > 1 << 20

@@ -10,6 +10,7 @@ import pytest
 
 from activations.errors import InputError
 from bench.data.members import Member, Variant
+from bench.training.identity import CorpusIdentity, Identity
 from bench.training.results import CURVES, SELECTIONS, MemberResult
 
 MEMBER = Member(Variant("arelu"), "Session1", 3)
@@ -18,7 +19,16 @@ MEMBER = Member(Variant("arelu"), "Session1", 3)
 def result(**changes: Any) -> MemberResult:
     """A small record with n = 3 test utterances, C = 2 classes, K = 2 points."""
     random = np.random.default_rng(0)
-    identity = MEMBER.as_dict() | {"study": "demo", "corpus": {"name": "démo", "synthetic": True}}
+    identity = Identity(
+        member=MEMBER,
+        study="demo",
+        corpus=CorpusIdentity(name="démo", synthetic=True),
+        kernel="reference",
+        device="cpu",
+        precision="tf32",
+        torch="2.13.0",
+        host="here",
+    )
     fields: dict[str, Any] = {
         "identity": identity,
         "outcome": "ok",

@@ -14,6 +14,7 @@ from bench.data.batches import TrainingData
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.network.iaan import IAAN
 from bench.training.evaluation import Evaluation
+from bench.training.identity import Origin
 from bench.training.metrics import uar
 from bench.training.results import SELECTIONS, MemberResult
 from bench.training.stack import Stack
@@ -26,7 +27,7 @@ from bench.training.train import (
 from tests.bench import tiny
 
 SETTINGS = TrainingSettings(
-    implementation="reference", evaluation_rows=5, identity={"study": "tiny"}
+    implementation="reference", evaluation_rows=5, origin=Origin(study="tiny")
 )
 # learning rates, dropout, folds and seeds differ: all that may differ in a stack
 HYPERS = [
@@ -77,7 +78,7 @@ def test_compiled_kernel_keeps_members_apart_too_and_trains_like_the_reference()
         pytest.skip(f"{error}")
     assert_same(results[1], train_stack(members[1:2], tiny.data(), compiled)[0])
     for ours, theirs in zip(results, train(members), strict=True):
-        assert ours.identity["kernel"].startswith("cpu")
+        assert ours.identity.kernel.startswith("cpu")
         # float32 rounding, grown by six steps of Adam, whose first ones are sign(gradient)
         np.testing.assert_allclose(ours.logits["last"], theirs.logits["last"], atol=2e-4)
 
@@ -176,10 +177,10 @@ def test_result_says_what_was_trained_on_what_and_by_what() -> None:
     result = train(members)[1]
     fold = data.folds["S1"]
     assert result.member == members[1]
-    assert result.identity["study"] == "tiny"
-    assert result.identity["kernel"].startswith("reference")
-    assert (result.identity["device"], result.identity["precision"]) == ("cpu", "float32")
-    assert result.identity["torch"] == torch.__version__
+    assert result.identity.study == "tiny"
+    assert result.identity.kernel.startswith("reference")
+    assert (result.identity.device, result.identity.precision) == ("cpu", "ieee")
+    assert result.identity.torch == torch.__version__
     assert result.ids.tolist() == data.examples.ids[fold.test].tolist()
     assert result.truths.tolist() == data.examples.labels[fold.test].tolist()
     assert result.dev_truths.tolist() == data.examples.labels[fold.dev].tolist()

@@ -121,7 +121,7 @@ def test_a_ranking_that_the_selection_rule_turns_is_reported() -> None:
     results = synthetic.study(synthetic.variants(["tanh", "elu"], ["gru"]), folds=3, seeds=1)
     swapped = [
         dataclasses.replace(r, logits={**r.logits, "oracle": np.eye(4)[r.truths]})
-        if (r.variant.activation == "tanh")
+        if (r.variant.activation.name == "tanh")
         else r
         for r in results
     ]
@@ -201,7 +201,7 @@ def test_a_planned_variant_without_results_is_listed_and_not_compared() -> None:
     planned += [
         dataclasses.replace(m, variant=Variant("mish", direction=m.variant.direction))
         for m in planned
-        if m.variant.activation == "elu"
+        if m.variant.activation.name == "elu"
     ]
     found = analyse(results, planned=planned)
     mish = found.comparison("mish · gru")
@@ -216,9 +216,7 @@ def test_a_planned_variant_without_results_is_listed_and_not_compared() -> None:
 def test_two_rows_of_the_same_predictions_are_never_different() -> None:
     results = synthetic.study(synthetic.variants(["tanh"], ["gru"]), seeds=2)
     copies = [
-        dataclasses.replace(
-            r, identity={**r.identity, "variant": Variant("identity").as_dict()}, parameters={}
-        )
+        synthetic.of_another(r, member=dataclasses.replace(r.member, variant=Variant("identity")))
         for r in results
     ]
     found = analyse(results + copies).comparisons[0]

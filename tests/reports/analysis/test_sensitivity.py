@@ -16,10 +16,11 @@ def planned():
 
 def with_rate(results, rate):
     return [
-        dataclasses.replace(
+        synthetic.of_another(
             result,
-            identity=result.identity
-            | {"hyperparameters": result.identity["hyperparameters"] | {"learning_rate": rate}},
+            member=dataclasses.replace(
+                result.member, hyper=dataclasses.replace(result.hyper, learning_rate=rate)
+            ),
         )
         for result in results
     ]
@@ -33,7 +34,7 @@ def test_each_trial_is_the_mean_dev_score_of_its_runs(planned):
     (setting,) = settings_tried([*planned, *with_rate(planned, 0.5)])
     assert setting.name == "learning_rate"
     assert len(setting.scores) == 4  # two variants, two rates
-    runs = [r for r in planned if r.variant.activation == "tanh"]
+    runs = [r for r in planned if r.variant.activation.name == "tanh"]
     by_hand = [
         float(r.curves["dev_uar"][list(r.curves["step"]).index(r.selected_step["dev"])])
         for r in runs

@@ -84,7 +84,7 @@ def test_precision_is_torch_s_own_setting_and_for_gpus_only() -> None:
     assert torch.get_float32_matmul_precision() == "highest"
     with pytest.raises(InputError, match="--precision bf16 is for GPUs"):
         set_precision("bf16", [CPU])
-    with pytest.raises(InputError, match="takes ieee, tf32, bf16"):
+    with pytest.raises(InputError, match="there are ieee, tf32, bf16"):
         set_precision("fp8", [CPU])
 
 
@@ -114,10 +114,7 @@ def test_the_status_of_a_study_says_what_its_results_were_computed_on(
 ) -> None:
     key, member = next(iter(plan.members.items()))
     result = make_result(member)
-    identity = dict(result.identity) | {
-        "device": "NVIDIA H200",
-        "precision": "float32, products 'high'",
-    }
+    identity = replace(result.identity, device="NVIDIA H200", precision="tf32")
     ResultFolder(finished.results).write(key, replace(result, identity=identity))
     status = study_status("demo", plan.members, finished)
     assert status.kinds == {Kind("NVIDIA H200", "tf32"): 1, Kind("cpu", "ieee"): 7}

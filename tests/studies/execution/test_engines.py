@@ -49,7 +49,7 @@ def test_a_stack_that_fails_names_its_members_and_the_others_go_on(
     error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train(members: Sequence[Member], *_args: Any, **_kwargs: Any) -> list[Any]:
-        if members[0].variant.activation == "relu":
+        if members[0].variant.activation.name == "relu":
             raise error
         return [fake_result(member) for member in members]
 

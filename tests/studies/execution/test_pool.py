@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.training.identity import Origin
 from bench.training.train import Progress, TrainingSettings, train_stack
 from studies.execution.engines import Stack
 from studies.execution.pool import Pool
@@ -29,7 +30,7 @@ LONG = 1_000_000  # steps: nobody waits for their end
 
 
 def new_pool() -> Pool:
-    return Pool(TinySource(), TrainingSettings(identity={"study": "tiny"}), CPUS)
+    return Pool(TinySource(), TrainingSettings(origin=Origin(study="tiny")), CPUS)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_workers_compute_what_this_process_would_have_bit_for_bit(pool: Pool) ->
         own = train_stack([member for _, member in stack], tiny.data())
         assert_equal(noted.results, stack, own)
     assert noted.places <= {"cpu (1)", "cpu (2)"}  # one may have done all before the other began
-    assert {result.identity["study"] for result in noted.results.values()} == {"tiny"}
+    assert {result.identity.study for result in noted.results.values()} == {"tiny"}
 
     again, workers = Noted(), [worker.process.pid for worker in pool._workers]
     pool.train([stack_of(members(2, "softsign"))], again)  # one for each, by those that are there
@@ -103,7 +104,7 @@ def test_a_stack_that_ends_every_worker_is_reported_and_so_is_what_nobody_trains
     pool: Pool,
 ) -> None:
     def kill(place: str, stack: Stack) -> None:
-        if stack[0][1].variant.activation == "relu":
+        if stack[0][1].variant.activation.name == "relu":
             os.kill(worker_at(pool, place), signal.SIGKILL)
 
     stacks = [

@@ -15,7 +15,7 @@ import activations.registry as registry
 import bench.speed.layers.contestants as contestants
 from activations.errors import GateswapError, InputError
 from activations.kernels.gpu import recurrence as gpu
-from activations.kernels.gpu.tiles import PRECISIONS
+from activations.kernels.precision import PRECISIONS
 from bench.speed.layers import Absence, Report, Row, Shape, figure, measure, summary
 from bench.speed.layers.contestants import NATIVE, Entry, eager_activation, eager_gru, enter
 from bench.speed.layers.measure import _rows

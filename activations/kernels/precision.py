@@ -1,0 +1,29 @@
+"""How precisely matrices are multiplied on a GPU: three words, and torch's own for each.
+
+- The setting is torch's, for the whole process: what a kernel does follows it and adds none.
+- A word is all that results keep of it, so reading them does not need torch.
+"""
+
+from typing import Literal
+
+from activations.errors import InputError
+
+Precision = Literal["ieee", "tf32", "bf16"]
+
+PRECISIONS: dict[Precision, str] = {"ieee": "highest", "tf32": "high", "bf16": "medium"}
+
+
+def precision_called(name: str) -> Precision:
+    """The precision of that name. Raises InputError where there is none."""
+    for each in PRECISIONS:
+        if name == each:
+            return each
+    raise InputError(f"no precision '{name}'; there are {', '.join(PRECISIONS)}")
+
+
+def precision() -> Precision:
+    """How products are computed now in this process: ieee (float32), tf32 or bf16."""
+    import torch
+
+    of_torch = torch.get_float32_matmul_precision()
+    return next(ours for ours, name in PRECISIONS.items() if name == of_torch)

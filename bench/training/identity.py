@@ -1,0 +1,124 @@
+"""What a result says about itself: which training run it is, of what, and what computed it.
+
+- Two results may stand in one table only if their conditions agree, so these are values that can be
+  compared and not text.
+- On disk it is one flat dictionary of plain data whose keys no version renames. A file that lacks a
+  key is older than the key.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from activations.kernels.precision import PRECISIONS, Precision
+from bench.data.members import Member
+from bench.data.protocol import Protocol
+
+# tensors are always float32; what torch may round is the factors of products
+_RECORDED: dict[Precision, str] = {
+    ours: "float32" if ours == "ieee" else f"float32, products {torchs!r}"
+    for ours, torchs in PRECISIONS.items()
+}
+
+_TEXTS = ("study", "code_version", "kernel", "device", "torch", "host")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusIdentity:
+    """A corpus by name and content; synthetic: it is not real speech."""
+
+    name: str = ""
+    fingerprint: str = ""
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What the members of a study share. features: the feature store's key.
+
+    The defaults are those of members that belong to no study.
+    """
+
+    protocol: Protocol = dataclasses.field(default_factory=Protocol)
+    corpus: CorpusIdentity = dataclasses.field(default_factory=CorpusIdentity)
+    features: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: {protocol: {…}, corpus: {name, fingerprint, synthetic}, features}."""
+        return {
+            "protocol": self.protocol.as_dict(),
+            "corpus": dataclasses.asdict(self.corpus),
+            "features": self.features,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Conditions":
+        """The inverse of `as_dict`; other keys of `data` are left alone."""
+        return cls(**_conditions(data))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin(Conditions):
+    """What only the study knows of a result."""
+
+    study: str = ""
+    code_version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What computed a result. kernel: what the recurrence ran on, in its own words. device: "cpu"
+    or a GPU's name. precision: of matrix products. torch: its version. host: the machine's name.
+    """
+
+    kernel: str
+    device: str
+    precision: Precision
+    torch: str
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity(Origin, Environment):
+    """Everything a result says about itself."""
+
+    member: Member
+
+    @classmethod
+    def of(cls, member: Member, origin: Origin, environment: Environment) -> "Identity":
+        """Put together what the member, the study and the machine know."""
+        return cls(member=member, **vars(origin), **vars(environment))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: the keys of the fields, of the conditions and of the member."""
+        return {
+            **super().as_dict(),
+            **{name: getattr(self, name) for name in _TEXTS},
+            **self.member.as_dict(),
+            "precision": _RECORDED[self.precision],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Identity":
+        """The inverse of `as_dict`. Raises KeyError, TypeError or ValueError for what is none."""
+        precisions = {recorded: ours for ours, recorded in _RECORDED.items()}
+        texts = {name: str(data.get(name, "")) for name in _TEXTS}
+        return cls(
+            member=Member.from_dict(data),
+            precision=precisions[data.get("precision", "float32")],
+            **(texts | _conditions(data)),
+        )
+
+
+def _conditions(data: Mapping[str, Any]) -> dict[str, Any]:
+    corpus = data.get("corpus", {})
+    return {
+        "protocol": Protocol.from_dict(data.get("protocol", {})),
+        "corpus": CorpusIdentity(
+            name=str(corpus.get("name", "")),
+            fingerprint=str(corpus.get("fingerprint", "")),
+            synthetic=bool(corpus.get("synthetic", False)),
+        ),
+        "features": str(data.get("features", "")),
+    }
