@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.training.identity import CorpusIdentity
 from bench.training.results import MemberResult
 from studies.loading import load
 from studies.plan import Data, make_plan
@@ -18,7 +19,7 @@ HERE = Path(__file__).parent
 BEFORE = StudyFolder(HERE / "demo_before")
 KEPT = "20395d8ee136ebe1e7160a02"
 DATA = Data(
-    corpus={"name": "golden", "fingerprint": "0123456789abcdef" * 2, "synthetic": False},
+    corpus=CorpusIdentity(name="golden", fingerprint="0123456789abcdef" * 2),
     features="0123456789abcdef",
     folds=("Ses01", "Ses02", "Ses03", "Ses04", "Ses05"),
 )

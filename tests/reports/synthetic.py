@@ -59,7 +59,9 @@ def study(
         fold_level = 0.15 * world.standard_normal()
         by_seed = {s: 0.06 * world.standard_normal() for s in range(seeds)}
         for variant in chosen:
-            ability = effects.get(variant.activation, 0.0) + 0.1 * (variant.direction == "bigru")
+            ability = effects.get(variant.activation.name, 0.0) + 0.1 * (
+                variant.direction == "bigru"
+            )
             ability += fold_level + 0.04 * world.standard_normal()
             for s in range(seeds):
                 if (variant.label, fold, s) in missing:

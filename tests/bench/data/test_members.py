@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.data.members import Hyperparameters, Member, Variant
+from activations import get
+from activations.errors import InputError
+from bench.data.members import Activation, Hyperparameters, Member, Variant
 
 MEMBER = Member(Variant("arelu", direction="bigru"), "Session1", 3)
 
@@ -41,6 +43,25 @@ def test_stream_is_shared_by_the_variants_of_a_fold_and_seed_and_by_nobody_else(
 
 def test_member_survives_json() -> None:
     assert Member.from_dict(json.loads(json.dumps(MEMBER.as_dict()))) == MEMBER
+
+
+def test_a_variant_means_the_formula_it_was_made_with_whatever_the_name_means_here() -> None:
+    made = Variant(Activation("nobody_registered_this", "x*a; a=0.5"), update="SiLU")
+    read = Variant.from_dict(json.loads(json.dumps(made.as_dict())))
+    assert read == made
+    assert read.activation.formula.initial == (0.5,)
+    assert (read.update.name, read.update.text) == ("SiLU", get("silu").text)
+    assert read.label == "nobody_registered_this · gru · update SiLU"
+    assert made != dataclasses.replace(made, activation=Activation("nobody_registered_this", "x"))
+
+
+def test_an_old_record_of_an_activation_that_is_not_registered_can_be_read_but_not_drawn() -> None:
+    names = Variant().names | {"activation": "nobody_registered_this"}
+    read = Variant.from_dict(names)
+    assert read.label == "nobody_registered_this · gru"
+    with pytest.raises(InputError, match="no activation 'nobody_registered_this'"):
+        _ = read.activation.formula
+    assert Variant.from_dict(Variant("arelu").names) == Variant("arelu")
 
 
 def test_members_of_one_variant_stack_over_folds_seeds_and_learning_rates_but_not_sizes() -> None:

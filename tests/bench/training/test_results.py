@@ -10,6 +10,7 @@ import pytest
 
 from activations.errors import InputError
 from bench.data.members import Member, Variant
+from bench.data.protocol import Protocol
 from bench.training.identity import CorpusIdentity, Identity
 from bench.training.results import CURVES, SELECTIONS, MemberResult
 
@@ -97,6 +98,36 @@ def test_record_knows_which_member_it_is_of() -> None:
     assert record.member == MEMBER
     assert (record.variant, record.fold, record.seed) == (MEMBER.variant, "Session1", 3)
     assert record.hyper == MEMBER.hyper
+
+
+def test_header_of_a_record_is_what_it_always_was_and_the_formulas_beside_the_names() -> None:
+    identity = result().identity.as_dict()
+    formulas = identity["variant"].pop("formulas")
+    assert formulas["activation"].endswith("; alpha=0.9, beta=2.0")
+    assert identity == {
+        "study": "demo",
+        "variant": {
+            "activation": "arelu",
+            "update": "sigmoid",
+            "reset": "sigmoid",
+            "direction": "gru",
+            "reset_order": "after",
+        },
+        "fold": "Session1",
+        "seed": 3,
+        "hyperparameters": MEMBER.hyper.as_dict(),
+        "protocol": Protocol().as_dict(),
+        "corpus": {"name": "démo", "fingerprint": "", "synthetic": True},
+        "features": "",
+        "code_version": "",
+        "kernel": "reference",
+        "device": "cpu",
+        "precision": "float32, products 'high'",
+        "torch": "2.13.0",
+        "host": "here",
+    }
+    identity["variant"].pop("reset_order")  # as in a file that is older than the choice
+    assert Identity.from_dict(identity) == result().identity
 
 
 def test_predictions_are_the_largest_logits() -> None:
