@@ -115,7 +115,7 @@ def test_header_of_a_record_is_what_it_always_was_and_the_formulas_beside_the_na
         },
         "fold": "Session1",
         "seed": 3,
-        "hyperparameters": MEMBER.hyper.as_dict(),
+        "hyperparameters": MEMBER.hyper.identity(),
         "protocol": Protocol().as_dict(),
         "corpus": {"name": "démo", "fingerprint": "", "synthetic": True},
         "features": "",
