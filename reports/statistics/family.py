@@ -1,0 +1,120 @@
+"""The verdict rule: what a family of comparisons with a baseline shows, and which test says so.
+
+- One rule for the page and for the validation: it judges one study or thousands at once.
+- Many comparisons share what their scatter looks like, and the moderated test uses it; a few do
+  not, and the corrected t-test judges each by itself.
+- "Better" and "worse" need Holm's p, "equal" needs Holm's p of the equivalence test; a difference
+  that is both shown and small is still a difference.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from reports.statistics.arrays import FloatArray
+from reports.statistics.corrected_t import correction
+from reports.statistics.moderated import FEWEST, moderated_t_tests
+from reports.statistics.multiplicity import holm
+
+Rule = Literal["moderated", "corrected"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """Tests and verdicts of a family; arrays are [..., m], differences in points.
+
+    rule: the test that carries the verdicts; why: half a sentence on why that one. spread: standard
+    deviation over folds that the test used; standard_error contains the correction; degrees: of
+    freedom. p, equivalence_p: of each comparison alone; p_adjusted, equivalence_p_adjusted: by
+    Holm over the family. verdict: 1 better, -1 worse, 0 equal, NaN undecided.
+    prior_spread, prior_degrees [...]: what the moderated test drew variances towards and the most
+    weight it gave that, NaN and 0 for the corrected test.
+    """
+
+    rule: Rule
+    why: str
+    mean: FloatArray
+    spread: FloatArray
+    standard_error: FloatArray
+    degrees: FloatArray
+    p: FloatArray
+    p_adjusted: FloatArray
+    equivalence_p: FloatArray
+    equivalence_p_adjusted: FloatArray
+    verdict: FloatArray
+    prior_spread: FloatArray
+    prior_degrees: FloatArray
+
+
+def judge(
+    differences: npt.ArrayLike,
+    test_train_ratio: npt.ArrayLike,
+    baselines: npt.ArrayLike,
+    *,
+    level: float = 0.05,
+    margin: float = 1.0,
+    rule: Rule | None = None,
+) -> Judgement:
+    """Judge every comparison of a family.
+
+    differences: [..., m, fold], in points, seeds averaged, no gaps. test_train_ratio: [fold].
+    baselines: [m], a number for the baseline that each comparison has. level: family-wise; margin:
+    of practical equality, in points. rule: by default the moderated test from six comparisons on,
+    where most of them vary at all.
+    Raises ValueError for fewer than two folds, no comparison, or missing values.
+    """
+    table = np.asarray(differences, dtype=np.float64)
+    if table.ndim < 2 or not table.size or table.shape[-1] < 2 or not np.isfinite(table).all():
+        raise ValueError(f"differences must be finite and [m, fold ≥ 2], not {table.shape}")
+    m, folds = table.shape[-2:]
+    own = table.std(axis=-1, ddof=1)
+    varies = bool((np.median(own, axis=-1) > 0).all())
+    chosen: Rule = rule or ("moderated" if m >= FEWEST and varies else "corrected")
+    mean = table.mean(axis=-1)
+    prior_spread = np.full(table.shape[:-2], np.nan)
+    prior_degrees = np.zeros(table.shape[:-2])
+    if chosen == "moderated":
+        found = moderated_t_tests(table, test_train_ratio, baselines)
+        spread, error, degrees = found.spread, found.standard_error, found.degrees
+        prior_spread, prior_degrees = found.prior_spread, found.prior_degrees
+    else:
+        spread = np.where(own <= 1e-12 * np.maximum(1.0, np.abs(table).max(axis=-1)), 0.0, own)
+        error = spread * correction(folds, test_train_ratio) ** 0.5
+        degrees = np.full(mean.shape, folds - 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = 2.0 * stats.t.sf(np.abs(mean) / error, degrees)
+        equivalence_p = stats.t.sf((margin - np.abs(mean)) / error, degrees)
+    still = error == 0  # nothing can be inferred from scores that do not vary
+    p = np.where(still, (mean == 0).astype(np.float64), p)
+    equivalence_p = np.where(still, (np.abs(mean) >= margin).astype(np.float64), equivalence_p)
+    p_adjusted, equivalence_adjusted = holm(p), holm(equivalence_p)
+    verdict = np.where(equivalence_adjusted < level, 0.0, np.nan)
+    verdict = np.where(p_adjusted < level, np.sign(mean), verdict)
+    return Judgement(
+        rule=chosen,
+        why=_why(chosen, m, varies),
+        mean=mean,
+        spread=spread,
+        standard_error=error,
+        degrees=degrees,
+        p=p,
+        p_adjusted=p_adjusted,
+        equivalence_p=equivalence_p,
+        equivalence_p_adjusted=equivalence_adjusted,
+        verdict=np.where(still, np.nan, verdict),
+        prior_spread=prior_spread,
+        prior_degrees=prior_degrees,
+    )
+
+
+def _why(rule: Rule, comparisons: int, varies: bool) -> str:
+    if rule == "moderated":
+        return f"{comparisons} comparisons share what their scatter over folds looks like"
+    if comparisons < FEWEST:
+        return f"a family under {FEWEST} comparisons is too small to share its scatter"
+    if not varies:
+        return "most comparisons do not vary over folds, so that there is no scatter to share"
+    return "each comparison is judged by its own scatter, as asked"
