@@ -11,7 +11,7 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -102,12 +102,26 @@ class Formula:
 
     @cached_property
     def torch_function(self) -> Callable[..., Tensor]:
-        """`(x, *parameters) -> Tensor`, differentiable once by all of them.
+        """`(x, *parameters) -> Tensor`, differentiable by all of them, as often as one likes.
 
-        The parameters broadcast against x (any shape); all have x's floating type. Raises
-        ValueError for a wrong number of parameters.
+        The parameters broadcast against x (any shape); all have x's floating type. At a kink each
+        derivative is that of the side chosen there. Raises ValueError for a wrong number of
+        parameters.
         """
-        return differentiable(self.program(), self.program(value=False, derivatives=True))
+        first = self.program(value=False, derivatives=True)
+        return differentiable(self.program(), first, lambda name: self.slope(name).torch_function)
+
+    def slope(self, name: str = "x") -> "Formula":
+        """The derivative by `x` or by a parameter as a formula of the same inputs."""
+        if name not in self._slopes:
+            self._slopes[name] = replace(
+                self, name=f"slope of {self.name} by {name}", expression=self.derivative(name)
+            )
+        return self._slopes[name]
+
+    @cached_property
+    def _slopes(self) -> dict[str, "Formula"]:
+        return {}
 
     @property
     def torch_source(self) -> str:

@@ -57,15 +57,19 @@ def compile_torch(program: Program) -> Callable[..., tuple[Any, ...]]:
     return cast(Callable[..., tuple[Any, ...]], space["formula"])
 
 
-def differentiable(value: Program, derivatives: Program) -> Callable[..., Tensor]:
+def differentiable(
+    value: Program, derivatives: Program, slope: Callable[[str], Callable[..., Tensor]]
+) -> Callable[..., Tensor]:
     """A torch function `(x, *parameters) -> Tensor` whose backward is the second program.
 
     value: a program with the one output `value`; derivatives: one with an output for x and for each
-    parameter in turn. The parameters broadcast against x; their gradients are summed over what was
-    broadcast.
+    parameter in turn; slope: the derivative by an input of that name, itself as such a function: it
+    is asked for where backward has to be differentiated again, and where a derivative is carried
+    forward. The parameters broadcast against x; their gradients are summed over what was broadcast.
     """
     forward_code = compile_torch(value)
     backward_code = compile_torch(derivatives)
+    names = value.inputs
 
     class Activation(torch.autograd.Function):
         generate_vmap_rule = True
@@ -73,28 +77,46 @@ def differentiable(value: Program, derivatives: Program) -> Callable[..., Tensor
         @staticmethod
         def forward(*inputs: Tensor) -> Tensor:
             result = forward_code(*inputs)[0]
-            return cast(Tensor, result.view_as(result) if result is inputs[0] else result)
+            if not isinstance(result, Tensor):  # a slope that is the same everywhere
+                result = torch.full_like(inputs[0], result)
+            if result.shape != inputs[0].shape:  # a slope may be one parameter alone
+                shape = torch.broadcast_tensors(*inputs)[0].shape  # type: ignore[no-untyped-call]
+                return result.expand(shape).clone()
+            return result.clone() if any(result is each for each in inputs) else result
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Tensor, ...], _: Tensor) -> None:
             ctx.save_for_backward(*inputs)
+            ctx.save_for_forward(*inputs)
 
         @staticmethod
-        @torch.autograd.function.once_differentiable
         def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
             inputs: Sequence[Tensor] = ctx.saved_tensors
-            slopes = backward_code(*inputs)
+            needed = ctx.needs_input_grad
+            if torch.is_grad_enabled():  # somebody differentiates this again
+                wanted = zip(names, needed, strict=True)
+                slopes = tuple(slope(name)(*inputs) if need else 0.0 for name, need in wanted)
+            else:
+                slopes = backward_code(*inputs)
             return tuple(
-                _sum_to(gradients[0] * slope, tensor) if needed else None
-                for slope, tensor, needed in zip(slopes, inputs, ctx.needs_input_grad, strict=True)
+                _sum_to(gradients[0] * slope, tensor) if need else None
+                for slope, tensor, need in zip(slopes, inputs, needed, strict=True)
             )
 
-    inputs = value.inputs
+        @staticmethod
+        def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
+            inputs: Sequence[Tensor] = ctx.saved_tensors
+            parts = [
+                slope(name)(*inputs) * tangent
+                for name, tangent in zip(names, tangents, strict=True)
+                if tangent is not None
+            ]
+            return sum(parts[1:], parts[0])
 
     def activation(x: Tensor, *parameters: Tensor) -> Tensor:
-        if len(parameters) != len(inputs) - 1:
+        if len(parameters) != len(names) - 1:
             raise ValueError(
-                f"takes x and {len(inputs) - 1} parameters {inputs[1:]}, got {len(parameters)}"
+                f"takes x and {len(names) - 1} parameters {names[1:]}, got {len(parameters)}"
             )
         return cast(Tensor, Activation.apply(x, *parameters))  # type: ignore[no-untyped-call]
 

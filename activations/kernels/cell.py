@@ -1,6 +1,7 @@
 """What every implementation of the recurrence is asked to compute."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -27,6 +28,18 @@ class Cell:
     def __post_init__(self) -> None:
         if self.reset_order not in ("after", "before"):
             raise InputError(f"reset must be 'after' or 'before', not {self.reset_order!r}")
+
+    def __hash__(self) -> int:
+        """Computed once: kernels are looked up by their cell at every call."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.update, self.reset, self.candidate, self.reset_order))
+
+    def __getstate__(self) -> dict[str, object]:
+        """The fields alone: a hash of text is another one in another process."""
+        return {name: value for name, value in vars(self).items() if name != "_hash"}
 
     @property
     def formulas(self) -> tuple[Formula, Formula, Formula]:

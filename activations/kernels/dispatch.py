@@ -16,8 +16,12 @@ import torch
 from torch import Tensor
 
 from activations.errors import GateswapError, InputError
+from activations.kernels import layer as layers
+from activations.kernels import reference
 from activations.kernels.cell import SITES, Cell, Parameters
 from activations.kernels.packing import Packing
+from activations.kernels.precision import precision
+from activations.kernels.projection import project
 
 IMPLEMENTATIONS = ("auto", "reference", "cpu", "gpu")
 
@@ -25,19 +29,7 @@ _warned: set[str] = set()  # reasons for a slower path that the user has been to
 
 
 class _Implementation(Protocol):
-    """What each of kernels/reference.py, cpu.py and gpu.py offers."""
-
-    def recurrence(
-        self,
-        gates_x: Tensor,
-        w_hh: Tensor,
-        b_hh: Tensor,
-        packing: Packing,
-        cell: Cell,
-        parameters: Parameters,
-        h0: Tensor | None,
-    ) -> Tensor:
-        """Compute it; the arguments are checked and on one device."""
+    """What kernels/reference.py, cpu/recurrence.py and gpu/recurrence.py say of themselves."""
 
     def available(self, cell: Cell, dtype: torch.dtype) -> str | None:
         """None where this cell can run here, otherwise the reason why it cannot."""
@@ -77,7 +69,65 @@ def recurrence(
     _check(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
     packing = packing.to(gates_x.device)
     chosen = choose(cell, implementation=implementation, device=gates_x.device, dtype=gates_x.dtype)
-    return _load(chosen).recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
+    if chosen == "reference" or forward_mode():
+        return reference.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
+    call = layers.Call(packing, cell, chosen, precision=precision())
+    with torch.cuda.device_of(gates_x):  # type: ignore[no-untyped-call]
+        return layers.run(call, gates_x, None, None, w_hh, b_hh, h0, *parameters)
+
+
+def layer(
+    frames: Tensor,
+    w_ih: Tensor,
+    b_ih: Tensor | None,
+    w_hh: Tensor,
+    b_hh: Tensor,
+    packing: Packing,
+    cell: Cell,
+    parameters: Parameters,
+    h0: Tensor | None = None,
+    *,
+    implementation: str = "auto",
+    stacked: bool = True,
+    shape: tuple[int, ...] | None = None,
+) -> Tensor:
+    """Project frames [N, I] by w_ih [G, D * 3H, I] and b_ih [G, D * 3H], and run `recurrence`.
+
+    stacked: whether groups' bits must not depend on their companions' (torch's product on a GPU
+    does not promise it). shape: of the result, [N, D, H] if None; a hint, for a caller who wants no
+    view. Raises as `recurrence`.
+    """
+    N, D, H = packing.N, w_hh.shape[1], w_hh.shape[-1]
+    if frames.dim() != 2 or w_ih.shape != (len(w_hh), 3 * D * H, frames.shape[-1]):
+        raise ValueError(
+            f"frames {list(frames.shape)} and their weights {list(w_ih.shape)} do not fit "
+            f"{len(w_hh)} groups of {D} directions and {H} units"
+        )
+    if b_ih is not None and b_ih.shape != w_ih.shape[:2]:
+        raise ValueError(f"b_ih must be {list(w_ih.shape[:2])}, got {list(b_ih.shape)}")
+    # what the gates would be, without the memory
+    gates_x = frames.new_empty(()).expand(len(frames), D, 3 * H)
+    _check(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
+    for name, tensor in (("w_ih", w_ih), *((("b_ih", b_ih),) if b_ih is not None else ())):
+        if tensor.dtype != frames.dtype or tensor.device != frames.device:
+            raise ValueError(
+                f"{name} is {tensor.dtype} on {tensor.device}, but the frames are {frames.dtype} "
+                f"on {frames.device}"
+            )
+    packing = packing.to(frames.device)
+    chosen = choose(cell, implementation=implementation, device=frames.device, dtype=frames.dtype)
+    if chosen == "reference" or forward_mode():
+        gates_x = project(frames, w_ih, b_ih, packing).view(N, D, 3 * H)
+        return reference.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
+    call = layers.Call(packing, cell, chosen, stacked, precision(), shape=shape)
+    # Triton launches on the current device
+    with torch.cuda.device_of(frames):  # type: ignore[no-untyped-call]
+        return layers.run(call, frames, w_ih, b_ih, w_hh, b_hh, h0, *parameters)
+
+
+def forward_mode() -> bool:
+    """Whether derivatives are carried forward (`torch.func.jvp`), which no kernel does."""
+    return torch.autograd.forward_ad._current_level >= 0
 
 
 def choose(

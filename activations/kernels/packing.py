@@ -13,6 +13,8 @@
   the same room (`with_room`): each group's real frames come first in it, the rest is spare.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -109,12 +111,28 @@ class Packing:
 
     @classmethod
     def from_batch_sizes(cls, batch_sizes: Tensor) -> "Packing":
-        """Lay out one group of sorted rows, from a PackedSequence's batch_sizes [T]."""
-        T, B = len(batch_sizes), int(batch_sizes[0])
-        lengths = (batch_sizes[None, :] > torch.arange(B)[:, None]).sum(1)[None]
-        return cls._from_batch_sizes(
-            lengths, torch.arange(B)[None], batch_sizes[None], int(batch_sizes[-1]) == B, T == 0
-        )
+        """Lay out one group of sorted rows, from a PackedSequence's batch_sizes [T].
+
+        Raises ValueError where they are no such thing: a kernel trusts them.
+        """
+        sizes = batch_sizes.tolist() if batch_sizes.dim() == 1 else []
+        whole = not batch_sizes.is_floating_point() and batch_sizes.dtype != torch.bool
+        falling = all(before >= after for before, after in pairwise(sizes))
+        if not sizes or not whole or not falling or sizes[-1] < 1 or sizes[0] > sum(sizes):
+            shown = f"{str(sizes[:8])[:-1]}{', …' if len(sizes) > 8 else ''}]"
+            raise ValueError(
+                "a PackedSequence's batch_sizes must be whole numbers of at least 1 that never "
+                f"increase, got {batch_sizes.dtype} {list(batch_sizes.shape)} {shown}; make it "
+                "with torch.nn.utils.rnn.pack_padded_sequence"
+            )
+        B = sizes[0]
+        with plain_tensors():
+            batch_sizes = torch.tensor(sizes, device="cpu")
+            rows = torch.arange(B, device="cpu")
+            lengths = (batch_sizes[None, :] > rows[:, None]).sum(1)[None]
+            return cls._from_batch_sizes(
+                lengths, rows[None], batch_sizes[None], sizes[-1] == B, False
+            )
 
     @classmethod
     def _from_batch_sizes(
@@ -164,6 +182,29 @@ class Packing:
                 for name in ("lengths", "order", "batch_sizes", "starts")
             },
         )
+
+    def repeat(self, times: int) -> "Packing":
+        """The same groups again and again: group g of copy c is group c * G + g."""
+        bounds = (c * self.N + end for c in range(times) for end in self.bounds[1:])
+        with plain_tensors():
+            first = torch.arange(times, device=self.starts.device)[:, None, None] * self.N
+            return replace(
+                self,
+                lengths=self.lengths.repeat(times, 1),
+                order=self.order.repeat(times, 1),
+                batch_sizes=self.batch_sizes.repeat(times, 1),
+                starts=(self.starts + first).flatten(0, 1),
+                bounds=(0, *bounds),
+                N=times * self.N,
+            )
+
+    @cached_property
+    def by_size(self) -> Tensor:
+        """[G]: the groups, that with most frames first; on the host."""
+        frames = [end - start for start, end in pairwise(self.bounds)]
+        with plain_tensors():
+            by_size = sorted(range(self.groups), key=lambda g: -frames[g])
+            return torch.tensor(by_size, device="cpu")
 
     @cached_property
     def ranks(self) -> Tensor:
@@ -242,6 +283,18 @@ class Packing:
             return frames.reshape(shape)
         flat = frames.new_zeros(self.groups * self.T * self.rows, frames.shape[1])
         return flat.index_copy(0, self._padded_index, frames).reshape(shape)
+
+
+@contextmanager
+def plain_tensors() -> Iterator[None]:
+    """Make tensors that outlive a transform of torch.func, and that inference mode does not mark.
+
+    Within a transform whatever is made belongs to it, and is dead after it.
+    """
+    from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+    with torch.inference_mode(False), temporarily_clear_interpreter_stack():
+        yield
 
 
 def _sorted_rows(lengths: Tensor, steps: int) -> tuple[Tensor, Tensor]:

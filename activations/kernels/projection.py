@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from activations.kernels.cpu import projection as cpu_projection
 from activations.kernels.gpu import projection as gpu_projection
 from activations.kernels.packing import Packing
+from activations.kernels.reference import projection_gradients
 
 
 def project(
@@ -71,10 +71,12 @@ class _GroupedLinear(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         frames, weight = ctx.saved_tensors
         needs_frames, needs_weight, needs_bias, _ = ctx.needs_input_grad
+        if torch.is_grad_enabled():  # somebody differentiates this again
+            d_frames, d_weight, d_bias = projection_gradients(grad, frames, weight, ctx.bounds)
+            return d_frames, d_weight, d_bias if needs_bias else None, None
         grad_frames = torch.empty_like(frames) if needs_frames else None
         grad_weight = torch.empty_like(weight) if needs_weight else None
         grad_bias = grad.new_empty(weight.shape[:2]) if needs_bias else None

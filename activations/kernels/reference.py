@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -55,6 +56,44 @@ def recurrence(
             directions.append(torch.cat(states if d == 0 else states[::-1]) if states else h[:0])
         groups.append(torch.stack(directions, 1))
     return torch.cat(groups)
+
+
+def layer(
+    frames: Tensor,
+    w_ih: Tensor | None,
+    b_ih: Tensor | None,
+    w_hh: Tensor,
+    b_hh: Tensor,
+    packing: Packing,
+    cell: Cell,
+    parameters: Parameters,
+    h0: Tensor | None,
+) -> Tensor:
+    """Project and run the recurrences: arguments and result as `kernels.layer` says."""
+    D, H = w_hh.shape[1], w_hh.shape[3]
+    if w_ih is not None:
+        parts = [
+            torch.nn.functional.linear(
+                frames[start:end], w_ih[g], None if b_ih is None else b_ih[g]
+            )
+            for g, (start, end) in enumerate(pairwise(packing.bounds))
+        ]
+        frames = torch.cat(parts)
+    gates_x = frames.reshape(packing.N, D, 3 * H)
+    return recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
+
+
+def projection_gradients(
+    d_out: Tensor, frames: Tensor, weight: Tensor, bounds: Sequence[int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of a projection by frames [N, I], weight [G, O, I] and bias [G, O], as plain
+    operations that can be differentiated again.
+    """
+    groups = list(pairwise(bounds))
+    d_frames = [d_out[start:end] @ weight[g] for g, (start, end) in enumerate(groups)]
+    d_weight = [d_out[start:end].t() @ frames[start:end] for start, end in groups]
+    d_bias = [d_out[start:end].sum(0) for start, end in groups]
+    return torch.cat(d_frames), torch.stack(d_weight), torch.stack(d_bias)
 
 
 def available(cell: Cell, dtype: torch.dtype) -> str | None:  # noqa: ARG001

@@ -175,16 +175,6 @@ def test_rows_of_a_packed_batch_are_what_each_row_gives_alone():
         torch.testing.assert_close(h_n[:, b], alone_n)
 
 
-def test_under_autocast_it_computes_in_the_type_of_its_weights():
-    gru = GRU(5, 7, 2, activation="relu")
-    x = torch.randn(6, 3, 5)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = gru(x.bfloat16())[0]
-        output.sum().backward()
-    assert torch.equal(output, run(gru, x.bfloat16().float())[0])
-    assert gru.weight_hh_l1.grad.dtype == torch.float32
-
-
 def test_dropout_acts_between_layers_while_training_only():
     torch.manual_seed(0)
     gru = GRU(5, 7, 2, dropout=0.5)
@@ -216,13 +206,22 @@ def test_it_names_the_kernel_that_runs():
         ((0, 7), {}, "input_size must be at least 1"),
         ((5, 0), {}, "hidden_size must be at least 1"),
         ((5, 7, 0), {}, "num_layers must be at least 1"),
-        ((5, 7, 2), {"dropout": 1.5}, "between 0 and 1, got 1.5"),
+        ((5, 7, 2), {"dropout": 1.5}, r"in range \[0, 1\] .* got 1.5"),
+        ((5, 7, 2), {"dropout": True}, r"in range \[0, 1\] .* got True"),
+        ((5, 7, 2), {"dropout": "0.5"}, r"in range \[0, 1\] .* got '0.5'"),
+        ((5, 7), {"proj_size": 3}, "only supported for LSTM"),
         ((5, 7), {"implementation": "fast"}, "no implementation 'fast'"),
     ],
 )
 def test_sizes_that_make_no_sense_are_refused(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         GRU(*arguments, **options)
+
+
+@pytest.mark.parametrize("sizes", [(4.0, 7), (4, 256 / 2), (4, True), (4, "7")])
+def test_sizes_that_are_not_whole_are_refused_as_torch_refuses_them(sizes):
+    with pytest.raises(TypeError, match=r"should be of type int, got: (float|bool|str)"):
+        GRU(*sizes)
 
 
 def test_an_unknown_activation_is_refused_where_it_is_named():

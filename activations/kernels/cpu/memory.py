@@ -12,6 +12,8 @@ import mmap
 import os
 import sys
 import threading
+from itertools import accumulate
+from operator import mul
 
 import torch
 from torch import Tensor
@@ -49,7 +51,14 @@ def empty(*shape: int) -> Tensor:
         return torch.empty(shape)
     with _lock:
         block = _take(count * 4)
-        return torch.frombuffer(block, dtype=torch.float32, count=count).view(shape)
+        flat = torch.frombuffer(block, dtype=torch.float32, count=count)
+    # a view of it could not be edited in place where it is a function's result
+    whole: Tensor = torch.empty(0).set_(flat.untyped_storage(), 0, shape, _strides(shape))
+    return whole
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(accumulate((1, *shape[:0:-1]), mul))[::-1]
 
 
 def release() -> None:

@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from activations.kernels.cpu.compiler import CompilerError, load_library
 from activations.kernels.cpu.memory import empty
 from activations.kernels.cpu.threads import parallel_region
+from activations.kernels.reference import projection_gradients
 
 _I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
 _ITEM_FRAMES = 128  # as in projection.c
@@ -71,36 +71,59 @@ def project(frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: Sequenc
     return projected
 
 
+def forward(frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: tuple[int, ...]) -> Tensor:
+    """`project` without autograd and without checks."""
+    frames, weight = frames.contiguous(), weight.contiguous()
+    bias = None if bias is None else bias.contiguous()
+    out = empty(len(frames), weight.shape[1])
+    call = _call(frames, weight, bounds)
+    call.b = None if bias is None else bias.data_ptr()
+    call.out = out.data_ptr()
+    _run("projection_forward", call)
+    return out
+
+
+def backward(
+    d_out: Tensor,
+    frames: Tensor,
+    weight: Tensor,
+    bounds: tuple[int, ...],
+    *,
+    by_frames: bool,
+    by_bias: bool,
+) -> tuple[Tensor | None, Tensor, Tensor | None]:
+    """Gradients by frames (if wanted), weight and bias (if wanted)."""
+    frames, weight, d_out = frames.contiguous(), weight.contiguous(), d_out.contiguous()
+    d_x = empty(*frames.shape) if by_frames else None
+    d_w = torch.empty_like(weight)
+    d_b = weight.new_empty(weight.shape[:2]) if by_bias else None
+    call = _call(frames, weight, bounds)
+    call.d_out, call.d_w = d_out.data_ptr(), d_w.data_ptr()
+    call.d_x = None if d_x is None else d_x.data_ptr()
+    call.d_b = None if d_b is None else d_b.data_ptr()
+    _run("projection_backward", call)
+    return d_x, d_w, d_b
+
+
 class _Projection(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: tuple[int, ...]
     ) -> Tensor:
-        frames, weight = frames.contiguous(), weight.contiguous()
-        bias = None if bias is None else bias.contiguous()
-        out = empty(len(frames), weight.shape[1])
-        call = _call(frames, weight, bounds)
-        call.b = None if bias is None else bias.data_ptr()
-        call.out = out.data_ptr()
-        _run("projection_forward", call)
         ctx.save_for_backward(frames, weight)
         ctx.bounds = bounds
-        return out
+        return forward(frames, weight, bias, bounds)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         frames, weight = ctx.saved_tensors
-        d_out = d_out.contiguous()
-        d_x = empty(*frames.shape) if ctx.needs_input_grad[0] else None
-        d_w = torch.empty_like(weight)
-        d_b = weight.new_empty(weight.shape[:2]) if ctx.needs_input_grad[2] else None
-        call = _call(frames, weight, ctx.bounds)
-        call.d_out, call.d_w = d_out.data_ptr(), d_w.data_ptr()
-        call.d_x = None if d_x is None else d_x.data_ptr()
-        call.d_b = None if d_b is None else d_b.data_ptr()
-        _run("projection_backward", call)
-        return d_x, d_w, d_b, None
+        by_frames, _, by_bias, _ = ctx.needs_input_grad
+        if torch.is_grad_enabled():  # somebody differentiates this again
+            d_x, d_w, d_b = projection_gradients(d_out, frames, weight, ctx.bounds)
+            return d_x, d_w, d_b if by_bias else None, None
+        return *backward(
+            d_out, frames, weight, ctx.bounds, by_frames=by_frames, by_bias=by_bias
+        ), None
 
 
 def _call(frames: Tensor, weight: Tensor, bounds: tuple[int, ...]) -> _Call:

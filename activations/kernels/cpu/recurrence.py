@@ -12,12 +12,10 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from activations.kernels.cell import Cell, Parameters
 from activations.kernels.cpu import projection
@@ -74,77 +72,85 @@ def describe(cell: Cell) -> str:
     return f"cpu ({compiler.version}, {compiler.features}, gru.c {digest})"
 
 
-def recurrence(
+def forward(
     gates_x: Tensor,
     w_hh: Tensor,
     b_hh: Tensor,
+    h0: Tensor | None,
+    parameters: Parameters,
     packing: Packing,
     cell: Cell,
-    parameters: Parameters,
+    *,
+    save: bool,
+    shape: tuple[int, ...] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run the recurrences, as `kernels.dispatch.recurrence` says: every state, and what is saved.
+
+    shape: of the states, in place of [N, D, H]. save: whether `backward` will be called; it then
+    takes the second result, [D, N, 4 * H padded to whole vectors], which is empty without.
+    Knows nothing of autograd, and checks nothing.
+    """
+    w_hh, b_hh, gates_x = w_hh.contiguous(), b_hh.contiguous(), gates_x.contiguous()
+    h0 = None if h0 is None else h0.contiguous()
+    parameters = _contiguous(parameters)
+    N, D, H = packing.N, w_hh.shape[1], w_hh.shape[3]
+    library = _load(cell)
+    h = empty(*(shape or (N, D, H)))
+    saved = empty(*saved_shape(cell, N, D, H, save=save))
+    call = _call(packing, w_hh, b_hh, h0, parameters, h, saved if save else None)
+    call.gates_x = gates_x.data_ptr()
+    _run(library.gru_forward, call, library)
+    return h, saved
+
+
+def saved_shape(cell: Cell, N: int, D: int, H: int, *, save: bool) -> tuple[int, int, int]:
+    """The shape of what `forward` keeps for `backward`; frames are its second axis."""
+    return D, N if save else 0, 4 * _load(cell).gru_padded(H)
+
+
+FRAMES_AXIS = 1
+
+
+def backward(
+    d_h: Tensor,
+    w_hh: Tensor,
+    b_hh: Tensor,
     h0: Tensor | None,
-) -> Tensor:
-    """Run the recurrences: arguments and result as `kernels.dispatch.recurrence` says."""
-    tensors = (gates_x, w_hh, b_hh, h0, *parameters)
-    differentiate = torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in tensors
-    )
-    h = _Recurrence.apply(*tensors, packing, cell, differentiate)  # type: ignore[no-untyped-call]
-    return cast(Tensor, h)
+    parameters: Parameters,
+    h: Tensor,
+    saved: Tensor,
+    packing: Packing,
+    cell: Cell,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None, tuple[Tensor, ...]]:
+    """Gradients by gates_x [N, D, 3H], w_hh, b_hh, h0 and the three sites' parameters.
+
+    h and saved are what `forward` returned, d_h the gradient by h.
+    """
+    w_hh, b_hh = w_hh.contiguous(), b_hh.contiguous()
+    h0 = None if h0 is None else h0.contiguous()
+    parameters = _contiguous(parameters)
+    d_h, h, saved = d_h.contiguous(), h.contiguous(), saved.contiguous()
+    N, D, H = packing.N, w_hh.shape[1], w_hh.shape[3]
+    d_gates_x = empty(N, D, 3 * H)
+    d_hn = empty(N, D, H)
+    d_w_hh, d_b_hh = torch.empty_like(w_hh), torch.empty_like(b_hh)
+    d_h0 = None if h0 is None else torch.empty_like(h0)
+    d_parameters = tuple(torch.empty_like(each) for each in parameters)
+    library = _load(cell)
+    call = _call(packing, w_hh, b_hh, h0, parameters, h, saved)
+    sums = empty(library.gru_sums(ctypes.byref(call)))
+    call.d_h, call.d_gates_x, call.d_hn = d_h.data_ptr(), d_gates_x.data_ptr(), d_hn.data_ptr()
+    call.d_w_hh, call.d_b_hh = d_w_hh.data_ptr(), d_b_hh.data_ptr()
+    call.d_h0 = None if d_h0 is None else d_h0.data_ptr()
+    call.d_parameters = _pointers(d_parameters)
+    call.sums = sums.data_ptr()
+    _run(library.gru_backward, call, library)
+    return d_gates_x, d_w_hh, d_b_hh, d_h0, d_parameters
 
 
-class _Recurrence(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        gates_x: Tensor,
-        w_hh: Tensor,
-        b_hh: Tensor,
-        h0: Tensor | None,
-        update: Tensor,
-        reset: Tensor,
-        candidate: Tensor,
-        packing: Packing,
-        cell: Cell,
-        differentiate: bool,
-    ) -> Tensor:
-        w_hh, b_hh = w_hh.contiguous(), b_hh.contiguous()
-        h0 = None if h0 is None else h0.contiguous()
-        parameters = [each.contiguous() for each in (update, reset, candidate)]
-        gates_x = gates_x.contiguous()
-        N, D, H = packing.N, w_hh.shape[1], w_hh.shape[3]
-        library = _load(cell)
-        h = empty(N, D, H)
-        saved = empty(N * D * 4 * library.gru_padded(H)) if differentiate else None
-        call = _call(packing, w_hh, b_hh, h0, parameters, h, saved)
-        call.gates_x = gates_x.data_ptr()
-        _run(library.gru_forward, call, library)
-        if differentiate:
-            ctx.save_for_backward(w_hh, b_hh, h0, *parameters, h, saved)
-            ctx.packing, ctx.cell = packing, cell
-        return h
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_h: Tensor) -> tuple[Tensor | None, ...]:
-        w_hh, b_hh, h0, update, reset, candidate, h, saved = ctx.saved_tensors
-        parameters = [update, reset, candidate]
-        d_h = d_h.contiguous()
-        N, D, H = h.shape
-        d_gates_x = empty(N, D, 3 * H)
-        d_hn = empty(N, D, H)
-        d_w_hh, d_b_hh = torch.empty_like(w_hh), torch.empty_like(b_hh)
-        d_h0 = torch.empty_like(h0) if ctx.needs_input_grad[3] else None
-        d_parameters = [torch.empty_like(each) for each in parameters]
-        library = _load(ctx.cell)
-        call = _call(ctx.packing, w_hh, b_hh, h0, parameters, h, saved)
-        sums = empty(library.gru_sums(ctypes.byref(call)))
-        call.d_h, call.d_gates_x, call.d_hn = d_h.data_ptr(), d_gates_x.data_ptr(), d_hn.data_ptr()
-        call.d_w_hh, call.d_b_hh = d_w_hh.data_ptr(), d_b_hh.data_ptr()
-        call.d_h0 = None if d_h0 is None else d_h0.data_ptr()
-        call.d_parameters = _pointers(d_parameters)
-        call.sums = sums.data_ptr()
-        _run(library.gru_backward, call, library)
-        return d_gates_x, d_w_hh, d_b_hh, d_h0, *d_parameters, None, None, None
+def _contiguous(parameters: Parameters) -> Parameters:
+    update, reset, candidate = (each.contiguous() for each in parameters)
+    return update, reset, candidate
 
 
 def _call(
@@ -161,10 +167,8 @@ def _call(
     call = _Call(G=G, D=D, B=packing.rows, T=packing.T, H=H, N=packing.N)
     call.threads = torch.get_num_threads()
     call.per_unit = (_I64 * 3)(*(each.shape[-1] == H for each in parameters))
-    bounds = packing.bounds
-    frames = [end - start for start, end in pairwise(bounds)]
     layout = (
-        torch.tensor(sorted(range(G), key=lambda g: -frames[g])),
+        packing.by_size,
         *(each.contiguous() for each in (packing.order, packing.batch_sizes, packing.starts)),
     )
     call.group_order, call.order, call.batch_sizes, call.starts = (t.data_ptr() for t in layout)

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from activations.kernels.gpu.tiles import chunks, gradient_tiles, product_tiles
 from activations.kernels.packing import Packing
 from activations.kernels.precision import precision
+from activations.kernels.reference import projection_gradients
 
 
 def project(frames: Tensor, weight: Tensor, bias: Tensor | None, packing: Packing) -> Tensor:
@@ -58,19 +58,41 @@ class _Projection(torch.autograd.Function):
         return product(frames, weight, bias, *ctx.call)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         frames, weight = ctx.saved_tensors
         packing, precision = ctx.call
-        d_out = d_out.contiguous()
         needs_frames, needs_weight, needs_bias, _ = ctx.needs_input_grad
-        d_frames = None
-        if needs_frames:
-            d_frames = product(d_out, weight.transpose(1, 2), None, packing, precision)
-        d_weight = d_bias = None
-        if needs_weight or needs_bias:
-            d_weight, d_bias = _weight_gradients(d_out, frames, weight, packing, precision)
-        return d_frames, d_weight, d_bias if needs_bias else None, None
+        if torch.is_grad_enabled():  # somebody differentiates this again
+            if packing.has_spare:
+                raise ValueError("frames with spare room have no second derivative")
+            d_frames, d_weight, d_bias = projection_gradients(d_out, frames, weight, packing.bounds)
+            return d_frames, d_weight, d_bias if needs_bias else None, None
+        return *backward(
+            d_out, frames, weight, packing, precision,
+            by_frames=needs_frames, by_weight=needs_weight or needs_bias, by_bias=needs_bias,
+        ), None  # fmt: skip
+
+
+def backward(
+    d_out: Tensor,
+    frames: Tensor,
+    weight: Tensor,
+    packing: Packing,
+    precision: str,
+    *,
+    by_frames: bool,
+    by_weight: bool = True,
+    by_bias: bool,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients by frames, weight and bias, each where it is wanted."""
+    d_out, frames = d_out.contiguous(), frames.contiguous()
+    d_frames = None
+    if by_frames:
+        d_frames = product(d_out, weight.transpose(1, 2), None, packing, precision)
+    d_weight = d_bias = None
+    if by_weight:
+        d_weight, d_bias = _weight_gradients(d_out, frames, weight, packing, precision)
+    return d_frames, d_weight, d_bias if by_bias else None
 
 
 def product(

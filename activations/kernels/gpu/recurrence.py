@@ -1,4 +1,4 @@
-"""Recurrence on the GPU: the Triton kernels of recurrence_kernels.py behind one autograd function.
+"""Recurrence on the GPU: the Triton kernels of recurrence_kernels.py for kernels/layer.py to use.
 
 - Where the weights fit a block's shared memory (tiles.py) one launch walks all steps with them;
   where not, one launch a step streams them from L2, and replay.py makes those launches cheap.
@@ -25,9 +25,9 @@ from activations.kernels.cell import Cell, Parameters
 from activations.kernels.gpu import projection, replay
 from activations.kernels.gpu.tiles import chunks, power, shared_limit, tiles
 from activations.kernels.packing import Packing
-from activations.kernels.precision import precision
+from activations.kernels.precision import Precision, precision
 
-__all__ = ["available", "describe", "precision", "recurrence"]
+__all__ = ["available", "backward", "describe", "forward"]
 
 
 def available(cell: Cell, dtype: torch.dtype) -> str | None:
@@ -51,24 +51,99 @@ def describe(cell: Cell) -> str:
     return f"gpu ({precision()}, triton {triton.__version__}, {device}, {_code_hash(cell)})"
 
 
-def recurrence(
+def forward(
     gates_x: Tensor,
     w_hh: Tensor,
     b_hh: Tensor,
+    h0: Tensor | None,
+    parameters: Parameters,
     packing: Packing,
     cell: Cell,
-    parameters: Parameters,
+    precision: Precision,
+    *,
+    save: bool,
+    shape: tuple[int, ...] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run the recurrences, as `kernels.dispatch.recurrence` says: every state, and what is saved.
+
+    shape: of the states, in place of [N, D, H]. save: whether `backward` will be called; it then
+    takes the second result, [N, D, 4H], which is empty without.
+    Knows nothing of autograd, and checks nothing.
+    """
+    from activations.kernels.gpu import recurrence_kernels
+
+    gates_x, w_hh, b_hh = gates_x.contiguous(), w_hh.contiguous(), b_hh.contiguous()
+    has_h0 = h0 is not None
+    h0 = gates_x.new_zeros(0) if h0 is None else h0.contiguous()
+    launch = _Launch(w_hh, parameters, packing, cell, precision)
+    if precision == "bf16":  # once, and not at every step: half of what a step reads
+        w_hh = w_hh.to(torch.bfloat16)
+    h_out = gates_x.new_empty(shape or (launch.N, launch.D, launch.H))
+    saved = gates_x.new_empty(saved_shape(cell, launch.N, launch.D, launch.H, save=save))
+    tensors = (gates_x, w_hh, b_hh, h0, h_out, saved)
+    constants = launch.constants(backward=False, has_h0=has_h0) | {"SAVE": save}
+    if launch.N and "BLOCK_K" not in constants:
+        launch.sequence(recurrence_kernels.sequence_forward, tensors, constants)
+    elif launch.N:
+        launch.steps(recurrence_kernels.step_forward, tensors, constants)
+    return h_out, saved
+
+
+def saved_shape(cell: Cell, N: int, D: int, H: int, *, save: bool) -> tuple[int, int, int]:  # noqa: ARG001
+    """The shape of what `forward` keeps for `backward`; frames are its first axis."""
+    return N if save else 0, D, 4 * H
+
+
+FRAMES_AXIS = 0
+
+
+def backward(
+    d_h: Tensor,
+    w_hh: Tensor,
+    b_hh: Tensor,  # noqa: ARG001
     h0: Tensor | None,
-) -> Tensor:
-    """Run the recurrences: arguments and result as `kernels.dispatch.recurrence` says."""
-    update, reset, candidate = parameters
-    empty = gates_x.new_zeros(0) if h0 is None else h0
-    # Triton launches on the current device
-    with torch.cuda.device_of(gates_x):  # type: ignore[no-untyped-call]
-        result: Tensor = _Recurrence.apply(  # type: ignore[no-untyped-call]
-            gates_x, w_hh, b_hh, update, reset, candidate, empty, h0 is not None, packing, cell
-        )
-    return result
+    parameters: Parameters,
+    h: Tensor,
+    saved: Tensor,
+    packing: Packing,
+    cell: Cell,
+    precision: Precision,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None, tuple[Tensor, ...]]:
+    """Gradients by gates_x [N, D, 3H], w_hh, b_hh, h0 and the three sites' parameters.
+
+    h and saved are what `forward` returned, d_h the gradient by h.
+    """
+    from activations.kernels.gpu import recurrence_kernels
+
+    w_hh, d_out, h, saved = (x.contiguous() for x in (w_hh, d_h, h, saved))
+    has_h0 = h0 is not None
+    h0 = d_out.new_zeros(0) if h0 is None else h0.contiguous()
+    launch = _Launch(w_hh, parameters, packing, cell, precision)
+    if precision == "bf16":
+        w_hh = w_hh.to(torch.bfloat16)
+    N, D, H = launch.N, launch.D, launch.H
+    d_gates = d_out.new_empty(N, D, 3 * H)
+    d_h_n = d_out.new_empty(N, D, H)
+    learnable = any(values.numel() for values in launch.values.values())
+    d_values = d_out.new_empty(N if learnable else 0, D, 3 * H)
+    d_h0 = torch.zeros_like(h0)
+    constants = launch.constants(backward=True, has_h0=has_h0)
+    tensors = (d_out, w_hh, h0, h, saved, d_gates, d_h_n, d_values)
+    if N and "BLOCK_K" not in constants:
+        launch.sequence(recurrence_kernels.sequence_backward, (*tensors, d_h0), constants)
+    elif N:
+        d_carry = d_out.new_empty(N, D, H)
+        launch.steps(recurrence_kernels.step_backward, (*tensors, d_carry), constants)
+        if has_h0:
+            d_h0 = _initial_gradient(launch, w_hh, d_gates, d_h_n, d_carry)
+    if has_h0 and packing.has_empty:  # no step ran: h0 meets only what reads it directly
+        d_h0 = d_h0.masked_fill((packing.lengths == 0)[:, None, :, None], 0.0)
+    d_w, d_b = _weight_gradients(launch, h0, has_h0, h, d_gates, d_h_n)
+    by_site = [
+        _parameter_gradients(launch, name, d_values, saved)
+        for name in ("update", "reset", "candidate")
+    ]
+    return d_gates, d_w, d_b, d_h0 if has_h0 else None, tuple(by_site)
 
 
 @cache
@@ -95,14 +170,21 @@ def _code_hash(cell: Cell) -> str:
 class _Launch:
     """The arguments that every kernel of one call shares."""
 
-    def __init__(self, w_hh: Tensor, parameters: Parameters, packing: Packing, cell: Cell) -> None:
+    def __init__(
+        self,
+        w_hh: Tensor,
+        parameters: Parameters,
+        packing: Packing,
+        cell: Cell,
+        precision: Precision,
+    ) -> None:
         from activations.kernels.gpu.triton_code import triton_sites
 
         self.sites = triton_sites(cell)
         self.G, self.D, _, self.H = w_hh.shape
         self.N, self.B, self.T = packing.N, packing.rows, packing.T
         self.packing = packing
-        self.precision = precision()  # forward and backward alike, whatever is set in between
+        self.precision = precision
         self.longest = packing.lengths.gather(1, packing.order)
         self.index = tuple(
             each.contiguous() for each in (packing.starts, packing.batch_sizes, packing.order)
@@ -148,65 +230,6 @@ class _Launch:
         addresses = tuple(tensor.data_ptr() for tensor in arguments)
         key = (kernel, grid, addresses, numbers, tuple(constants.items()))
         replay.run(key, launches, tensors[0].device)
-
-
-class _Recurrence(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:
-        from activations.kernels.gpu import recurrence_kernels
-
-        gates_x, w_hh, b_hh, update, reset, candidate, h0, has_h0, packing, cell = inputs
-        gates_x, w_hh, b_hh, h0 = (x.contiguous() for x in (gates_x, w_hh, b_hh, h0))
-        launch = _Launch(w_hh, (update, reset, candidate), packing, cell)
-        if launch.precision == "bf16":  # once, and not at every step: half of what a step reads
-            w_hh = w_hh.to(torch.bfloat16)
-        save = any(ctx.needs_input_grad)
-        h_out: Tensor = gates_x.new_empty(launch.N, launch.D, launch.H)
-        saved = gates_x.new_empty(launch.N if save else 0, launch.D, 4 * launch.H)
-        tensors = (gates_x, w_hh, b_hh, h0, h_out, saved)
-        constants = launch.constants(backward=False, has_h0=has_h0) | {"SAVE": save}
-        if launch.N and "BLOCK_K" not in constants:
-            launch.sequence(recurrence_kernels.sequence_forward, tensors, constants)
-        elif launch.N:
-            launch.steps(recurrence_kernels.step_forward, tensors, constants)
-        ctx.save_for_backward(w_hh, h0, h_out, saved)
-        ctx.call = (launch, has_h0)
-        return h_out
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        from activations.kernels.gpu import recurrence_kernels
-
-        w_hh, h0, h_out, saved = ctx.saved_tensors
-        launch, has_h0 = ctx.call
-        packing = launch.packing
-        N, D, H = launch.N, launch.D, launch.H
-        d_out = gradients[0].contiguous()
-        d_gates = d_out.new_empty(N, D, 3 * H)
-        d_h_n = d_out.new_empty(N, D, H)
-        learnable = any(values.numel() for values in launch.values.values())
-        d_values = d_out.new_empty(N if learnable else 0, D, 3 * H)
-        d_h0 = torch.zeros_like(h0)
-        constants = launch.constants(backward=True, has_h0=has_h0)
-        tensors = (d_out, w_hh, h0, h_out, saved, d_gates, d_h_n, d_values)
-        if N and "BLOCK_K" not in constants:
-            launch.sequence(recurrence_kernels.sequence_backward, (*tensors, d_h0), constants)
-        elif N:
-            d_carry = d_out.new_empty(N, D, H)
-            launch.steps(recurrence_kernels.step_backward, (*tensors, d_carry), constants)
-            if has_h0:
-                d_h0 = _initial_gradient(launch, w_hh, d_gates, d_h_n, d_carry)
-        if has_h0 and packing.has_empty:  # no step ran: h0 meets only what reads it directly
-            d_h0 = d_h0.masked_fill((packing.lengths == 0)[:, None, :, None], 0.0)
-        d_w, d_b = _weight_gradients(launch, h0, has_h0, h_out, d_gates, d_h_n)
-        by_site = {
-            name: _parameter_gradients(launch, name, d_values, saved) for name in launch.values
-        }
-        return (
-            d_gates, d_w, d_b, by_site["update"], by_site["reset"], by_site["candidate"],
-            d_h0 if has_h0 else None, None, None, None,
-        )  # fmt: skip
 
 
 def _initial_gradient(

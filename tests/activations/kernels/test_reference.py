@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from activations.errors import GateswapError, InputError
+from activations.gru import GRU
 from activations.kernels import dispatch
 from activations.kernels.cell import Cell
 from activations.kernels.packing import Packing
-from activations.registry import get
+from activations.registry import get, names
 
 LENGTHS = torch.tensor([[3, 0, 5], [1, 4, 2]])
 
@@ -183,3 +184,19 @@ def test_an_unknown_implementation_or_reset_order_is_refused():
         dispatch.choose(cell, implementation="fast")
     with pytest.raises(InputError, match="'after' or 'before'"):
         Cell(get("sigmoid"), get("sigmoid"), get("tanh"), "never")
+
+
+@pytest.mark.parametrize("name", [n for n in names() if get(n).facts.smoothness >= 2])
+def test_second_derivatives_with_this_activation_equal_finite_differences(name):
+    torch.manual_seed(0)
+    gru = GRU(2, 3, activation=name, dtype=torch.float64, implementation="reference")
+    weights = dict(gru.named_parameters())
+    x, h0 = torch.randn(3, 2, 2, dtype=torch.float64), torch.randn(1, 2, 3, dtype=torch.float64)
+
+    def states(x, h0, *values):
+        given = dict(zip(weights, values, strict=True))
+        return torch.func.functional_call(gru, given, (x, h0))[0]
+
+    leaves = [each.detach().clone().requires_grad_() for each in (x, h0, *weights.values())]
+    torch.manual_seed(0)  # for the direction in which fast_mode compares
+    assert torch.autograd.gradgradcheck(states, leaves, fast_mode=True, atol=1e-4)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from activations.formula.parser import parse
-from activations.kernels import reference
+from activations.kernels import dispatch
 from activations.kernels.cell import Cell
 from activations.kernels.cpu import compiler
 from activations.kernels.cpu import recurrence as cpu
@@ -51,8 +51,15 @@ def run(implementation, cell, packing, tensors, d_h, dtype=torch.float32, with_h
     """h and the gradients by every tensor, by name."""
     given = [each.to(dtype).requires_grad_() for each in tensors]
     gates_x, w_hh, b_hh, h0, *parameters = given
-    h = implementation.recurrence(
-        gates_x, w_hh, b_hh, packing, cell, tuple(parameters), h0 if with_h0 else None
+    h = dispatch.recurrence(
+        gates_x,
+        w_hh,
+        b_hh,
+        packing,
+        cell,
+        tuple(parameters),
+        h0 if with_h0 else None,
+        implementation=implementation,
     )
     h.backward(d_h.to(dtype))
     labels = ("gates_x", "w_hh", "b_hh", "h0", "update", "reset", "candidate")
@@ -65,8 +72,8 @@ def run(implementation, cell, packing, tensors, d_h, dtype=torch.float32, with_h
 
 def assert_equals_reference(cell, packing, *, rounding=ROUNDING, with_h0=True, **options):
     tensors, d_h = inputs(cell, packing, **options)
-    ours = run(cpu, cell, packing, tensors, d_h, with_h0=with_h0)
-    truth = run(reference, cell, packing, tensors, d_h, torch.float64, with_h0=with_h0)
+    ours = run("cpu", cell, packing, tensors, d_h, with_h0=with_h0)
+    truth = run("reference", cell, packing, tensors, d_h, torch.float64, with_h0=with_h0)
     for label, wanted in truth.items():
         if wanted.numel():
             error = (ours[label].double() - wanted).abs().max()
@@ -125,7 +132,7 @@ def test_any_lengths_equal_the_reference(lengths, with_h0, D):
 def test_a_batch_without_any_frame_has_no_states_and_zero_gradients(rows):
     packing = Packing.from_lengths(torch.zeros(2, rows, dtype=torch.int64))
     tensors, d_h = inputs(LEARNED, packing)
-    for label, got in run(cpu, LEARNED, packing, tensors, d_h).items():
+    for label, got in run("cpu", LEARNED, packing, tensors, d_h).items():
         assert not got.any(), label
 
 
@@ -146,9 +153,9 @@ def test_results_are_the_same_bits_for_any_number_of_threads(cell, threads):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(4)
-        wanted = run(cpu, cell, packing, tensors, d_h)
+        wanted = run("cpu", cell, packing, tensors, d_h)
         torch.set_num_threads(threads)
-        got = run(cpu, cell, packing, tensors, d_h)
+        got = run("cpu", cell, packing, tensors, d_h)
     finally:
         torch.set_num_threads(before)
     for label in wanted:
@@ -159,11 +166,11 @@ def test_results_are_the_same_bits_for_any_number_of_threads(cell, threads):
 def test_a_groups_results_are_the_same_bits_with_and_without_companions(g):
     packing = Packing.from_lengths(LENGTHS)
     tensors, d_h = inputs(LEARNED, packing)
-    together = run(cpu, LEARNED, packing, tensors, d_h)
+    together = run("cpu", LEARNED, packing, tensors, d_h)
     own = slice(*packing.bounds[g : g + 2])
     alone = Packing.from_lengths(LENGTHS[g : g + 1])
     mine = [tensors[0][own], *(each[g : g + 1] for each in tensors[1:])]
-    for label, got in run(cpu, LEARNED, alone, mine, d_h[own]).items():
+    for label, got in run("cpu", LEARNED, alone, mine, d_h[own]).items():
         frames = label in ("h", "gates_x")
         assert torch.equal(got, together[label][own if frames else slice(g, g + 1)]), label
 
@@ -174,7 +181,7 @@ def test_a_nan_in_one_row_stays_in_that_row_and_is_not_lost(name):
     packing = Packing.full(1, 4, 9)
     tensors, d_h = inputs(cell, packing, D=1)
     tensors[0][packing.starts[0, 1] + 3] = torch.nan
-    h = run(cpu, cell, packing, tensors, d_h)["h"].view(4, 9, -1)
+    h = run("cpu", cell, packing, tensors, d_h)["h"].view(4, 9, -1)
     assert h[1:, 3].isnan().all()
     assert not h[0].isnan().any()
     assert not h[:, [b for b in range(9) if b != 3]].isnan().any()
@@ -184,7 +191,9 @@ def test_second_backward_through_a_kept_graph_gives_the_same_gradients():
     packing = Packing.from_lengths(LENGTHS)
     tensors, d_h = inputs(TANH, packing)
     gates_x, w_hh, b_hh, h0, *parameters = (each.float().requires_grad_() for each in tensors)
-    h = cpu.recurrence(gates_x, w_hh, b_hh, packing, TANH, tuple(parameters), h0)
+    h = dispatch.recurrence(
+        gates_x, w_hh, b_hh, packing, TANH, tuple(parameters), h0, implementation="cpu"
+    )
     first = torch.autograd.grad(h, (gates_x, w_hh), d_h.float(), retain_graph=True)
     second = torch.autograd.grad(h, (gates_x, w_hh), d_h.float())
     assert all(map(torch.equal, first, second))
@@ -193,9 +202,11 @@ def test_second_backward_through_a_kept_graph_gives_the_same_gradients():
 def test_without_gradients_the_states_are_the_same_bits():
     packing = Packing.from_lengths(LENGTHS)
     tensors, d_h = inputs(TANH, packing)
-    wanted = run(cpu, TANH, packing, tensors, d_h)["h"]
+    wanted = run("cpu", TANH, packing, tensors, d_h)["h"]
     gates_x, w_hh, b_hh, h0, *parameters = (each.float() for each in tensors)
-    h = cpu.recurrence(gates_x, w_hh, b_hh, packing, TANH, tuple(parameters), h0)
+    h = dispatch.recurrence(
+        gates_x, w_hh, b_hh, packing, TANH, tuple(parameters), h0, implementation="cpu"
+    )
     assert torch.equal(h, wanted)
     assert not h.requires_grad
 
@@ -203,23 +214,26 @@ def test_without_gradients_the_states_are_the_same_bits():
 def test_arguments_that_are_not_contiguous_are_read_as_they_are():
     packing = Packing.from_lengths(LENGTHS)
     tensors, d_h = inputs(TANH, packing)
-    wanted = run(cpu, TANH, packing, tensors, d_h)["h"]
+    wanted = run("cpu", TANH, packing, tensors, d_h)["h"]
     gates_x, w_hh, b_hh, h0, *parameters = (each.float() for each in tensors)
     gates_x = gates_x.transpose(0, 2).contiguous().transpose(0, 2)
     w_hh = w_hh.transpose(2, 3).contiguous().transpose(2, 3)
     assert torch.equal(
-        cpu.recurrence(gates_x, w_hh, b_hh, packing, TANH, tuple(parameters), h0), wanted
+        dispatch.recurrence(
+            gates_x, w_hh, b_hh, packing, TANH, tuple(parameters), h0, implementation="cpu"
+        ),
+        wanted,
     )
 
 
 def test_a_forked_process_computes_the_same_bits_and_does_not_hang():
     packing = Packing.from_lengths(LENGTHS)
     tensors, d_h = inputs(TANH, packing)  # small: torch would start threads, and hang
-    wanted = run(cpu, TANH, packing, tensors, d_h)  # the parent's threads are running now
+    wanted = run("cpu", TANH, packing, tensors, d_h)  # the parent's threads are running now
     child = os.fork()
     if child == 0:
         signal.alarm(60)
-        got = run(cpu, TANH, packing, tensors, d_h)
+        got = run("cpu", TANH, packing, tensors, d_h)
         os._exit(0 if all(torch.equal(got[label], wanted[label]) for label in wanted) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
