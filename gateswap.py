@@ -148,6 +148,40 @@ def corpus_describe(
 
 
 @app.command()
+def folds(
+    study: Study,
+    overrides: Overrides = None,
+    write: Annotated[
+        Path | None, typer.Option(help="Write every utterance with its sides into this CSV file.")
+    ] = None,
+    workspace: WorkspaceFolder = RUNS,
+    as_json: Json = False,
+) -> None:
+    """Show the folds of a study: who and how much of each class is trained on and tested."""
+    from bench.data.review import as_csv, fold_notes, review
+    from studies.loading import load
+    from studies.material import read_folds
+    from studies.terminal.corpora import print_folds
+    from studies.terminal.display import Display
+
+    place = Workspace(workspace)
+    spec = load(study, overrides or [], workspace=place)
+    read, examples, made = read_folds(spec, place, Display())
+    if write:
+        _write(write, as_csv(made, examples))
+    found = {
+        "corpus": read.name,
+        "protocol": spec.protocol.as_dict(),
+        "folds": [review(fold, examples) for fold in made],
+        "notes": fold_notes(made, examples, spec.protocol),
+    }
+    if as_json:
+        _print_json(found)
+    else:
+        print_folds(found, spec.protocol.text)
+
+
+@app.command()
 def features(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The corpus's folder.")],
     layout: Layout = "iemocap",
@@ -457,6 +491,13 @@ def _baseline(name: str, place: Workspace, given: str | None) -> str:
     if given is None:
         return load(str(folder.spec), workspace=place).baseline
     return given if " · " in given else get(given).name  # a variant's label stays as it is
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror})") from None
 
 
 def _print_json(data: object) -> None:

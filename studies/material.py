@@ -16,6 +16,8 @@ from bench.corpora.demo import write_demo_corpus
 from bench.corpora.reading import read_corpus
 from bench.data.examples import Examples, build_examples
 from bench.data.folds import Fold, make_folds
+from bench.data.review import fold_notes
+from bench.data.suspicions import suspicions
 from bench.features import compute_features
 from bench.training.identity import CorpusIdentity
 from studies.execution.worker import StoredFeatures
@@ -42,7 +44,27 @@ class Material:
 def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Material:
     """Read the corpus of a specification, speaking it first if it is the demo.
 
-    Raises InputError for a corpus that is missing or cannot give the protocol's folds.
+    Raises InputError for a corpus that is missing, has problems that the specification does not
+    allow, or cannot give the protocol's folds.
+    """
+    corpus, examples, folds = read_folds(spec, workspace, display)
+    check_problems(spec, corpus)
+    data = Data(
+        corpus=CorpusIdentity(
+            name=corpus.name, fingerprint=corpus.fingerprint, synthetic=corpus.synthetic
+        ),
+        features=spec.features.settings().key(corpus.fingerprint),
+        folds=tuple(fold.name for fold in folds),
+    )
+    return Material(corpus, examples, folds, data)
+
+
+def read_folds(
+    spec: StudySpec, workspace: Workspace, display: Display
+) -> tuple[Corpus, Examples, tuple[Fold, ...]]:
+    """The corpus of a specification with the protocol's examples and folds; its problems are said.
+
+    Raises as `read_material` does, but for problems.
     """
     root, layout = corpus_folder(spec, workspace), spec.corpus.format
     if layout == "demo":
@@ -55,18 +77,24 @@ def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Ma
                 progress=count,
             )
     corpus = read_corpus(root, layout, pattern=spec.corpus.layout())
-    for problem in corpus.problems:
-        display.say(f"{corpus.name}: {problem}")
+    for problem in (*corpus.problems, *suspicions(corpus, spec.protocol)):
+        display.say(f"{corpus.name}: problem: {problem}")
     examples = build_examples(corpus, spec.protocol)
     folds = make_folds(examples, spec.protocol)
-    data = Data(
-        corpus=CorpusIdentity(
-            name=corpus.name, fingerprint=corpus.fingerprint, synthetic=corpus.synthetic
-        ),
-        features=spec.features.settings().key(corpus.fingerprint),
-        folds=tuple(fold.name for fold in folds),
-    )
-    return Material(corpus, examples, folds, data)
+    for note in (*corpus.notes, *fold_notes(folds, examples, spec.protocol)):
+        display.say(f"{corpus.name}: {note}")
+    return corpus, examples, folds
+
+
+def check_problems(spec: StudySpec, corpus: Corpus) -> None:
+    """Raise InputError for a corpus with problems, unless the specification allows them."""
+    problems = [*corpus.problems, *suspicions(corpus, spec.protocol)]
+    if problems and not spec.corpus.allow_problems:
+        counted = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise InputError(
+            f"{corpus.root}: {counted} with corpus {corpus.name}: {problems[0]}. Mend the corpus, "
+            "or train on it as it is: corpus.allow_problems=true"
+        )
 
 
 def foresee(spec: StudySpec, workspace: Workspace, display: Display) -> Data:

@@ -111,16 +111,21 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+_ALWAYS_WRITTEN = ("format", "path", "seed", "dialogues_per_session")
+
+
 class CorpusSpec(Section):
     """Which speech. format `demo`: spoken by gateswap into the workspace when first needed.
 
     path: the corpus's folder, for the other formats. pattern: how its files are named, for the
-    format `files`; see bench/corpora/layouts.toml. seed, dialogues_per_session: the demo's.
+    format `files`; see bench/corpora/layouts.toml. allow_problems: train on a corpus that is not
+    what it is said to be. seed, dialogues_per_session: the demo's.
     """
 
     format: Annotated[str, AfterValidator(_format)]
     path: Annotated[str, AfterValidator(_absolute)] | None = None
     pattern: Annotated[dict[str, Any], AfterValidator(_pattern)] | None = None
+    allow_problems: Annotated[bool, Strict()] = False
     seed: Annotated[Int, Field(ge=0)] | None = None
     dialogues_per_session: Annotated[Int, Field(ge=1)] | None = None
 
@@ -138,7 +143,8 @@ class CorpusSpec(Section):
     @model_serializer(mode="wrap")
     def _without_what_is_not_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Written out, a field that other formats have is no field of this one."""
-        return {k: v for k, v in dump(self).items() if k != "pattern" or v is not None}
+        data: dict[str, Any] = dump(self)
+        return {k: v for k, v in data.items() if k in _ALWAYS_WRITTEN or v not in (None, False)}
 
     def layout(self) -> Layout | None:
         """The pattern of the format `files`."""

@@ -94,13 +94,15 @@ def study(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    """A corpus of three speakers with two labelled turns each, of silence."""
+    """A corpus of three speakers with two labelled turns each, of near silence."""
     folder = tmp_path / "corpus"
     folder.mkdir()
-    with wave.open(str(folder / "silence.wav"), "wb") as file:
-        file.setparams((1, 2, 16000, 0, "NONE", ""))
-        file.writeframes(bytes(3200))
-    rows = [f"{s}{label},silence.wav,{s},{label}" for s in "abc" for label in ("ang", "sad")]
+    names = [(s, label) for s in "abc" for label in ("ang", "sad")]
+    for number, (speaker, label) in enumerate(names):
+        with wave.open(str(folder / f"{speaker}{label}.wav"), "wb") as file:
+            file.setparams((1, 2, 16000, 0, "NONE", ""))
+            file.writeframes(bytes([number, 0] * 1600))
+    rows = [f"{s}{label},{s}{label}.wav,{s},{label}" for s, label in names]
     (folder / "manifest.csv").write_text("\n".join(["id,audio,speaker,label", *rows]) + "\n")
     return folder
 
@@ -212,6 +214,45 @@ def test_corpus_describe_as_json_has_the_fixed_fields(command: Command, manifest
     assert fixed <= found["examples"].keys()
     assert any("hap" in problem for problem in found["problems"])  # the protocol wants four classes
     assert "turns: 6" in command("corpus", "describe", str(manifest), "--format", "manifest")
+
+
+def write_study(manifest: Path, protocol: str) -> str:
+    (manifest / "study.yaml").write_text(
+        f"corpus: {{format: manifest, path: {manifest}}}\n"
+        f"protocol: {{classes: [ang, sad], merge: {{}}, {protocol}}}\n"
+    )
+    return str(manifest / "study.yaml")
+
+
+def test_folds_are_counted_by_class_and_speaker_and_written_for_review(
+    command: Command, manifest: Path
+) -> None:
+    study = write_study(manifest, "test_unit: speaker")
+    found = command.json("folds", study, "--write", str(manifest / "folds.csv"))
+    assert [fold["name"] for fold in found["folds"]] == ["a", "b", "c"]
+    assert found["folds"][0]["test"] == {
+        "examples": 2,
+        "classes": {"ang": 1, "sad": 1},
+        "speakers": {"a": 2},
+    }
+    table = (manifest / "folds.csv").read_text().splitlines()
+    assert table[0] == '"id","speaker","session","label","a","b","c"'
+    assert table[1] == '"aang","a","a","ang","test","train","dev"'
+    assert "3 of 3 test sets have fewer than 10 utterances" in command("folds", study)
+
+
+def test_a_corpus_with_problems_stops_a_run_until_they_are_allowed(
+    command: Command, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_study(manifest, "test_unit: speaker")
+    (manifest / "bang.wav").write_bytes((manifest / "csad.wav").read_bytes())
+    run = ["run", study, "--dry-run"]
+    assert gateswap.main(run) == 2
+    said = capsys.readouterr().err
+    assert "1 recordings are there under several speakers, byte for byte: the first" in said
+    assert said.splitlines()[-1].startswith(f"gateswap: {manifest}: 2 problems with corpus corpus:")
+    assert said.splitlines()[-1].endswith("corpus.allow_problems=true")
+    assert "12 members" in command(*run, "corpus.allow_problems=true", "seeds=4")
 
 
 def test_speed_as_json_has_the_fixed_fields(command: Command) -> None:

@@ -8,7 +8,9 @@
 """
 
 import hashlib
+import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -96,15 +98,40 @@ class Corpus:
                 if getattr(row, column) != default
             ]
             digest.update("\x1f".join([*fields, _relative(path, self.root)]).encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "blake2b").digest())
+            digest.update(bytes.fromhex(file_digest(path)))
         return digest.hexdigest()
+
+    @cached_property
+    def same_audio(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of rows whose audio is the same, byte by byte; rows that are alone are left out.
+
+        Only files of equal size are read. A file that cannot be read is like no other.
+        """
+        sizes: dict[int, list[str]] = {}
+        for audio in self.table["audio"].unique():
+            with suppress(OSError):
+                sizes.setdefault(os.stat(audio).st_size, []).append(audio)
+        content: dict[str, str] = {}
+        for alike in (paths for paths in sizes.values() if len(paths) > 1):
+            for audio in alike:
+                with suppress(OSError):
+                    content[audio] = file_digest(Path(audio))
+        groups: dict[str, list[int]] = {}
+        for row, audio in enumerate(self.table["audio"]):
+            groups.setdefault(content.get(audio, audio), []).append(row)
+        return tuple(tuple(rows) for rows in groups.values() if len(rows) > 1)
 
     @property
     def labels(self) -> dict[str, int]:
         """How often each label was given, most frequent first (ties by name)."""
         counts = Counter(self.table["label"])
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def file_digest(path: Path) -> str:
+    """Hash (128 hex digits) of a file's bytes. Raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _relative(path: Path, root: Path) -> str:

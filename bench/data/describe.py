@@ -1,6 +1,7 @@
 """What is in a corpus and what a protocol makes of it, counted for people and programs."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import numpy as np
 from activations.errors import InputError
 from bench.corpora.corpus import Corpus
 from bench.data.examples import MISSING, build_examples
-from bench.data.folds import make_folds
+from bench.data.folds import Fold, each_fold
 from bench.data.protocol import Protocol
+from bench.data.review import fold_notes
+from bench.data.suspicions import suspicions
 
 
 def describe(corpus: Corpus, protocol: Protocol) -> dict[str, Any]:
@@ -20,10 +23,11 @@ def describe(corpus: Corpus, protocol: Protocol) -> dict[str, Any]:
     examples' speakers map names to counts, the corpus's `speakers` each to their labels' counts,
     folds maps a fold's name to the sizes of its sides. Whatever is wrong is in `problems`.
     """
-    problems = [*corpus.faults, *corpus.problems]
+    problems = [*corpus.faults, *corpus.problems, *suspicions(corpus, protocol)]
     found: dict[str, Any] = {"total": 0, "own_missing": 0, "other_missing": 0}
     found |= {"labels": {}, "sessions": {}, "speakers": {}}
     folds: dict[str, dict[str, int]] = {}
+    notes = [*corpus.notes]
     try:
         examples = build_examples(corpus, protocol)
         counts = np.bincount(examples.labels, minlength=len(examples.classes))
@@ -35,10 +39,14 @@ def describe(corpus: Corpus, protocol: Protocol) -> dict[str, Any]:
             "own_missing": int((examples.own == MISSING).sum()),
             "other_missing": int((examples.other == MISSING).sum()),
         }
-        folds = {
-            fold.name: {"train": len(fold.train), "dev": len(fold.dev), "test": len(fold.test)}
-            for fold in make_folds(examples, protocol)
-        }
+
+        def counted() -> Iterator[Fold]:
+            for fold in each_fold(examples, protocol):
+                sides = {"train": len(fold.train), "dev": len(fold.dev), "test": len(fold.test)}
+                folds[fold.name] = sides
+                yield fold
+
+        notes += fold_notes(counted(), examples, protocol)
     except InputError as error:
         problems.append(str(error))
     return {
@@ -50,7 +58,7 @@ def describe(corpus: Corpus, protocol: Protocol) -> dict[str, Any]:
         "examples": found,
         "folds": folds,
         "protocol": protocol.as_dict(),
-        "notes": list(corpus.notes),
+        "notes": notes,
         "problems": problems,
     }
 

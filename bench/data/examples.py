@@ -29,7 +29,8 @@ class Examples:
 
     ids, session, speaker, dialog: str. labels: int64 index into `classes`. current, own, other:
     int64 row numbers of `corpus.table` (own: the same speaker's last turn, other: another
-    speaker's; -1: there is none). improvised: bool.
+    speaker's; -1: there is none). improvised: bool. split: str, the part of the corpus's own split
+    ("" outside of it).
     parties: who speaks in each dialogue, also in turns that are no examples.
     """
 
@@ -44,6 +45,7 @@ class Examples:
     dialog: NDArray[np.str_]
     improvised: NDArray[np.bool_]
     parties: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    split: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype=np.str_))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,6 +66,19 @@ def build_examples(corpus: Corpus, protocol: Protocol) -> Examples:
     own, other = _contexts(list(table["dialog"]), list(table["speaker"]), protocol.context_turns)
     class_of = {name: index for index, name in enumerate(protocol.classes)}
     rows = np.array([row for row, name in enumerate(labels) if name in class_of], dtype=np.int64)
+    improvised = table["improvised"].to_numpy(dtype=np.bool_)
+    if protocol.style != "all":
+        if not improvised.any():
+            raise InputError(
+                f"{corpus.root}: protocol.style: {protocol.style} needs a corpus that says which "
+                "utterances are improvised, and this one says it of none; leave it out"
+            )
+        rows = rows[improvised[rows] == (protocol.style == "improvised")]
+        if not len(rows):
+            raise InputError(
+                f"{corpus.root}: no utterance of {', '.join(protocol.classes)} is "
+                f"{protocol.style}; leave protocol.style out"
+            )
 
     def text(column: str) -> NDArray[np.str_]:
         return table[column].to_numpy(dtype=np.str_)[rows]
@@ -78,12 +93,18 @@ def build_examples(corpus: Corpus, protocol: Protocol) -> Examples:
         session=text("session"),
         speaker=text("speaker"),
         dialog=text("dialog"),
-        improvised=table["improvised"].to_numpy(dtype=np.bool_)[rows],
-        parties={
-            str(dialog): frozenset(speakers)
-            for dialog, speakers in table.groupby("dialog")["speaker"]
-        },
+        improvised=improvised[rows],
+        parties=_parties(list(table["dialog"]), list(table["speaker"])),
+        split=text("split"),
     )
+
+
+def _parties(dialogs: list[str], speakers: list[str]) -> dict[str, frozenset[str]]:
+    """Who speaks in each dialogue; dialogs, speakers: [n]."""
+    found: dict[str, set[str]] = {}
+    for dialog, speaker in zip(dialogs, speakers, strict=True):
+        found.setdefault(dialog, set()).add(speaker)
+    return {dialog: frozenset(names) for dialog, names in found.items()}
 
 
 def _contexts(

@@ -5,6 +5,7 @@ from typing import Any
 
 from studies.terminal.display import print_fields, print_table
 
+MOST_NAMED = 8  # speakers of a side
 MOST_ROWS = 100  # speakers or folds of a printed table; --json has all
 
 
@@ -39,3 +40,23 @@ def print_counts(what: str, columns: Sequence[str], rows: Mapping[str, Mapping[s
     if len(shown) < len(rows):
         print(f"… and {len(rows) - len(shown):,} more; all: --json")
     print()
+
+
+def print_folds(found: Mapping[str, Any], protocol: str) -> None:
+    """Print on stdout a study's folds, as `bench.data.review` counted them."""
+    print(f"{found['corpus']}: {protocol}")
+    rows = []
+    for fold in found["folds"][:MOST_ROWS]:
+        for side in ("train", "dev", "test"):
+            about = fold[side]
+            speakers = list(about["speakers"])
+            named = ", ".join(speakers) if len(speakers) <= MOST_NAMED else ""
+            counts = [f"{n:,}" for n in (*about["classes"].values(), about["examples"])]
+            rows.append(
+                [fold["name"] if side == "train" else "", side, *counts, len(speakers), named]
+            )
+    classes = list(found["protocol"]["classes"])
+    print_table(["fold", "side", *classes, "all", "speakers", ""], rows)
+    if len(found["folds"]) > MOST_ROWS:
+        print(f"… and {len(found['folds']) - MOST_ROWS:,} more; all: --json or --write FILE")
+    print_fields({"notes": found["notes"]})
