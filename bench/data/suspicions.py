@@ -25,9 +25,15 @@ def suspicions(corpus: Corpus, protocol: Protocol) -> list[str]:
 
 
 def _alike(corpus: Corpus) -> list[str]:
-    found = []
+    found: list[str] = []
+    told: list[tuple[str, ...]] = []  # where speakers are sessions, both would be told
     for column, plural in (("speaker", "speakers"), ("session", "sessions"), ("label", "labels")):
-        groups = confusable(str(name) for name in corpus.table[column].unique())
+        groups = [
+            group
+            for group in confusable(str(name) for name in corpus.table[column].unique())
+            if group not in told
+        ]
+        told += groups
         for group in groups[:SHOWN]:
             names = ", ".join(repr(name) for name in group)
             found.append(
@@ -65,9 +71,13 @@ def _nearly(label: str, name: str) -> bool:
 def _same_audio(corpus: Corpus) -> list[str]:
     found = []
     table = corpus.table
+    told: set[tuple[int, ...]] = set()
     for column in ("speaker", "label", "session", "split"):
         values = table[column].tolist()
         mixed = [rows for rows in corpus.same_audio if len({values[row] for row in rows}) > 1]
+        if column == "session":  # two speakers are in two sessions anyway
+            mixed = [rows for rows in mixed if rows not in told]
+        told |= set(mixed)
         if mixed:
             first = mixed[0]
             ids = ", ".join(str(table["id"][row]) for row in first[:SHOWN])
