@@ -18,10 +18,11 @@ from pathlib import Path
 import torch
 
 from activations.errors import GateswapError, InputError
+from activations.kernels.precision import at_precision
 from bench.training.identity import Origin
 from bench.training.train import Progress, TrainingSettings
 from studies import tuning
-from studies.execution.devices import choose_devices, set_precision
+from studies.execution.devices import check_precision, choose_devices
 from studies.execution.engines import Engine, Finished, OneDevice, Stack, describe_stack
 from studies.execution.interrupts import uninterrupted
 from studies.execution.pool import Pool
@@ -144,8 +145,8 @@ class _Session:
         self._spec, self._workspace, self._display = spec, workspace, display
         corpus_folder(spec, workspace)  # which has to be said, before any folder is made
         self._devices = choose_devices(machine.device)
-        precision = set_precision(machine.precision, self._devices)
-        self._kinds = kinds_here(self._devices, precision)
+        self._precision = check_precision(machine.precision, self._devices)
+        self._kinds = kinds_here(self._devices, self._precision)
         self._material: Material | None = None
         self._engine: Engine | None = None
         self._mirror: Mirror | None = None
@@ -174,8 +175,8 @@ class _Session:
         self._reflect()
         diverged, errors = 0, []
         if stacks:
-            engine = self._prepared(plan)
-            with self._display.training(missing) as view:
+            with at_precision(self._precision), self._display.training(missing) as view:
+                engine = self._prepared(plan)
                 kept = _Kept(self.results, self._display, view, self._reflect)
                 try:
                     engine.train(stacks, kept)

@@ -1,9 +1,12 @@
 """How precisely matrices are multiplied on a GPU: three words, and torch's own for each.
 
-- The setting is torch's, for the whole process: what a kernel does follows it and adds none.
+- The setting is torch's, for the whole process: what a kernel does follows it and adds none. Whoever
+  changes it changes it back (`at_precision`).
 - A word is all that results keep of it, so reading them does not need torch.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from activations.errors import InputError
@@ -27,3 +30,16 @@ def precision() -> Precision:
 
     of_torch = torch.get_float32_matmul_precision()
     return next(ours for ours, name in PRECISIONS.items() if name == of_torch)
+
+
+@contextmanager
+def at_precision(precision: Precision) -> Iterator[None]:
+    """Multiply at this precision within, and as before afterwards."""
+    import torch
+
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(PRECISIONS[precision])
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

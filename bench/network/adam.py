@@ -18,40 +18,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Kingma & Ba, and the defaults of torch and TensorFlow
-ALIGNMENT = 16  # floats, a cache line: what vector loads of a kernel like best
-
-
-@dataclass(frozen=True)
-class Part:
-    """Where one parameter lies in the buffers: [E, M, size], its rows of `width` numbers."""
-
-    start: int
-    tensors: int  # E
-    size: int
-    width: int
-    decayed: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Flat:
-    """What a step works on: flat buffers of the parts, and the members' settings [M] float32.
-
-    alive [M] bool: the members that still move.
-    """
-
-    values: Tensor
-    gradients: Tensor
-    parts: tuple[Part, ...]
-    rate: Tensor
-    l2: Tensor
-    clip: Tensor
-    alive: Tensor
-
-    @property
-    def members(self) -> int:
-        """M."""
-        return len(self.alive)
+from bench.network.flat import ALIGNMENT, BETA1, BETA2, EPSILON, Flat, Span
 
 
 class _Rule(Protocol):
@@ -86,7 +53,7 @@ class StackedAdam:
         values = torch.zeros(starts[-1], device=device)
         gradients = torch.zeros_like(values)
         self._copies: list[Tensor] = []  # of the gradients, in their buffer
-        parts = []
+        spans = []
         for start, parameter in zip(starts, parameters, strict=False):
             own, copy = (
                 buffer[start : start + parameter.numel()].view_as(parameter)
@@ -95,8 +62,8 @@ class StackedAdam:
             own.copy_(parameter.detach())
             parameter.data = own
             self._copies.append(copy)
-            parts.append(
-                Part(
+            spans.append(
+                Span(
                     start=start,
                     tensors=parameter.shape[0] // members,
                     size=parameter.numel() // parameter.shape[0],
@@ -106,7 +73,7 @@ class StackedAdam:
             )
         self.alive = torch.ones(members, dtype=torch.bool, device=device)
         rate, l2, clip = (x.to(device, torch.float32) for x in (learning_rate, l2, clip_norm))
-        flat = Flat(values, gradients, tuple(parts), rate, l2, clip, self.alive)
+        flat = Flat(values, gradients, tuple(spans), rate, l2, clip, self.alive)
         self._rule: _Rule
         if implementation == "gpu":
             from bench.network.gpu import adam as optimiser_gpu
@@ -153,14 +120,14 @@ class _TorchAdam:
         self._square = torch.zeros_like(flat.values)
         self._scratch = torch.zeros_like(flat.values)
         self._places: list[_Place] = []
-        for part in flat.parts:
-            shape = (part.tensors, flat.members, part.size)
+        for span in flat.spans:
+            shape = (span.tensors, flat.members, span.size)
             values, gradients, scratch = (
-                buffer[part.start : part.start + shape[0] * shape[1] * shape[2]].view(shape)
+                buffer[span.start : span.start + shape[0] * shape[1] * shape[2]].view(shape)
                 for buffer in (flat.values, flat.gradients, self._scratch)
             )
-            rows = scratch.view(-1, part.width)
-            self._places.append(_Place(values, gradients, scratch, rows, part.decayed))
+            rows = scratch.view(-1, span.width)
+            self._places.append(_Place(values, gradients, scratch, rows, span.decayed))
         self._waits = flat.values.is_cuda  # asking it for a value would stall the step
         self._steps = 0
 

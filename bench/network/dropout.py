@@ -14,7 +14,7 @@ from torch import Tensor
 
 from activations.kernels.packing import Packing
 from bench.data import streams
-from bench.network.gpu import dropout_kernel
+from bench.network.cpu import dropout as dropout_cpu
 
 PURPOSE, DENSE_PURPOSE = "dropout", "dropout/dense"
 PER_BLOCK = 8  # half words of a block of the generator
@@ -91,14 +91,14 @@ class DropoutSource:
         """The frames' masks by C or by torch operations."""
         sizes = [b - a for a, b in pairwise(packing.bounds[: len(self._keys) + 1])]
         widths = self._features, self._width
-        if self._keys.is_cuda or not dropout_kernel.available():
+        if self._keys.is_cuda or not dropout_cpu.available():
             return _frames(self._keys, step, sizes, self._bounds, self._scales, *widths)
         inputs, outputs = (torch.empty(sum(sizes), columns) for columns in widths)
         by_member = zip(
             *self._host, *(torch.split(masks, sizes) for masks in (inputs, outputs)), strict=True
         )
         for key, bound, scale, own_inputs, own_outputs in by_member:
-            dropout_kernel.fill(key, step, PURPOSE, bound, scale, own_inputs, own_outputs)
+            dropout_cpu.fill(key, step, PURPOSE, bound, scale, own_inputs, own_outputs)
         return inputs, outputs
 
 
@@ -111,7 +111,7 @@ def _frames(
     features: int,
     width: int,
 ) -> tuple[Tensor, Tensor]:
-    """The frames' masks by tensor operations: what `dropout_kernel` does, for any device."""
+    """The frames' masks by tensor operations: what `cpu.dropout` does, for any device."""
     blocks = -(-(features + width) // PER_BLOCK)  # of a frame
     drawn = torch.empty((len(keys), max(sizes) * blocks, 4), dtype=torch.int32, device=keys.device)
     for place, word in enumerate(streams.words(keys, PURPOSE, step, max(sizes) * blocks)):

@@ -20,7 +20,7 @@ def normalised(
     if implementation == "gpu":
         from bench.network.gpu import norm as norm_gpu
 
-        return norm_gpu.normalised(hidden, gain, shift)
+        return norm_gpu.normalised(hidden, gain, shift, EPSILON)
     normal = nn.functional.layer_norm(hidden, hidden.shape[1:], eps=EPSILON)
     by_member = normal.view(len(gain), -1, hidden.shape[1])
     return torch.relu(by_member * gain[:, None] + shift[:, None]).view_as(hidden)

@@ -25,12 +25,22 @@ from pathlib import Path
 from typing import Any
 
 from activations.kernels.cell import SITES, Cell
-from activations.kernels.gpu.tiles import chunks, gradient_tiles, power, product_tiles, tiles
+from activations.kernels.gpu.tiles import (
+    SHARED_LIMITS,
+    TOTAL_TILES,
+    chunks,
+    gradient_tiles,
+    parameter_tiles,
+    product_tiles,
+    recurrent_chunks,
+    recurrent_gradient_tiles,
+    tiles,
+    unit_tiles,
+)
 from activations.kernels.precision import PRECISIONS
 from activations.registry import get, names
 
 LETTERS = {"update": "Z", "reset": "R", "candidate": "N"}
-SHARED_LIMIT = {80: 163 * 1024, 90: 227 * 1024}  # bytes that one block may use
 NUMBERS = {"s": 0, "B": 64, "T": 200, "D": 1, "i": 0, "site": 2}  # of a plain GRU's launch
 INDICES = ("starts", "sizes", "order", "longest", "time_of_frame")  # int64 on the device
 FEATURES = 45  # a layer's inputs, for the kernels of the projection
@@ -66,7 +76,7 @@ def compile_cell(cell: Cell, target: Target) -> Iterator[Resources]:
     from activations.kernels.gpu.triton_code import triton_sites
 
     sites = triton_sites(cell)
-    limit = SHARED_LIMIT[target.architecture]
+    limit = SHARED_LIMITS[target.architecture]
     for backward in (False, True):
         constants: dict[str, Any] = dict(
             tiles(target.hidden, NUMBERS["B"], target.precision, limit)
@@ -84,8 +94,8 @@ def compile_cell(cell: Cell, target: Target) -> Iterator[Resources]:
     for slope in sites["candidate"].parameter_slopes:
         yield _compile(
             gradient_kernels.parameter_gradient,
-            {"P": len(cell.candidate.parameters), "K": 1, "SLOPE": slope, "num_warps": 4}
-            | {"BLOCK_F": 32, "BLOCK_H": min(128, max(16, power(target.hidden)))},
+            {"P": len(cell.candidate.parameters), "K": 1, "SLOPE": slope}
+            | parameter_tiles(target.hidden),
             {"H": target.hidden, "chunks": chunks(1)},
             target,
         )
@@ -96,24 +106,21 @@ def compile_shared(target: Target) -> Iterator[Resources]:
     from activations.kernels.gpu import gradient_kernels, projection_kernels
 
     H = target.hidden
-    block = 64 if H > 32 else 32
-    parts = chunks(3 * (-(-H // block)) ** 2)
     yield _compile(
         gradient_kernels.weight_gradients,
-        {"BLOCK_M": block, "BLOCK_H": block, "BLOCK_F": 32, "HAS_H0": False, "num_warps": 4}
-        | {"PRECISION": target.precision},
-        {"H": H, "chunks": parts},
+        {"HAS_H0": False, "PRECISION": target.precision} | recurrent_gradient_tiles(H),
+        {"H": H, "chunks": recurrent_chunks(H)},
         target,
     )
     yield _compile(
         gradient_kernels.sum_chunks,
-        {"BLOCK": 1024, "num_warps": 4},
+        TOTAL_TILES,
         {"size": 3 * H * H, "chunks": 8},
         target,
     )
     yield _compile(
         gradient_kernels.sum_parameter,
-        {"P": 2, "K": 1, "BLOCK_H": min(128, max(16, power(H))), "num_warps": 4},
+        {"P": 2, "K": 1} | unit_tiles(H),
         {"H": H, "chunks": chunks(1)},
         target,
     )
@@ -193,7 +200,7 @@ def _rows(name: str, targets: Sequence[Target]) -> list[str]:
         else:
             compiled = compile_cell(Cell(sigmoid, sigmoid, get(name)), target)
         for used in compiled:
-            fits = used.shared <= SHARED_LIMIT[target.architecture]
+            fits = used.shared <= SHARED_LIMITS[target.architecture]
             rows.append(
                 f"{name},sm_{target.architecture},{target.hidden},{target.precision},"
                 f"{used.kernel},{used.registers},{used.stack},{used.shared},{fits}"
@@ -209,7 +216,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("activation", nargs="*", help=f"all, and '{ANY}', if none is named")
     parser.add_argument("--hidden", nargs="+", type=int, default=[128, 512])
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["tf32"])
-    parser.add_argument("--arch", nargs="+", type=int, choices=SHARED_LIMIT, default=[80, 90])
+    parser.add_argument("--arch", nargs="+", type=int, choices=SHARED_LIMITS, default=[80, 90])
     parser.add_argument("--jobs", type=int, default=2, help="processes that compile")
     wanted = parser.parse_args(arguments)
     targets = [

@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from activations.kernels.precision import PRECISIONS, precision, precision_called
+from activations.kernels import precision as precisions
+from activations.kernels.precision import precision, precision_called
 
 PRODUCT = {"cpu": 1024, "cuda": 4096}  # rows and columns
 # bytes of a tensor that no cache holds: the largest last-level caches of servers have 512 MiB for
@@ -43,17 +44,18 @@ def seconds_of(run: Callable[[], object], times: int, device: torch.device) -> f
 
 
 @contextmanager
-def at_precision(precision: str | None) -> Iterator[None]:
-    """Set torch's products to this precision, and keep cuDNN as exact; alone it uses TF32."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    if precision is not None:
-        torch.set_float32_matmul_precision(PRECISIONS[precision_called(precision)])
-    torch.backends.cudnn.allow_tf32 = torch.get_float32_matmul_precision() != "highest"
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+def at_precision(name: str | None) -> Iterator[None]:
+    """Multiply at this precision (None: as torch is set) within, and so does cuDNN.
+
+    cuDNN by itself uses TF32 whatever torch is set to.
+    """
+    with precisions.at_precision(precision_called(name or precision())):
+        before = torch.backends.cudnn.allow_tf32
+        torch.backends.cudnn.allow_tf32 = precision() != "ieee"
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.allow_tf32 = before
 
 
 def captured(run: Callable[[], Any]) -> Callable[[], object]:

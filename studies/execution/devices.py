@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from activations.errors import InputError
-from activations.kernels.precision import PRECISIONS, Precision, precision_called
+from activations.kernels.precision import Precision, precision_called
 
 NAMES = "auto, cpu or cuda, or one GPU as in cuda:1"
 
@@ -38,10 +38,11 @@ def choose_devices(name: str) -> tuple[torch.device, ...]:
     return tuple(torch.device("cuda", each) for each in numbers)
 
 
-def set_precision(name: str, devices: Sequence[torch.device]) -> Precision:
-    """Let this process multiply matrices as `ieee` (float32), `tf32` or `bf16`; return which.
+def check_precision(name: str, devices: Sequence[torch.device]) -> Precision:
+    """The precision of that name, if these devices can multiply at it.
 
-    Raises InputError for another name, and for less than float32 where a CPU trains.
+    Raises InputError for a name that is not ieee (float32), tf32 or bf16, and for less than
+    float32 where a CPU trains.
     """
     precision = precision_called(name)
     if name != "ieee" and any(device.type == "cpu" for device in devices):
@@ -49,5 +50,4 @@ def set_precision(name: str, devices: Sequence[torch.device]) -> Precision:
             f"--precision {name} is for GPUs, and training would run on the CPU, which computes in "
             "float32: leave the option out"
         )
-    torch.set_float32_matmul_precision(PRECISIONS[precision])
     return precision

@@ -183,7 +183,7 @@ def _compiler() -> str:
 
 
 def _cache() -> str:
-    from activations.kernels.cpu.compiler import cache_folder
+    from activations.kernels.cache import cache_folder
 
     return str(cache_folder())
 

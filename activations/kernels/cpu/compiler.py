@@ -5,8 +5,6 @@
 - What the result depends on is the source, the flags, the compiler and the processor; the
   compiler's predefined macros name the last two. The library's file name is a hash of these, so a
   cache can be shared and is never stale.
-- Many processes start at once with the same missing library. Each compiles into a file of its own
-  and renames it into place: the last one wins, and all are the same.
 """
 
 import ctypes
@@ -14,14 +12,12 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
-import tempfile
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from activations.errors import GateswapError
+from activations.kernels.cache import keep
 
 # No -ffast-math: it drops NaN. The two -fno- give up nothing but errno and signals. -O3 takes half
 # as long again to compile and is not faster: what is hot is written as vectors already.
@@ -86,43 +82,16 @@ def compile_library(source: str) -> Path:
     compiler = find_compiler()
     parts = (source, *FLAGS, *compiler.command, compiler.fingerprint)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    path = cache_folder() / f"gru-{digest[:24]}.so"
-    if path.exists():
-        return path
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        command = (*compiler.command, *FLAGS, "-x", "c", "-", "-o", name, "-lm")
+
+    def compile_into(path: Path) -> None:
+        command = (*compiler.command, *FLAGS, "-x", "c", "-", "-o", str(path), "-lm")
         result = _run(command, source)
         if result.returncode != 0:
             errors = [line for line in result.stderr.splitlines() if "error" in line]
             said = (errors or result.stderr.splitlines() or ["nothing"])[0]
             raise CompilerError(f"{compiler.version} does not compile the kernel: {said}")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
-
-@cache
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: gateswap/ in the user's cache folder.
-
-    If that cannot be written, a temporary folder of this process, with a warning.
-    """
-    wanted = _user_cache() / "gateswap"
-    try:
-        wanted.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=wanted):
-            return wanted
-    except OSError as error:
-        warnings.warn(
-            f"compiled kernels cannot be kept in {wanted} ({error.strerror}) and will be compiled"
-            " again next time; set XDG_CACHE_HOME to a folder that can be written",
-            stacklevel=2,
-        )
-        return Path(_temporary_folder().name)
+    return keep(f"gru-{digest[:24]}.so", compile_into)
 
 
 @cache
@@ -136,19 +105,6 @@ def load_library(source: str) -> ctypes.CDLL:
         return ctypes.CDLL(str(path))
     except OSError as error:
         raise CompilerError(f"the compiled kernel does not load: {error}") from error
-
-
-@cache
-def _temporary_folder() -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix="gateswap-")  # kept, and removed at exit
-
-
-def _user_cache() -> Path:
-    if folder := os.environ.get("XDG_CACHE_HOME"):
-        return Path(folder)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches"
-    return Path.home() / ".cache"
 
 
 def _run(command: tuple[str, ...], text: str) -> "subprocess.CompletedProcess[str]":

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from activations.kernels.gpu.tiles import chunks, gradient_tiles, product_tiles
+from activations.kernels.gpu.tiles import TOTAL_TILES, chunks, gradient_tiles, product_tiles
 from activations.kernels.packing import Packing
 from activations.kernels.precision import precision
 from activations.kernels.reference import projection_gradients
@@ -143,8 +143,7 @@ def total(partial: Tensor) -> Tensor:
     if parts == 1:
         return partial[0]
     out = torch.empty_like(partial[0])
-    block = 1024
-    gradient_kernels.sum_chunks[(-(-out.numel() // block),)](
-        partial, out, out.numel(), parts, BLOCK=block, num_warps=4
+    gradient_kernels.sum_chunks[(-(-out.numel() // TOTAL_TILES["BLOCK"]),)](
+        partial, out, out.numel(), parts, **TOTAL_TILES
     )
     return out

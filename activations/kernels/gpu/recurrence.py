@@ -23,7 +23,15 @@ from torch import Tensor
 
 from activations.kernels.cell import Cell, Parameters
 from activations.kernels.gpu import projection, replay
-from activations.kernels.gpu.tiles import chunks, power, shared_limit, tiles
+from activations.kernels.gpu.tiles import (
+    chunks,
+    parameter_tiles,
+    recurrent_chunks,
+    recurrent_gradient_tiles,
+    shared_limit,
+    tiles,
+    unit_tiles,
+)
 from activations.kernels.packing import Packing
 from activations.kernels.precision import Precision, precision
 
@@ -257,15 +265,13 @@ def _weight_gradients(
     from activations.kernels.gpu import gradient_kernels
 
     G, D, H = launch.G, launch.D, launch.H
-    block = 64 if H > 32 else 32
-    across = -(-H // block)
-    parts = chunks(3 * across**2)
+    blocks, parts = recurrent_gradient_tiles(H), recurrent_chunks(H)
+    across = -(-H // blocks["BLOCK_H"])
     d_w, d_b = h_out.new_empty(parts, G, D, 3 * H, H), h_out.new_empty(parts, G, D, 3 * H)
     gradient_kernels.weight_gradients[(3 * across, across * parts, G * D)](
         d_gates, d_h_n, h_out, h0, launch.packing.time_of_frame, *launch.index, d_w, d_b,
         launch.B, launch.T, H, D, parts,
-        BLOCK_M=block, BLOCK_H=block, BLOCK_F=32, HAS_H0=has_h0, PRECISION=launch.precision,
-        num_warps=4,
+        HAS_H0=has_h0, PRECISION=launch.precision, **blocks,
     )  # fmt: skip
     return projection.total(d_w), projection.total(d_b)
 
@@ -281,16 +287,16 @@ def _parameter_gradients(launch: _Launch, name: str, d_values: Tensor, saved: Te
         return gradient
     place = ("reset", "update", "candidate").index(name)
     recurrences = launch.G * launch.D
-    block_h = min(128, max(16, power(launch.H)))
+    blocks = parameter_tiles(launch.H)
     parts = chunks(1)
     partial = values.new_empty(parts, recurrences, launch.H)
-    grid = (-(-launch.H // block_h), parts, recurrences)
+    grid = (-(-launch.H // blocks["BLOCK_H"]), parts, recurrences)
     for i, slope in enumerate(launch.sites[name].parameter_slopes):
         gradient_kernels.parameter_gradient[grid](
             d_values, saved, launch.index[0], values, partial, launch.T, launch.H, launch.D, place,
-            parts, P=P, K=K, SLOPE=slope, BLOCK_F=32, BLOCK_H=block_h, num_warps=4,
+            parts, P=P, K=K, SLOPE=slope, **blocks,
         )  # fmt: skip
         gradient_kernels.sum_parameter[(recurrences,)](
-            partial, gradient, launch.H, parts, i, P=P, K=K, BLOCK_H=block_h, num_warps=4
+            partial, gradient, launch.H, parts, i, P=P, K=K, **unit_tiles(launch.H)
         )
     return gradient

@@ -4,23 +4,24 @@
   walks all steps with them (`BLOCK_K` absent); where not, one launch a step streams them from L2.
 - Nothing here depends on how many recurrences run: a block's shape decides the order of its sums,
   and a member's bits must not depend on its companions.
-- Register and shared memory figures are ptxas's, for Triton 3.7 and sm_90; kernels/ahead.py prints
-  them anew.
+- Register and shared memory figures are ptxas's, for Triton 3.7 and sm_90;
+  `python -m bench.speed.ahead` prints them anew.
 """
 
 from functools import cache
 
 import torch
 
-SHARED = 227 * 1024  # bytes that one block may use on sm_90, where no device tells its own limit
+SHARED_LIMITS = {80: 163 * 1024, 90: 227 * 1024}  # bytes that one block may use, by architecture
 ROWS = 16  # rows of an on-chip tile: more rows spill registers
 STAGING = 24 * 1024  # bytes beside the weights that the products of 16 × 128 need
 MOST_CHUNKS = 32  # partial sums of one number
+TOTAL_TILES = {"BLOCK": 1024, "num_warps": 4}  # of the sum of partial sums
 
 
 def shared_limit(device: torch.device) -> int:
     """Bytes of shared memory that one block may use: the device's, or sm_90's for the CPU."""
-    return _shared_of(device.index) if device.type == "cuda" else SHARED
+    return _shared_of(device.index) if device.type == "cuda" else SHARED_LIMITS[90]
 
 
 @cache
@@ -81,12 +82,33 @@ def gradient_tiles(outputs: int, inputs: int) -> dict[str, int]:
     }
 
 
+def recurrent_gradient_tiles(hidden: int) -> dict[str, int]:
+    """Block sizes of a recurrent weight's gradient [3 · hidden, hidden], a sum over frames."""
+    block = 64 if hidden > 32 else 32
+    return {"BLOCK_M": block, "BLOCK_H": block, "BLOCK_F": 32, "num_warps": 4}
+
+
+def parameter_tiles(hidden: int) -> dict[str, int]:
+    """Block sizes of a sum over frames for each of a layer's units."""
+    return {"BLOCK_F": 32} | unit_tiles(hidden)
+
+
+def unit_tiles(hidden: int) -> dict[str, int]:
+    """Block sizes of a sum over a layer's units."""
+    return {"BLOCK_H": min(128, max(16, power(hidden))), "num_warps": 4}
+
+
 def chunks(tiles: int) -> int:
     """Into how many parts a sum over a group's frames is cut, where `tiles` programs would do it.
 
     Some 128 programs a group: enough for a group alone, and partial sums of 2 MB at most.
     """
     return max(1, min(MOST_CHUNKS, 128 // tiles))
+
+
+def recurrent_chunks(hidden: int) -> int:
+    """`chunks` of a recurrent weight's gradient, whose three matrices have hidden² numbers each."""
+    return chunks(3 * (-(-hidden // recurrent_gradient_tiles(hidden)["BLOCK_H"])) ** 2)
 
 
 def power(n: int) -> int:

@@ -10,11 +10,11 @@
 
 import hashlib
 import importlib.util
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,8 +23,8 @@ import sympy
 from activations.formula.formula import Formula
 from activations.formula.printer import PythonPrinter, python_words
 from activations.formula.program import build_program
+from activations.kernels.cache import keep
 from activations.kernels.cell import SITES, Cell
-from activations.kernels.cpu.compiler import cache_folder
 
 _HEADER = '''"""Written from formulas; see activations/kernels/gpu/triton_code.py."""
 
@@ -87,12 +87,7 @@ def triton_sites(cell: Cell) -> dict[str, TritonSite]:
 
 def _import(source: str) -> ModuleType:
     name = f"gateswap_triton_{hashlib.sha256(source.encode()).hexdigest()[:24]}"
-    path = cache_folder() / f"{name}.py"
-    if not path.exists():
-        # processes may start at once: each writes its own file, and the last rename wins
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(source)
-        temporary.replace(path)
+    path = keep(f"{name}.py", lambda temporary: _write(temporary, source))
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -100,6 +95,10 @@ def _import(source: str) -> ModuleType:
     spec.loader.exec_module(module)
     sys.modules[name] = module
     return module
+
+
+def _write(path: Path, source: str) -> None:
+    path.write_text(source)
 
 
 def _function(name: str, formula: Formula, output: str) -> str:

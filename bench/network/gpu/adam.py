@@ -16,9 +16,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from bench.network.adam import BETA1, BETA2, EPSILON, Flat
+from bench.network.flat import BETA1, BETA2, EPSILON, Flat
 
 BLOCK = 2048  # numbers that one program takes
+BLOCKS = {"BLOCK": BLOCK, "num_warps": 4}  # of every kernel
+SETTLE = {"LOG_BETA1": math.log(BETA1), "LOG_BETA2": math.log(BETA2)} | BLOCKS
+UPDATE = {"BETA1": BETA1, "KEEP1": 1 - BETA1, "BETA2": BETA2, "KEEP2": 1 - BETA2}
+UPDATE |= {"EPSILON": EPSILON} | BLOCKS
 
 
 class FusedAdam:
@@ -39,18 +43,14 @@ class FusedAdam:
         blocks, members = len(table), flat.members
         alive = flat.alive.view(torch.uint8)
         self._steps.add_(1)
-        sum_squares[(blocks,)](
-            flat.values, flat.gradients, table, flat.l2, self._sums, BLOCK=BLOCK, num_warps=4
-        )
+        sum_squares[(blocks,)](flat.values, flat.gradients, table, flat.l2, self._sums, **BLOCKS)
         settle[(members,)](
             self._sums, losses.contiguous(), self._steps, flat.rate, flat.clip, alive, norms,
-            scales, members, blocks // members,
-            LOG_BETA1=math.log(BETA1), LOG_BETA2=math.log(BETA2), BLOCK=BLOCK, num_warps=4,
+            scales, members, blocks // members, **SETTLE,
         )  # fmt: skip
         update[(blocks,)](
             flat.values, flat.gradients, self._mean, self._square, table, flat.l2, alive, scales,
-            members, BETA1=BETA1, KEEP1=1 - BETA1, BETA2=BETA2, KEEP2=1 - BETA2, EPSILON=EPSILON,
-            BLOCK=BLOCK, num_warps=4,
+            members, **UPDATE,
         )  # fmt: skip
         return norms
 
@@ -59,12 +59,12 @@ def _table(flat: Flat) -> Tensor:
     """Blocks [M · K, 4], each member's K one after another: start, length, member, decayed."""
     rows = []
     for m in range(flat.members):
-        for part in flat.parts:
-            for e in range(part.tensors):
-                start = part.start + (e * flat.members + m) * part.size
-                for first in range(0, part.size, BLOCK):
-                    length = min(BLOCK, part.size - first)
-                    rows.append((start + first, length, m, int(part.decayed)))
+        for span in flat.spans:
+            for e in range(span.tensors):
+                start = span.start + (e * flat.members + m) * span.size
+                for first in range(0, span.size, BLOCK):
+                    length = min(BLOCK, span.size - first)
+                    rows.append((start + first, length, m, int(span.decayed)))
     return torch.tensor(rows, dtype=torch.int64)
 
 

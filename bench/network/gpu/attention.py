@@ -52,11 +52,11 @@ class _Attention(torch.autograd.Function):
         rows, W = packing.groups * packing.rows, states.shape[1]
         pooled = states.new_empty(rows, W)
         kept = states.new_empty(rows, 2)
-        constants = _constants(W, score.shape[1], offer)
+        constants = blocks(W, score.shape[1])
         attention_forward[(rows, -(-W // constants["BLOCK_W"]))](
             states, keys, keys if offer is None else offer, score, pooled, kept,
             packing.starts.contiguous(), packing.lengths.contiguous(), packing.order.contiguous(),
-            packing.rows, packing.T, score.shape[1], W, **constants,
+            packing.rows, packing.T, score.shape[1], W, HAS_OFFER=offer is not None, **constants,
         )  # fmt: skip
         ctx.save_for_backward(states, keys, offer, score, pooled, kept)
         ctx.packing = packing
@@ -71,31 +71,33 @@ class _Attention(torch.autograd.Function):
         d_states, d_keys = torch.empty_like(states), torch.empty_like(keys)
         d_offer = None if offer is None else torch.empty_like(offer)
         by_row = score.new_empty(rows, A)
-        constants = _constants(W, A, offer)
+        constants = blocks(W, A)
         attention_backward[(rows,)](
             states, keys, keys if offer is None else offer, score, pooled, kept,
             gradient.contiguous(), d_states, d_keys, by_row if d_offer is None else d_offer, by_row,
             packing.starts.contiguous(), packing.lengths.contiguous(), packing.order.contiguous(),
-            packing.rows, packing.T, A, W, **constants,
+            packing.rows, packing.T, A, W, HAS_OFFER=offer is not None, **constants,
         )  # fmt: skip
         d_score = torch.empty_like(score)
-        sum_of_rows[(G,)](
-            by_row, d_score, packing.rows, A, BLOCK_B=32, BLOCK_A=constants["BLOCK_A"], num_warps=4
-        )
+        sum_of_rows[(G,)](by_row, d_score, packing.rows, A, **sum_blocks(A))
         return d_states, d_keys, d_offer, d_score, None
 
 
-def _constants(width: int, units: int, offer: Tensor | None) -> dict[str, Any]:
-    """Compile-time arguments of both kernels that walk rows."""
+def blocks(width: int, units: int) -> dict[str, int]:
+    """Block sizes and num_warps of both kernels that walk rows."""
     block_w = min(COLUMNS, triton.next_power_of_2(width))
     return {
         "BLOCK_T": FRAMES,
         "BLOCK_A": triton.next_power_of_2(units),
         "BLOCK_W": block_w,
-        "HAS_OFFER": offer is not None,
         # on sm_90 backward takes 128 registers a thread in 8 warps, 230 in 4 (ptxas, triton 3.7)
         "num_warps": 8 if block_w > 64 else 4,
     }
+
+
+def sum_blocks(units: int) -> dict[str, int]:
+    """Block sizes and num_warps of `sum_of_rows`."""
+    return {"BLOCK_B": 32, "BLOCK_A": triton.next_power_of_2(units), "num_warps": 4}
 
 
 @triton.jit(do_not_specialize=["T"])

@@ -20,7 +20,8 @@ from torch import Tensor
 from activations.kernels.packing import Packing
 from bench.data import streams
 
-BLOCKS = 256  # of the generator, in one program
+BLOCK = 256  # blocks of the generator, in one program
+BLOCKS = {"BLOCK": BLOCK, "num_warps": 4}  # of both kernels
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +52,10 @@ class Source:
         blocks = -(-(features + width) // 8)  # of a frame
         if room:
             low, high = streams.purpose_words(purpose)
-            fill_frames[(-(-room * blocks // BLOCKS), M)](
+            fill_frames[(-(-room * blocks // BLOCK), M)](
                 self.keys, self.step, self.bounds, self.scales, firsts,
                 inputs, outputs, features, width, blocks,
-                LOW=low, HIGH=high, BLOCK=BLOCKS, num_warps=4,
+                LOW=low, HIGH=high, **BLOCKS,
             )  # fmt: skip
         return inputs, outputs
 
@@ -63,9 +64,9 @@ class Source:
         mask = self.scales.new_empty(len(self.keys), size)
         blocks = -(-size // 8)
         low, high = streams.purpose_words(purpose)
-        fill_dense[(-(-blocks // BLOCKS), len(self.keys))](
+        fill_dense[(-(-blocks // BLOCK), len(self.keys))](
             self.keys, self.step, self.bounds, self.scales, mask, size, blocks,
-            LOW=low, HIGH=high, BLOCK=BLOCKS, num_warps=4,
+            LOW=low, HIGH=high, **BLOCKS,
         )  # fmt: skip
         return mask
 

@@ -33,7 +33,7 @@ class _CrossEntropy(torch.autograd.Function):
         logits, labels, smoothing = (x.contiguous() for x in (logits, labels, smoothing))
         M, B, C = logits.shape
         losses = logits.new_empty(M)
-        cross_entropy_forward[(M,)](logits, labels, smoothing, losses, B, C, **_constants(B, C))
+        cross_entropy_forward[(M,)](logits, labels, smoothing, losses, B, C, **blocks(B, C))
         ctx.save_for_backward(logits, labels, smoothing)
         return losses
 
@@ -43,15 +43,15 @@ class _CrossEntropy(torch.autograd.Function):
         logits, labels, smoothing = ctx.saved_tensors
         M, B, C = logits.shape
         d_logits = torch.empty_like(logits)
-        constants = _constants(B, C)
+        constants = blocks(B, C)
         cross_entropy_backward[(M, -(-B // constants["BLOCK_B"]))](
             logits, labels, smoothing, gradient.contiguous(), d_logits, B, C, **constants
         )
         return d_logits, None, None
 
 
-def _constants(rows: int, classes: int) -> dict[str, int]:
-    """Compile-time arguments of both kernels."""
+def blocks(rows: int, classes: int) -> dict[str, int]:
+    """Block sizes and num_warps of both kernels."""
     block_b = min(ROWS, triton.next_power_of_2(rows))
     return {"BLOCK_B": block_b, "BLOCK_C": triton.next_power_of_2(classes), "num_warps": 1}
 

@@ -18,45 +18,45 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from activations.kernels.gpu.functions import maximum
-from bench.network.norm import EPSILON
 
 TILE = 4096  # numbers that a program holds at once, at most, of rows of up to that many units
 
 
-def normalised(hidden: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+def normalised(hidden: Tensor, gain: Tensor, shift: Tensor, epsilon: float) -> Tensor:
     """`bench.network.norm.normalised` for CUDA tensors, or CPU tensors where Triton interprets."""
-    out: Tensor = _Normalised.apply(hidden, gain, shift)  # type: ignore[no-untyped-call]
+    out: Tensor = _Normalised.apply(hidden, gain, shift, epsilon)  # type: ignore[no-untyped-call]
     return out
 
 
 class _Normalised(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, gain: Tensor, shift: Tensor, epsilon: float) -> Tensor:
         hidden, gain, shift = hidden.contiguous(), gain.contiguous(), shift.contiguous()
         out = torch.empty_like(hidden)
         (M, D), B = gain.shape, len(hidden) // len(gain)
-        constants = _constants(B, D)
+        constants = blocks(B, D)
         norm_forward[(M, -(-B // constants["BLOCK_B"]))](
-            hidden, gain, shift, out, B, D, EPSILON=EPSILON, **constants
+            hidden, gain, shift, out, B, D, EPSILON=epsilon, **constants
         )
         ctx.save_for_backward(hidden, gain, shift)
+        ctx.epsilon = epsilon
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         hidden, gain, shift = ctx.saved_tensors
         (M, D), B = gain.shape, len(hidden) // len(gain)
         d_hidden, d_gain, d_shift = (torch.empty_like(x) for x in (hidden, gain, shift))
         norm_backward[(M,)](
             hidden, gain, shift, gradient.contiguous(), d_hidden, d_gain, d_shift, B, D,
-            EPSILON=EPSILON, **_constants(B, D),
+            EPSILON=ctx.epsilon, **blocks(B, D),
         )  # fmt: skip
-        return d_hidden, d_gain, d_shift
+        return d_hidden, d_gain, d_shift, None
 
 
-def _constants(rows: int, units: int) -> dict[str, int]:
-    """Compile-time arguments of both kernels."""
+def blocks(rows: int, units: int) -> dict[str, int]:
+    """Block sizes and num_warps of both kernels."""
     block_d = triton.next_power_of_2(units)
     block_b = max(1, min(triton.next_power_of_2(rows), TILE // block_d, 16))
     return {"BLOCK_B": block_b, "BLOCK_D": block_d, "num_warps": 4}

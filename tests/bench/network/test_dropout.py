@@ -8,8 +8,8 @@ from torch import Tensor
 
 from activations.kernels.packing import Packing
 from bench.data.batches import Batch, gather
+from bench.network.cpu import dropout as dropout_cpu
 from bench.network.dropout import Dropout, DropoutSource
-from bench.network.gpu import dropout_kernel
 from tests.bench import tiny
 from tests.interpreter import interpret
 
@@ -66,7 +66,7 @@ def test_dropout_masks_of_a_member_do_not_depend_on_its_companions() -> None:
 def test_compiled_dropout_masks_are_the_bits_of_the_tensor_operations(
     features: int, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not dropout_kernel.available():
+    if not dropout_cpu.available():
         pytest.skip("no C compiler")
     packing = batch().packing
     drop = torch.tensor([0.5, 0.0, 0.1])
@@ -76,7 +76,7 @@ def test_compiled_dropout_masks_are_the_bits_of_the_tensor_operations(
         return masks(packing, keys, drop, 70_000, features=features, width=width)
 
     compiled = drawn()
-    monkeypatch.setattr(dropout_kernel, "available", lambda: False)
+    monkeypatch.setattr(dropout_cpu, "available", lambda: False)
     assert torch.equal(compiled.inputs, drawn().inputs)
     assert torch.equal(compiled.outputs, drawn().outputs)
 

@@ -1,14 +1,14 @@
 """Devices and precision: what is asked for is what is taken, or the remedy is told."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 import torch
 
 from activations.errors import InputError
+from activations.kernels.precision import at_precision, precision
 from bench.training.train import train_stack
-from studies.execution.devices import choose_devices, set_precision
+from studies.execution.devices import check_precision, choose_devices
 from studies.kinds import Kind, kinds_here, kinds_of, mixture
 from studies.plan import Plan
 from studies.results import ResultFolder
@@ -33,13 +33,6 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-
-@pytest.fixture
-def precision_as_it_was() -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    yield
-    torch.set_float32_matmul_precision(before)
 
 
 @pytest.mark.usefixtures("two_gpus")
@@ -76,25 +69,22 @@ def test_a_device_that_does_not_exist_is_told_with_those_that_do(name: str) -> N
         choose_devices(name)
 
 
-@pytest.mark.usefixtures("precision_as_it_was")
-def test_precision_is_torch_s_own_setting_and_for_gpus_only() -> None:
-    set_precision("tf32", [torch.device("cuda", 0)])
-    assert torch.get_float32_matmul_precision() == "high"
-    set_precision("ieee", [CPU])
-    assert torch.get_float32_matmul_precision() == "highest"
+def test_less_than_float32_is_for_gpus_only() -> None:
+    check_precision("tf32", [torch.device("cuda", 0)])
+    check_precision("ieee", [CPU])
     with pytest.raises(InputError, match="--precision bf16 is for GPUs"):
-        set_precision("bf16", [CPU])
+        check_precision("bf16", [CPU])
     with pytest.raises(InputError, match="there are ieee, tf32, bf16"):
-        set_precision("fp8", [CPU])
+        check_precision("fp8", [CPU])
 
 
-@pytest.mark.usefixtures("precision_as_it_was")
 def test_the_precision_in_a_result_is_recognised() -> None:
     (member,) = members(1, steps=1)
     found: list[Kind] = []
     for name in ("ieee", "tf32", "bf16"):
-        set_precision(name, [torch.device("cuda", 0)])
-        found += kinds_of(train_stack([member], tiny.data()))
+        with at_precision(name):
+            found += kinds_of(train_stack([member], tiny.data()))
+    assert precision() == "ieee"
     assert found == [Kind("cpu", name) for name in ("ieee", "tf32", "bf16")]
     assert kinds_here([CPU, CPU], "ieee") == {Kind("cpu", "ieee")}
 

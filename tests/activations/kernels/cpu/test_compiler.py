@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from activations.kernels.cache import cache_folder
 from activations.kernels.cpu import compiler
 from activations.kernels.cpu.compiler import CompilerError, compile_library, find_compiler
 
@@ -16,7 +17,7 @@ SOURCE = "int answer(void) { return 42; }\n"
 def fresh(monkeypatch, tmp_path):
     """An empty cache folder, and nothing remembered from other tests."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    caches = (compiler.find_compiler, compiler.cache_folder, compiler.load_library)
+    caches = (compiler.find_compiler, cache_folder, compiler.load_library)
     for each in caches:
         each.cache_clear()
     yield tmp_path

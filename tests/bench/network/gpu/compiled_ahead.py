@@ -17,21 +17,20 @@ from bench.network.gpu import dropout as dropout_gpu
 from bench.network.gpu import loss as loss_gpu
 from bench.network.gpu import norm as norm_gpu
 
-WALK = {"BLOCK_T": 32, "BLOCK_A": 16, "BLOCK_W": 128, "HAS_OFFER": True}
-DRAW = {"LOW": 0xFFFFFFF0, "HIGH": 1, "BLOCK": dropout_gpu.BLOCKS}
-ADAM = {"BETA1": 0.9, "KEEP1": 0.1, "BETA2": 0.999, "KEEP2": 0.001, "EPSILON": 1e-8}
-ADAM |= {"BLOCK": optimiser_gpu.BLOCK}
-NORM = {"EPSILON": 1e-5, "BLOCK_B": 16, "BLOCK_D": 64}
-LOSS = {"BLOCK_B": 32, "BLOCK_C": 4}
+WIDTH, UNITS, ROWS, DENSE, CLASSES = 1024, 16, 64, 64, 4  # of the published network, BiGRU
+WALK = attention_gpu.blocks(WIDTH, UNITS) | {"HAS_OFFER": True}
+DRAW = dropout_gpu.BLOCKS | {"LOW": 0xFFFFFFF0, "HIGH": 1}
+NORM = norm_gpu.blocks(ROWS, DENSE) | {"EPSILON": 1e-5}
+LOSS = loss_gpu.blocks(ROWS, CLASSES)
 KERNELS: list[tuple[Any, dict[str, Any]]] = [
     (attention_gpu.attention_forward, WALK),
     (attention_gpu.attention_backward, WALK),
-    (attention_gpu.sum_of_rows, {"BLOCK_B": 32, "BLOCK_A": 16}),
+    (attention_gpu.sum_of_rows, attention_gpu.sum_blocks(UNITS)),
     (dropout_gpu.fill_frames, DRAW),
     (dropout_gpu.fill_dense, DRAW),
-    (optimiser_gpu.sum_squares, {"BLOCK": optimiser_gpu.BLOCK}),
-    (optimiser_gpu.settle, {"LOG_BETA1": -0.1, "LOG_BETA2": -0.001, "BLOCK": optimiser_gpu.BLOCK}),
-    (optimiser_gpu.update, ADAM),
+    (optimiser_gpu.sum_squares, optimiser_gpu.BLOCKS),
+    (optimiser_gpu.settle, optimiser_gpu.SETTLE),
+    (optimiser_gpu.update, optimiser_gpu.UPDATE),
     (loss_gpu.cross_entropy_forward, LOSS),
     (loss_gpu.cross_entropy_backward, LOSS),
     (norm_gpu.norm_forward, NORM),
@@ -56,15 +55,14 @@ def kind(kernel: Any, argument: str, constants: dict[str, Any]) -> str:
 
 
 def shared_bytes(kernel: Any, constants: dict[str, Any], architecture: int) -> int:
+    options = {"num_warps": constants["num_warps"]}
+    constants = {name: value for name, value in constants.items() if name not in options}
     source = ASTSource(
         fn=kernel,
         signature={name: kind(kernel, name, constants) for name in kernel.arg_names},
         constexprs=constants,
     )
-    warps = 8 if constants.get("BLOCK_W", 0) > 64 else 4  # as gpu/attention.py chooses
-    compiled = triton.compile(
-        source, target=GPUTarget("cuda", architecture, 32), options={"num_warps": warps}
-    )
+    compiled = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
     return int(compiled.metadata.shared)
 
 

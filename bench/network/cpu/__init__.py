@@ -1,0 +1,1 @@
+"""Compiled C beside the layers of `bench.network`, one module each of the same name."""
