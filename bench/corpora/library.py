@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
-from activations.kernels.cpu.compiler import cache_folder
+from activations.kernels.cache import cache_folder
 
 COMPILED = ("librosa.util", "librosa.core.audio", "librosa.core.pitch", "librosa.feature")
 
