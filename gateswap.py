@@ -71,7 +71,7 @@ def activations(
     as_json: Json = False,
 ) -> None:
     """List the activations, or describe one: a name, an alias or a formula."""
-    from activations import describe
+    from activations import description
     from studies.terminal.display import print_fields, print_table
 
     if activation is None:
@@ -79,7 +79,7 @@ def activations(
             raise InputError(
                 "--plot needs to know what to draw: gateswap activations NAME --plot F"
             )
-        listing = describe.listing()
+        listing = description.listing()
         if as_json:
             _print_json(listing)
         else:
@@ -99,8 +99,8 @@ def activations(
             )
         return
     if plot:
-        describe.plot(activation, plot)
-    detail = describe.detail(activation)
+        description.plot(activation, plot)
+    detail = description.describe(activation)
     if as_json:
         _print_json(detail)
     else:
@@ -390,7 +390,7 @@ def speed(
     """Time GRU layers against torch.nn.GRU and others, forward and backward."""
     from rich import print as rich_print
 
-    from activations.describe import save_figure
+    from activations.description import save_figure
     from bench.speed.layers import PARTS, figure, measure
     from studies.terminal.display import Display
 

@@ -8,7 +8,7 @@ from matplotlib.image import imread
 
 import activations
 from activations import InputError
-from activations.describe import detail, figure, listing, plot
+from activations.description import describe, figure, listing, plot
 
 KEYS = {"name", "aliases", "family", "formula", "parameters", "source"}
 
@@ -27,14 +27,14 @@ def test_listing_has_a_row_with_the_promised_keys_for_every_activation() -> None
 
 @pytest.mark.parametrize("name", activations.names())
 def test_detail_of_every_activation_is_json_with_checked_facts(name: str) -> None:
-    told = detail(name)
+    told = describe(name)
     json.dumps(told, allow_nan=False)
     assert told["facts_are"] == "checked"
     assert [*told["derivatives"]] == [*activations.get(name).inputs]
 
 
 def test_detail_of_a_typed_formula_says_that_its_facts_are_estimated() -> None:
-    told = detail("a*x*tanh(x); a=2.0")
+    told = describe("a*x*tanh(x); a=2.0")
     assert told["facts_are"] == "estimated"
     assert told["facts"]["range"] == [0.0, "inf"]
     assert told["facts"]["odd"] is False
@@ -47,7 +47,7 @@ def test_detail_of_a_typed_formula_says_that_its_facts_are_estimated() -> None:
 
 def test_detail_of_nonsense_is_an_input_error() -> None:
     with pytest.raises(InputError):
-        detail("nonsense")
+        describe("nonsense")
 
 
 def test_figure_shows_the_function_its_slope_and_each_parameters_slope() -> None:
@@ -60,7 +60,8 @@ def test_figure_shows_the_function_its_slope_and_each_parameters_slope() -> None
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_plot_writes_a_picture_in_the_suffixs_format(tmp_path: Path, suffix: str) -> None:
-    path = plot("max(x, 0) + a*min(x, 0); a=0.25", tmp_path / f"plot.{suffix}")
+    path = tmp_path / f"plot.{suffix}"
+    plot("max(x, 0) + a*min(x, 0); a=0.25", path)
     assert path.stat().st_size > 2000
     if suffix == "png":
         assert imread(path).std() > 0.05  # not a blank page

@@ -33,7 +33,7 @@ def listing() -> list[dict[str, Any]]:
     return [_row(get(name)) for name in names()]
 
 
-def detail(spec: object) -> dict[str, Any]:
+def describe(spec: object) -> dict[str, Any]:
     """One activation, ready for JSON: its row of the list and what follows from its formula.
 
     spec: anything `activations.get` takes. More keys: latex; derivatives and derivatives_latex, by
@@ -82,13 +82,16 @@ def figure(formula: Formula, *, limit: float = 6.0) -> tuple["Figure", "Axes"]:
     return fig, axes
 
 
-def plot(spec: object, path: Path | str) -> Path:
-    """Draw an activation to a file and return its path; the suffix says the format (svg, pdf, png).
+def plot(spec: object, path: Path | str | None = None) -> "Figure":
+    """Draw an activation, its slope and its slope by each parameter; return the figure.
 
-    Raises InputError for what `get` does not know, and as `save_figure`.
+    path: a file to write it to; the suffix says the format (svg, pdf, png). Raises InputError for
+    what `get` does not know, and as `save_figure`.
     """
     fig, _ = figure(get(spec))
-    return save_figure(fig, path)
+    if path is not None:
+        save_figure(fig, path)
+    return fig
 
 
 def save_figure(fig: "Figure", path: Path | str) -> Path:
