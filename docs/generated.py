@@ -5,7 +5,8 @@ python -m docs.generated      # or: make docs
 
 from pathlib import Path
 
-from activations.describe import markdown_table
+from activations.description import markdown_table
+
 from docs import structure
 from docs.figures import architecture
 

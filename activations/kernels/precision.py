@@ -1,7 +1,7 @@
 """How precisely matrices are multiplied on a GPU: three words, and torch's own for each.
 
-- The setting is torch's, for the whole process: what a kernel does follows it and adds none. Whoever
-  changes it changes it back (`at_precision`).
+- The setting is torch's, for the whole process: what a kernel does follows it and adds none.
+  Whoever changes it changes it back (`at_precision`).
 - A word is all that results keep of it, so reading them does not need torch.
 """
 
