@@ -6,7 +6,6 @@ python -m docs.generated      # or: make docs
 from pathlib import Path
 
 from activations.description import markdown_table
-
 from docs import structure
 from docs.figures import architecture
 
