@@ -46,7 +46,7 @@ RUNS = Path("runs")
 @app.command()
 def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
     """Make the demo corpus, run a small study on it and write its report."""
-    from reports.study import report_study
+    from reports.study import write
     from studies.loading import load
     from studies.runner import Machine, run_study
     from studies.terminal.display import Display
@@ -54,7 +54,7 @@ def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
     place = Workspace(workspace)
     spec = load("demo", workspace=place)
     run_study(spec, place, machine=Machine(device=device), display=Display())
-    page = report_study(spec.name, place, baseline=spec.baseline)
+    page = write(place.study(spec.name).root, baseline=spec.baseline)
     print(f"The report: {page}\n  open it in a browser: {page.resolve().as_uri()}")
     print(f"Every run in MLflow: gateswap ui{_where(workspace)}")
     print("The speech is synthetic: these numbers say nothing about human emotion.")
@@ -310,7 +310,7 @@ def report(
         )
         print("\n".join(map(str, drawn)))
     else:
-        print(of_study.report_study(name, place, baseline=baseline))
+        print(of_study.write(place.study(name).root, baseline=baseline))
 
 
 @app.command("validate-statistics")

@@ -3,24 +3,45 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports.figures import FORMATS
-from reports.page.page import write_figures, write_report
+from bench.training.results import MemberResult
+from reports.analysis.analysis import analyse
+from reports.figures.gallery import write_figures
+from reports.figures.searched_settings import SENSITIVITY
+from reports.figures.style import FORMATS
+from reports.page.page import write_report
 from reports.page.versus import write_versus
 from studies.results import PlanRecord, ResultFolder, read_study
-from studies.workspace import Workspace
+from studies.workspace import StudyFolder, Workspace
 
 
-def report_study(name: str, place: Workspace, *, baseline: str) -> Path:
-    """Write a study's report into its folder; return the page.
+def write(
+    study: str | Path | Sequence[MemberResult],
+    folder: str | Path | None = None,
+    *,
+    baseline: str = "tanh",
+) -> Path:
+    """Write the report of a study; return its page, index.html.
 
+    study: the folder of a study (WORKSPACE/studies/NAME), whose plan says what is missing, or
+    results. folder: where to write; replaced as a whole; by default the study's own `report`.
     Raises InputError for a study without results, and as `page.write_report`.
+
+    >>> import reports, tempfile
+    >>> results = reports.example(["tanh", "elu"], ["gru"], seeds=1, utterances=40)
+    >>> page = reports.write(results, tempfile.mkdtemp() + "/report")
+    >>> sorted(path.name for path in page.parent.iterdir())
+    ['figures', 'index.html', 'references.bib', 'report.json', 'tables']
     """
-    folder = place.study(name)
-    planned = PlanRecord.read(folder).members
-    tuned = ResultFolder(folder.results).by_hash(besides=planned)
+    if not isinstance(study, str | Path):
+        if folder is None:
+            raise TypeError("results alone do not say where to write: give a folder")
+        return write_report(study, Path(folder), baseline=baseline)
+    place = StudyFolder(Path(study))
+    planned = PlanRecord.read(place).members
+    tuned = ResultFolder(place.results).by_hash(besides=planned)
     return write_report(
-        read_study(folder),
-        folder.report,
+        read_study(place),
+        place.report if folder is None else Path(folder),
         baseline=baseline,
         planned=planned,
         tuned=list(tuned.values()),
@@ -37,17 +58,22 @@ def draw_figures(
 ) -> list[Path]:
     """Draw figures of a study by name (all by default) into its report; return the files.
 
-    Raises InputError as `page.write_figures`.
+    Raises InputError as `gallery.write_figures` and `analysis.analyse`.
     """
     folder = place.study(name)
-    return write_figures(
+    planned = PlanRecord.read(folder).members
+    searched = not names or SENSITIVITY.name in names  # else tuned results need not be read
+    tuned = ResultFolder(folder.results).by_hash(besides=planned) if searched else {}
+    analysis = analyse(
         read_study(folder),
-        folder.report / "figures",
-        names=names,
-        formats=formats or FORMATS,
         baseline=baseline,
-        planned=PlanRecord.read(folder).members,
+        planned=planned.values(),
+        tuned=list(tuned.values()),
     )
+    drawn = write_figures(
+        analysis, folder.report / "figures", only=names, formats=formats or FORMATS
+    )
+    return [path for figure in drawn for path in figure.files.values()]
 
 
 def compare_with(name: str, other: str, place: Workspace, *, baseline: str) -> Path:

@@ -14,16 +14,23 @@ from bench.data.members import Member
 from bench.data.protocol import Protocol
 from bench.training import metrics
 from bench.training.results import SELECTIONS, MemberResult
-from reports.analysis.breakdown import Part, breakdown, mean_over_seeds, pooled_uar
-from reports.analysis.cell import Cell, inside_the_cell
-from reports.analysis.comparisons import Comparison, Settings, compare, resolve_baselines
-from reports.analysis.curves import Curve, learning_curves
-from reports.analysis.selection_gap import SelectionGap, fold_means, selection_gap
-from reports.scores import Predictions, Run, Scores, load
+from reports.analysis.breakdown import Subset, breakdown
+from reports.analysis.comparisons import (
+    BaselineComparison,
+    Settings,
+    compare,
+    resolve_baselines,
+)
+from reports.analysis.curves import LearningCurve, learning_curves
+from reports.analysis.gate_diagnostics import GateDiagnostics, diagnose
+from reports.analysis.selection_gap import SelectionGaps, selection_gaps
+from reports.analysis.sensitivity import SearchedSetting, settings_tried
+from reports.score_table import Predictions, Run, Scores, load
 from reports.statistics.arrays import FloatArray, plain
 from reports.statistics.bayes import probability_better
 from reports.statistics.corrected_t import TTest, corrected_t_test
-from reports.statistics.mixed import FactorEffects, factor_effects
+from reports.statistics.factorial import FactorContrast, factor_contrasts
+from reports.statistics.means import POINTS, known, mean_of_known, seed_means
 from reports.statistics.ranks import Ranks, friedman_nemenyi
 from reports.statistics.variance import VarianceComponents, variance_components
 
@@ -31,7 +38,7 @@ PROVENANCE = ("code_version", "kernel", "device", "precision", "torch", "host", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class MeanScore:
     """A mean score in points: over seeds, then over folds.
 
     fold_means [fold], NaN where missing. spread: standard deviation over folds; seed_spread: over
@@ -50,10 +57,12 @@ class Score:
 class VariantSummary:
     """One row of the table. uar, war: by selection rule. baseline: None for a baseline itself.
 
-    formula: of the activation, as text with its parameters.
+    family: the label without the direction. formula: of the activation, as text with its
+    parameters.
     """
 
     variant: str
+    family: str
     slug: str
     activation: str
     formula: str
@@ -62,8 +71,8 @@ class VariantSummary:
     direction: str
     reset_order: str
     baseline: str | None
-    uar: dict[str, Score]
-    war: dict[str, Score]
+    uar: dict[str, MeanScore]
+    war: dict[str, MeanScore]
     runs: int
     diverged: int
     missing: int
@@ -74,11 +83,13 @@ class Analysis:
     """All there is to say about one study against one baseline.
 
     scores [variant, fold, seed]: UAR in points under `settings.selection`. summaries, comparisons
-    (without the baselines), cells, curves: per variant. probability_better, probability_relevant
-    [variant, variant]: P(row better than column), by more than nothing and by more than the rope.
+    (without the baselines), diagnostics, curves: per variant. probability_relevant [variant,
+    variant]: P(row better than column by more than the rope).
     confusion [variant, C, C]: share in points of a true class (row) taken for a class (column),
-    pooled over folds and seeds. parts: breakdown. variance, ranks, factors: None where the design
-    does not allow them; ranks are a picture for where `ranks.reachable`. gap: the oracle's gift.
+    pooled over folds and seeds. subsets: breakdown. variance, ranks: None where the design does not
+    allow them; ranks are a picture for where `ranks.reachable`. factors: contrasts of activation
+    and direction, none where they were not crossed. gap: what the rule of selection changes.
+    searched: settings that tuning or the study varied.
     missing: runs without a result; complete: there are none. notes: what was left out and why.
     provenance: the values found in the results' identities. test_train_ratio [fold].
     """
@@ -102,22 +113,22 @@ class Analysis:
     utterances: int
     scores: FloatArray
     summaries: tuple[VariantSummary, ...]
-    comparisons: tuple[Comparison, ...]
-    probability_better: FloatArray
+    comparisons: tuple[BaselineComparison, ...]
     probability_relevant: FloatArray
     confusion: FloatArray
-    parts: tuple[Part, ...]
+    subsets: tuple[Subset, ...]
     variance: VarianceComponents | None
     ranks: Ranks | None
-    factors: FactorEffects | None
-    gap: SelectionGap
-    cells: tuple[Cell, ...]
-    curves: tuple[Curve, ...]
+    factors: tuple[FactorContrast, ...]
+    gap: SelectionGaps
+    diagnostics: tuple[GateDiagnostics, ...]
+    curves: tuple[LearningCurve, ...]
+    searched: tuple[SearchedSetting, ...]
     missing: tuple[Run, ...]
     notes: tuple[str, ...]
     provenance: dict[str, tuple[str, ...]]
 
-    def comparison(self, variant: str) -> Comparison | None:
+    def comparison(self, variant: str) -> BaselineComparison | None:
         """The comparison of a variant, or None for a baseline."""
         return next((c for c in self.comparisons if c.variant == variant), None)
 
@@ -132,14 +143,24 @@ def analyse(
     *,
     baseline: str = "tanh",
     planned: Iterable[Member] = (),
+    tuned: Sequence[MemberResult] = (),
     settings: Settings | None = None,
 ) -> Analysis:
     """Return the analysis of one study's results.
 
     baseline: an activation or a variant's label, see `comparisons.resolve_baselines`. planned: the
-    members of the study, finished or not. settings: by default the protocol's selection rule.
+    members of the study, finished or not. tuned: results of other settings of the same variants,
+    for `searched`. settings: by default the protocol's selection rule.
     The same results give the same analysis. Raises InputError as `scores.load` does and where the
     baseline was not run.
+
+    >>> import reports
+    >>> analysis = reports.analyse(reports.example(["tanh", "relu"], ["gru"]))
+    >>> comparison = analysis.comparison("relu · gru")
+    >>> round(comparison.test.mean, 1), round(comparison.p_holm, 4)
+    (-10.2, 0.0139)
+    >>> comparison.conclusion.verdict
+    'worse'
     """
     scores, predictions = load(results, planned=planned)
     settings = settings or Settings(selection=scores.selection)
@@ -147,7 +168,7 @@ def analyse(
     selection = settings.selection
     rng = np.random.default_rng(settings.seed)
     table = scores.array(selection=selection)
-    means = _table_of_fold_means(table)
+    means = seed_means(table)
     by_label: dict[str, list[MemberResult]] = {label: [] for label in scores.variants}
     for result, run in zip(results, scores.runs, strict=True):
         by_label[run.variant].append(result)
@@ -173,18 +194,17 @@ def analyse(
         scores=table,
         summaries=tuple(_summary(scores, v, baselines.get(v), settings) for v in scores.variants),
         comparisons=compare(scores, predictions, baselines, settings),
-        probability_better=probability_better(means, scores.ratio),
         probability_relevant=probability_better(means, scores.ratio, rope=settings.rope),
         confusion=_confusion(predictions, selection),
-        parts=breakdown(
+        subsets=breakdown(
             predictions, baselines, selection=selection, rng=rng, confidence=settings.confidence
         ),
         variance=_variance(table, notes),
         ranks=_ranks(means, settings, rng, notes),
-        factors=_factors(scores, predictions, baselines, settings, notes),
-        gap=selection_gap(scores, confidence=settings.confidence),
-        cells=tuple(
-            inside_the_cell(label, found[0].variant, found, scores.folds)
+        factors=_factors(scores, table, baselines, settings, notes),
+        gap=selection_gaps(scores, confidence=settings.confidence),
+        diagnostics=tuple(
+            diagnose(label, found[0].variant, found, scores.folds)
             for label, found in by_label.items()
             if found
         ),
@@ -195,6 +215,7 @@ def analyse(
                 label, found, scores.folds, scores.ratio, confidence=settings.confidence
             )
         ),
+        searched=settings_tried([*results, *tuned]),
         missing=scores.missing,
         notes=tuple(notes),
         provenance={
@@ -204,17 +225,10 @@ def analyse(
     )
 
 
-def _table_of_fold_means(table: FloatArray) -> FloatArray:
-    """Seed means [variant, fold] of scores [variant, fold, seed]; NaN where a fold has no run."""
-    known = np.isfinite(table)
-    total = np.where(known, table, 0.0).sum(axis=2)
-    return np.asarray(np.where(known.any(axis=2), total / np.maximum(known.sum(axis=2), 1), np.nan))
-
-
 def _summary(
     scores: Scores, variant: str, baseline: str | None, settings: Settings
 ) -> VariantSummary:
-    own = scores.data.sel(variant=variant)
+    own, row = scores.data.sel(variant=variant), scores.rows[scores.variants.index(variant)]
     missing = sum(run.variant == variant for run in scores.missing)
     by_metric = {
         metric: {
@@ -229,9 +243,10 @@ def _summary(
     }
     return VariantSummary(
         variant=variant,
+        family=row.family,
         slug=str(own["slug"].item()),
         activation=str(own["activation"].item()),
-        formula=scores.described[variant].activation.text,
+        formula=row.variant.activation.text,
         update=str(own["update"].item()),
         reset=str(own["reset"].item()),
         direction=str(own["direction"].item()),
@@ -245,17 +260,17 @@ def _summary(
     )
 
 
-def _score(table: FloatArray, ratio: FloatArray, confidence: float) -> Score:
+def _score(table: FloatArray, ratio: FloatArray, confidence: float) -> MeanScore:
     """Of scores [fold, seed]."""
-    known = np.isfinite(table)
-    by_fold = _table_of_fold_means(table[None])[0]
+    run = np.isfinite(table)
+    by_fold = seed_means(table)
     usable = np.isfinite(by_fold)
-    means = fold_means(table)
-    freedom = int(np.maximum(known.sum(axis=1) - 1, 0).sum())
-    squares = float((np.where(known, table - by_fold[:, None], 0.0) ** 2).sum())
+    means = known(by_fold)
+    freedom = int(np.maximum(run.sum(axis=1) - 1, 0).sum())
+    squares = float((np.where(run, table - by_fold[:, None], 0.0) ** 2).sum())
     enough = means.size >= 2
-    return Score(
-        mean=float(means.mean()) if means.size else float("nan"),
+    return MeanScore(
+        mean=float(mean_of_known(means)),
         fold_means=by_fold,
         spread=float(means.std(ddof=1)) if enough else float("nan"),
         seed_spread=(squares / freedom) ** 0.5 if freedom else float("nan"),
@@ -275,7 +290,7 @@ def _confusion(predictions: Predictions, selection: str) -> FloatArray:
             )
         if counts.any():
             total = counts.sum(axis=1, keepdims=True)
-            matrices[v] = np.where(total > 0, 100.0 * counts / np.maximum(total, 1), np.nan)
+            matrices[v] = np.where(total > 0, POINTS * counts / np.maximum(total, 1), np.nan)
     return matrices
 
 
@@ -308,44 +323,32 @@ def _ranks(
 
 def _factors(
     scores: Scores,
-    predictions: Predictions,
+    table: FloatArray,
     baselines: dict[str, str],
     settings: Settings,
     notes: list[str],
-) -> FactorEffects | None:
-    """Rows are variant × speaker; the factor "activation" is a label without its direction."""
-    rows: dict[str, list[Any]] = {"score": [], "what": [], "direction": [], "fold": [], "who": []}
-    for i, variant in enumerate(scores.variants):
-        direction = str(scores.data["direction"].values[i])
-        what = " · ".join(part for part in variant.split(" · ") if part != direction)
-        share = mean_over_seeds(predictions.correct(variant, selection=settings.selection))
-        for speaker in np.unique(predictions.speakers):
-            own = (predictions.speakers == speaker) & np.isfinite(share)
-            if own.any():
-                rows["score"].append(pooled_uar(share[own], predictions.truths[own]))
-                rows["what"].append(what)
-                rows["direction"].append(direction)
-                rows["fold"].append(scores.folds[predictions.fold[own][0]])
-                rows["who"].append(str(speaker))
-    reference = next(
-        (v for v in scores.variants if v in set(baselines.values())), scores.variants[0]
+) -> tuple[FactorContrast, ...]:
+    """Contrasts of the activations (or families) that were run in every direction."""
+    rows = scores.rows
+    directions = list(dict.fromkeys(row.variant.direction for row in rows))
+    families = list(dict.fromkeys(row.family for row in rows))
+    place = {(row.family, row.variant.direction): i for i, row in enumerate(rows)}
+    crossed = [name for name in families if all((name, way) in place for way in directions)]
+    if len(directions) < 2 or len(families) < 2:
+        return ()  # a single direction: its contrasts are the comparisons themselves
+    reference = next((row for row in rows if row.label in set(baselines.values())), rows[0])
+    if reference.family not in crossed or len(crossed) < 2:
+        notes.append("No factor effects: the baseline and another were not run in all directions.")
+        return ()
+    if len(crossed) < len(families):
+        left = ", ".join(name for name in families if name not in crossed)
+        notes.append(f"Factor effects leave out what was not run in all directions: {left}.")
+    return factor_contrasts(
+        [[table[place[name, way]] for way in directions] for name in crossed],
+        crossed,
+        directions,
+        scores.ratio,
+        baseline=reference.family,
+        reference_direction=reference.variant.direction,
+        confidence=settings.confidence,
     )
-    direction = str(scores.data["direction"].sel(variant=reference).item())
-    try:
-        found = factor_effects(
-            rows["score"],
-            rows["what"],
-            rows["direction"],
-            rows["fold"],
-            rows["who"],
-            test_train_ratio=scores.ratio[np.isfinite(scores.ratio)],
-            baseline=" · ".join(part for part in reference.split(" · ") if part != direction),
-            reference_direction=direction,
-            confidence=settings.confidence,
-        )
-    except ValueError as error:
-        notes.append(f"No factor effects: {error}.")
-        return None
-    if found.note:
-        notes.append(f"Factor effects: {found.note}")
-    return found

@@ -1,8 +1,8 @@
 """Where a difference comes from: classes, speaking style, speakers, lengths of utterances.
 
-- A part's score pools its utterances over folds: single folds have too few of a part.
+- A subset's score pools its utterances over folds: single folds have too few of them.
 - Intervals resample whole dialogues; they are for reading, not for testing, since there are
-  many parts and none was chosen beforehand.
+  many subsets and none was chosen beforehand.
 """
 
 from dataclasses import dataclass
@@ -10,17 +10,18 @@ from typing import Literal
 
 import numpy as np
 
-from reports.scores import Predictions
+from reports.score_table import Predictions
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
+from reports.statistics.means import POINTS, mean_of_known
 
 RESAMPLES = 500
 Kind = Literal["class", "style", "speaker", "length"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartScore:
-    """One variant on one part: `score` in points, `difference` to its baseline.
+class SubsetScore:
+    """One variant on one subset: `score` in points, `difference` to its baseline.
 
     difference is None for a baseline, and where fewer than two dialogues can be resampled.
     """
@@ -31,15 +32,15 @@ class PartScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """A part of the test utterances. kind "class": scores are that class's recall, else UAR over
+class Subset:
+    """A subset of the test utterances. kind "class": scores are that class's recall, else UAR over
     the classes that occur. utterances: how many. scores: one for each variant with results.
     """
 
     kind: Kind
     name: str
     utterances: int
-    scores: tuple[PartScore, ...]
+    scores: tuple[SubsetScore, ...]
 
 
 def breakdown(
@@ -49,18 +50,18 @@ def breakdown(
     selection: str,
     rng: np.random.Generator,
     confidence: float = 0.95,
-) -> tuple[Part, ...]:
-    """Return the scores of every variant on every part of the test utterances.
+) -> tuple[Subset, ...]:
+    """Return the scores of every variant on every subset of the test utterances.
 
     baselines: the baseline's label of each variant that has one. Seeds are averaged.
     """
     right = {
-        v: mean_over_seeds(predictions.correct(v, selection=selection))
+        v: mean_of_known(predictions.correct(v, selection=selection), axis=0)
         for v in predictions.variants
     }
     right = {v: share for v, share in right.items() if np.isfinite(share).any()}
     made = []
-    for kind, name, mask in _parts(predictions):
+    for kind, name, mask in _subsets(predictions):
         scores = []
         for variant, share in right.items():
             baseline = right.get(baselines.get(variant, ""))
@@ -70,23 +71,16 @@ def breakdown(
                     share[mask], baseline[mask], predictions, mask, rng, confidence
                 )
             score = pooled_uar(share[mask], predictions.truths[mask])
-            scores.append(PartScore(variant=variant, score=score, difference=difference))
-        made.append(Part(kind=kind, name=name, utterances=int(mask.sum()), scores=tuple(scores)))
+            scores.append(SubsetScore(variant=variant, score=score, difference=difference))
+        made.append(Subset(kind=kind, name=name, utterances=int(mask.sum()), scores=tuple(scores)))
     return tuple(made)
-
-
-def mean_over_seeds(correct: FloatArray) -> FloatArray:
-    """Share of seeds that were right on each utterance [U], of [seed, U]; NaN without any seed."""
-    known = np.isfinite(correct)
-    total = np.where(known, correct, 0.0).sum(axis=0)
-    return np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
 def pooled_uar(share: FloatArray, truths: IntArray) -> float:
     """UAR in points over the classes that occur, of shares of right answers [U], or NaN."""
     known = np.isfinite(share)
     recalls = [share[known & (truths == c)].mean() for c in np.unique(truths[known])]
-    return 100.0 * float(np.mean(recalls)) if recalls else float("nan")
+    return POINTS * float(np.mean(recalls)) if recalls else float("nan")
 
 
 def _difference(
@@ -112,21 +106,21 @@ def _difference(
     )
 
 
-def _parts(predictions: Predictions) -> list[tuple[Kind, str, BoolArray]]:
-    parts: list[tuple[Kind, str, BoolArray]] = [
+def _subsets(predictions: Predictions) -> list[tuple[Kind, str, BoolArray]]:
+    subsets: list[tuple[Kind, str, BoolArray]] = [
         ("class", name, predictions.truths == c) for c, name in enumerate(predictions.classes)
     ]
-    parts += [
+    subsets += [
         ("style", "improvised", predictions.improvised),
         ("style", "scripted", ~predictions.improvised),
     ]
-    parts += [
+    subsets += [
         ("speaker", str(s), predictions.speakers == s) for s in np.unique(predictions.speakers)
     ]
     short, long = np.quantile(predictions.lengths, [1 / 3, 2 / 3])
-    parts += [
+    subsets += [
         ("length", f"short (up to {short:.0f} frames)", predictions.lengths <= short),
         ("length", "medium", (predictions.lengths > short) & (predictions.lengths <= long)),
         ("length", f"long (over {long:.0f} frames)", predictions.lengths > long),
     ]
-    return [(kind, name, mask) for kind, name, mask in parts if mask.any()]
+    return [(kind, name, mask) for kind, name, mask in subsets if mask.any()]

@@ -6,25 +6,21 @@
 - What cannot be computed from an unfinished study is None, never a number from less than it says.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from activations.errors import InputError
 from bench.training.results import SELECTIONS
-from reports.analysis.breakdown import mean_over_seeds
-from reports.analysis.selection_gap import fold_means
-from reports.scores import Predictions, Scores
-from reports.statistics.arrays import FloatArray, IntArray
+from reports.score_table import Predictions, Row, Scores
+from reports.statistics.arrays import FloatArray
 from reports.statistics.bayes import Posterior, correlated_t_posterior
 from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
 from reports.statistics.conclusions import Conclusion, Evidence, conclude
 from reports.statistics.corrected_t import TTest, corrected_t_test, seed_averaged_differences
 from reports.statistics.effects import EffectSizes, effect_sizes
 from reports.statistics.equivalence import Equivalence, equivalence_test
-from reports.statistics.mcnemar import McNemar, mcnemar_test
+from reports.statistics.means import mean_of_known
 from reports.statistics.multiplicity import holm
 from reports.statistics.permutation import block_contributions, sign_flip_test
 from reports.statistics.power import Power, detectable_difference, power_analysis
@@ -64,7 +60,7 @@ class FlipResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class BaselineComparison:
     """All tests of one variant against its baseline; points, variant − baseline, seeds averaged.
 
     folds, differences: names of the folds both have results in, and the difference of UAR in each.
@@ -72,7 +68,7 @@ class Comparison:
     of UAR under each selection rule. posterior, equivalence, equivalence_p_holm,
     power (of this comparison alone), detectable_in_family (smallest difference the first step of
     Holm's procedure detects), effects. speakers, fold_flips: sign-flip tests over speakers and
-    over folds. mcnemar, dialog_bootstrap, speaker_bootstrap: from predictions.
+    over folds. speaker_bootstrap: the difference of pooled UAR, speakers resampled.
     None: not computable from the results there are.
     """
 
@@ -92,8 +88,6 @@ class Comparison:
     effects: EffectSizes | None
     speakers: FlipResult | None
     fold_flips: FlipResult | None
-    mcnemar: McNemar | None
-    dialog_bootstrap: Bootstrap | None
     speaker_bootstrap: Bootstrap | None
     conclusion: Conclusion
 
@@ -109,12 +103,8 @@ def resolve_baselines(scores: Scores, baseline: str) -> dict[str, str]:
     labels = scores.variants
     if baseline in labels:
         return {label: baseline for label in labels if label != baseline}
-    about = {
-        name: [str(value) for value in scores.data[name].values]
-        for name in ("activation", "direction", "reset_order", "update", "reset")
-    }
-    named = [i for i, activation in enumerate(about["activation"]) if activation == baseline]
-    plain = [i for i in named if about["update"][i] == about["reset"][i] == "sigmoid"]
+    named = [row for row in scores.rows if str(row.variant.activation) == baseline]
+    plain = [row for row in named if str(row.variant.update) == str(row.variant.reset) == "sigmoid"]
     candidates = plain or named
     if not candidates:
         raise InputError(
@@ -122,23 +112,23 @@ def resolve_baselines(scores: Scores, baseline: str) -> dict[str, str]:
             f"Variants: {', '.join(labels)}"
         )
     found = {}
-    for i, label in enumerate(labels):
-        if i in candidates:
+    for row in scores.rows:
+        if row in candidates:
             continue
-        near = [c for c in candidates if about["direction"][c] == about["direction"][i]]
+        direction = row.variant.direction
+        near = [other for other in candidates if other.variant.direction == direction]
         if not near:
             raise InputError(
-                f"{label} has no baseline: {baseline} was not run as {about['direction'][i]}. "
+                f"{row.label} has no baseline: {baseline} was not run as {direction}. "
                 f"Name one variant as baseline: {', '.join(labels)}"
             )
-        best = max(near, key=lambda c: _alikeness(about, labels, i, c))
-        found[label] = labels[best]
+        found[row.label] = max(near, key=lambda other: _alikeness(row, other)).label
     return found
 
 
 def compare(
     scores: Scores, predictions: Predictions, baselines: dict[str, str], settings: Settings
-) -> tuple[Comparison, ...]:
+) -> tuple[BaselineComparison, ...]:
     """Return every comparison of `baselines`, in the order of the variants, tests adjusted."""
     rng = np.random.default_rng(settings.seed)
     pairs = [(v, baselines[v]) for v in scores.variants if v in baselines]
@@ -164,12 +154,12 @@ def compare(
     return tuple(finished)
 
 
-def _alikeness(about: dict[str, list[str]], labels: Sequence[str], one: int, other: int) -> int:
-    """How much a baseline shares with a variant: its reset order first, then its settings."""
-    own = set(labels[one].split(" · "))
-    return 10 * (about["reset_order"][one] == about["reset_order"][other]) + len(
-        own & set(labels[other].split(" · "))
-    )
+def _alikeness(row: Row, baseline: Row) -> tuple[bool, int]:
+    """How much a baseline shares with a row: its reset order first, then its gates and settings."""
+    one, other = row.variant, baseline.variant
+    gates = (one.update == other.update) + (one.reset == other.reset)
+    settings = len(set(row.settings) & set(baseline.settings))
+    return one.reset_order == other.reset_order, gates + settings
 
 
 def _alone(
@@ -179,14 +169,12 @@ def _alone(
     baseline: str,
     settings: Settings,
     rng: np.random.Generator,
-) -> Comparison:
+) -> BaselineComparison:
     """Everything but what needs the family; those fields are filled by `compare`."""
     selection = settings.selection
     first, second = (scores.of(label, selection=selection) for label in (variant, baseline))
     differences, usable = seed_averaged_differences(first, second)
-    right = [predictions.correct(label, selection=selection) for label in (variant, baseline)]
-    share = [mean_over_seeds(one) for one in right]
-    comparison = Comparison(
+    comparison = BaselineComparison(
         variant=variant,
         baseline=baseline,
         folds=tuple(name for name, used in zip(scores.folds, usable, strict=True) if used),
@@ -205,17 +193,12 @@ def _alone(
         effects=None,
         speakers=None,
         fold_flips=None,
-        mcnemar=mcnemar_test(*right, level=settings.level) if _any_pair(*right) else None,
-        dialog_bootstrap=_bootstrap(share, predictions.truths, predictions.dialogs, settings, rng),
-        speaker_bootstrap=_bootstrap(
-            share, predictions.truths, predictions.speakers, settings, rng
-        ),
+        speaker_bootstrap=_bootstrap(predictions, variant, baseline, settings, rng),
         conclusion=Conclusion(verdict="not compared", sentence=""),
     )
     if usable.sum() < 2:
         return comparison
     paired, ratio, level = differences[usable], scores.ratio[usable], settings.level
-    common = np.isfinite(first) & np.isfinite(second)
     return replace(
         comparison,
         test=corrected_t_test(paired, ratio, confidence=settings.confidence),
@@ -226,9 +209,7 @@ def _alone(
         power=power_analysis(
             first, second, scores.ratio, effect=settings.effect, level=level, power=settings.power
         ),
-        effects=effect_sizes(
-            *(fold_means(np.where(common, table, np.nan)) for table in (first, second))
-        ),
+        effects=effect_sizes(paired),
     )
 
 
@@ -245,22 +226,25 @@ def _test(
     )
 
 
-def _any_pair(first: FloatArray, second: FloatArray) -> bool:
-    return bool((np.isfinite(first) & np.isfinite(second)).any())
-
-
 def _bootstrap(
-    share: list[FloatArray],
-    truths: IntArray,
-    units: npt.NDArray[np.str_],
+    predictions: Predictions,
+    variant: str,
+    baseline: str,
     settings: Settings,
     rng: np.random.Generator,
 ) -> Bootstrap | None:
-    known = np.isfinite(share[0]) & np.isfinite(share[1])
-    if np.unique(units[known]).size < 2:
+    first, second = (_share(predictions, v, settings.selection) for v in (variant, baseline))
+    speakers = predictions.speakers
+    if np.unique(speakers[np.isfinite(first - second)]).size < 2:
         return None
-    first, second = share
-    return paired_bootstrap(first, second, truths, units, rng=rng, confidence=settings.confidence)
+    return paired_bootstrap(
+        first, second, predictions.truths, speakers, rng=rng, confidence=settings.confidence
+    )
+
+
+def _share(predictions: Predictions, variant: str, selection: str) -> FloatArray:
+    """Share of seeds that were right on each utterance [U]; NaN without any seed."""
+    return mean_of_known(predictions.correct(variant, selection=selection), axis=0)
 
 
 def _speaker_contributions(
@@ -270,14 +254,14 @@ def _speaker_contributions(
     _, speaker = np.unique(predictions.speakers, return_inverse=True)
     rows = []
     for pair in pairs:
-        first, second = (mean_over_seeds(predictions.correct(v, selection=selection)) for v in pair)
+        first, second = (_share(predictions, v, selection) for v in pair)
         rows.append(
             block_contributions(first, second, predictions.truths, predictions.fold, speaker)
         )
     return rows
 
 
-def _fold_contributions(folds: tuple[str, ...], comparison: Comparison) -> FloatArray:
+def _fold_contributions(folds: tuple[str, ...], comparison: BaselineComparison) -> FloatArray:
     """The fold differences as contributions to their mean [fold]; 0 where a fold was not run."""
     found = dict(zip(comparison.folds, comparison.differences, strict=True))
     return np.array([found.get(name, 0.0) / max(len(found), 1) for name in folds])
@@ -309,7 +293,9 @@ def _flips(
     return made
 
 
-def _in_family(scores: Scores, comparison: Comparison, family: int, settings: Settings) -> float:
+def _in_family(
+    scores: Scores, comparison: BaselineComparison, family: int, settings: Settings
+) -> float:
     if comparison.test is None:
         return float("nan")
     used = np.array([name in comparison.folds for name in scores.folds])
@@ -322,7 +308,7 @@ def _in_family(scores: Scores, comparison: Comparison, family: int, settings: Se
 
 
 def _conclude(
-    scores: Scores, comparison: Comparison, family: int, settings: Settings
+    scores: Scores, comparison: BaselineComparison, family: int, settings: Settings
 ) -> Conclusion:
     own = scores.data.sel(variant=comparison.variant)
     missing = sum(run.variant == comparison.variant for run in scores.missing)

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.training.results import CURVES, MemberResult
-from reports.scores import POINTS
 from reports.statistics.arrays import FloatArray, IntArray
 from reports.statistics.corrected_t import corrected_t_test
+from reports.statistics.means import POINTS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
+class LearningCurve:
     """One curve of one variant; `name` as in result files, scores in points.
 
     steps [point]; mean, low, high [point], NaN bounds where fewer than two folds have runs;
@@ -41,7 +41,7 @@ def learning_curves(
     test_train_ratio: FloatArray,
     *,
     confidence: float = 0.95,
-) -> tuple[Curve, ...]:
+) -> tuple[LearningCurve, ...]:
     """Return all curves of one variant; none where no run was evaluated or all diverged."""
     sound = [r for r in results if r.outcome == "ok" and len(r.curves["step"])]
     if not sound:
@@ -67,7 +67,7 @@ def learning_curves(
                 )
                 low[k], high[k] = test.low, test.high
         made.append(
-            Curve(
+            LearningCurve(
                 variant=label,
                 name=name,
                 steps=steps,

@@ -7,15 +7,15 @@ import numpy as np
 from activations.formula.formula import Formula
 from bench.data.members import Activation
 from reports.analysis.analysis import Analysis
-from reports.analysis.cell import Cell
+from reports.analysis.gate_diagnostics import GateDiagnostics
 from reports.statistics.arrays import FloatArray
 
 REACH = 4.0  # pre-activations beyond ±4 are rare
-POINTS = 161
+GRID = 161
 
 
 @dataclass(frozen=True)
-class Shape:
+class LearntActivation:
     """A candidate activation: x, before [point]; after [curve, point], no curve if it is fixed.
 
     variant: one of the variants that use it.
@@ -28,36 +28,36 @@ class Shape:
     after: FloatArray
 
 
-def learnt_shapes(analysis: Analysis) -> tuple[Shape, ...]:
-    """One shape for each activation of the study; curves of all its variants together."""
-    x = np.linspace(-REACH, REACH, POINTS)
-    shapes = []
+def learnt_activations(analysis: Analysis) -> tuple[LearntActivation, ...]:
+    """One for each activation of the study; curves of all its variants together."""
+    x = np.linspace(-REACH, REACH, GRID)
+    found = []
     texts = {summary.activation: summary.formula for summary in analysis.summaries}
     for name, text in texts.items():
         formula = Activation(name, text).formula
         own = [s.variant for s in analysis.summaries if s.activation == name]
         curves = [
             _evaluate(formula, x, values)
-            for cell in analysis.cells
-            if cell.variant in own
-            for values in _final_values(cell, formula)
+            for gates in analysis.diagnostics
+            if gates.variant in own
+            for values in _final_values(gates, formula)
         ]
-        shapes.append(
-            Shape(
+        found.append(
+            LearntActivation(
                 activation=name,
                 variant=own[0],
                 x=x,
                 before=_evaluate(formula, x, formula.initial),
-                after=np.array(curves).reshape(-1, POINTS),
+                after=np.array(curves).reshape(-1, GRID),
             )
         )
-    return tuple(shapes)
+    return tuple(found)
 
 
-def _final_values(cell: Cell, formula: Formula) -> list[tuple[float, ...]]:
+def _final_values(gates: GateDiagnostics, formula: Formula) -> list[tuple[float, ...]]:
     """The parameters, in the formula's order, that each run, encoder and direction ended with."""
     found: dict[tuple[str, str], dict[str, FloatArray]] = {}
-    for trace in cell.traces:
+    for trace in gates.traces:
         if trace.site == "candidate" and trace.runs.size:
             found.setdefault((trace.encoder, trace.direction), {})[trace.name] = trace.runs[:, -1]
     names = [parameter.name for parameter in formula.parameters]

@@ -1,4 +1,4 @@
-"""The oracle's gift: how much a score gains by choosing the checkpoint on the test set.
+"""Selection gap: how much a score gains by choosing the checkpoint on the test set.
 
 - Part of the literature picks the best checkpoint on the test session. Every result file holds
   what `dev`, `oracle` and `last` would have reported, so the gap is measured, not argued about.
@@ -12,13 +12,14 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from reports.scores import Scores
+from reports.score_table import Scores
 from reports.statistics.arrays import FloatArray
 from reports.statistics.corrected_t import TTest, corrected_t_test, seed_averaged_differences
+from reports.statistics.means import known, mean_of_known, seed_means
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gap:
+class SelectionGap:
     """Differences in points between selection rules for one variant, seeds averaged, over folds.
 
     Of both tests only mean and interval are meant to be read. None where fewer than two folds
@@ -31,7 +32,7 @@ class Gap:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SelectionGap:
+class SelectionGaps:
     """Gaps of all variants and what the rule does to their ranking.
 
     order: for each selection the labels, best first. reversed_pairs: pairs (better by dev, better
@@ -39,17 +40,19 @@ class SelectionGap:
     than two variants. Variants without results are left out.
     """
 
-    gaps: tuple[Gap, ...]
+    gaps: tuple[SelectionGap, ...]
     order: dict[str, tuple[str, ...]]
     reversed_pairs: tuple[tuple[str, str], ...]
     kendall_tau: float
     best_changes: bool
 
 
-def selection_gap(scores: Scores, *, metric: str = "uar", confidence: float = 0.95) -> SelectionGap:
+def selection_gaps(
+    scores: Scores, *, metric: str = "uar", confidence: float = 0.95
+) -> SelectionGaps:
     """Return the gaps between selection rules, from the scores [variant, fold, seed, selection]."""
     gaps = tuple(
-        Gap(
+        SelectionGap(
             variant=variant,
             oracle_minus_dev=_gap(scores, variant, "oracle", metric, confidence),
             last_minus_dev=_gap(scores, variant, "last", metric, confidence),
@@ -57,25 +60,25 @@ def selection_gap(scores: Scores, *, metric: str = "uar", confidence: float = 0.
         for variant in scores.variants
     )
     means = {s: _means(scores.array(metric=metric, selection=s)) for s in ("dev", "oracle", "last")}
-    known = np.flatnonzero(np.isfinite(means["dev"]))
+    scored = np.flatnonzero(np.isfinite(means["dev"]))
     labels = scores.variants
     order = {
-        selection: tuple(labels[i] for i in sorted(known, key=lambda i: -values[i]))
+        selection: tuple(labels[i] for i in sorted(scored, key=lambda i: -values[i]))
         for selection, values in means.items()
     }
     dev, oracle = means["dev"], means["oracle"]
     swapped = []
-    for i, j in combinations(known, 2):
+    for i, j in combinations(scored, 2):
         first, second = (i, j) if dev[i] > dev[j] else (j, i)
         if dev[first] > dev[second] and oracle[second] > oracle[first]:
             swapped.append((labels[first], labels[second]))
-    tau = stats.kendalltau(dev[known], oracle[known]).statistic if known.size > 1 else np.nan
-    return SelectionGap(
+    tau = stats.kendalltau(dev[scored], oracle[scored]).statistic if scored.size > 1 else np.nan
+    return SelectionGaps(
         gaps=gaps,
         order=order,
         reversed_pairs=tuple(swapped),
         kendall_tau=float(tau),
-        best_changes=bool(known.size) and order["dev"][0] != order["oracle"][0],
+        best_changes=bool(scored.size) and order["dev"][0] != order["oracle"][0],
     )
 
 
@@ -93,12 +96,4 @@ def _gap(
 
 def _means(scores: FloatArray) -> FloatArray:
     """Mean over seeds, then folds, of what there is: [variant]; NaN without any."""
-    means = [fold_means(table) for table in scores]
-    return np.array([folds.mean() if folds.size else np.nan for folds in means])
-
-
-def fold_means(table: FloatArray) -> FloatArray:
-    """Seed means of a table [fold, seed], of the folds that have any: [fold']."""
-    known = np.isfinite(table)
-    filled = np.where(known, table, 0.0).sum(axis=1)
-    return np.asarray((filled / np.maximum(known.sum(axis=1), 1))[known.any(axis=1)])
+    return np.array([mean_of_known(known(folds)) for folds in seed_means(scores)])

@@ -8,18 +8,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from bench.training.results import MemberResult
-from reports import figures
-from reports.figures import VariantStyle
-from reports.scores import POINTS
+from reports.statistics.means import POINTS
 
 
 @dataclass(frozen=True)
-class Setting:
+class SearchedSetting:
     """One hyper-parameter that differs between trials.
 
     labels, values, scores: [trial], the variant, the setting's value, mean dev UAR in points.
@@ -31,7 +28,7 @@ class Setting:
     scores: tuple[float, ...]
 
 
-def settings_tried(results: Sequence[MemberResult]) -> tuple[Setting, ...]:
+def settings_tried(results: Sequence[MemberResult]) -> tuple[SearchedSetting, ...]:
     """The numeric hyper-parameters that differ within a variant, each with all trials."""
     trials: dict[tuple[str, tuple[tuple[str, object], ...]], list[float]] = {}
     for result in results:
@@ -47,36 +44,9 @@ def settings_tried(results: Sequence[MemberResult]) -> tuple[Setting, ...]:
         if rows:
             labels, values, scores = zip(*rows, strict=True)
             found.append(
-                Setting(name, labels, tuple(map(float, values)), tuple(map(float, scores)))
+                SearchedSetting(name, labels, tuple(map(float, values)), tuple(map(float, scores)))
             )
     return tuple(found)
-
-
-def draw_sensitivity(
-    results: Sequence[MemberResult],
-    folder: Path,
-    *,
-    styles: dict[str, VariantStyle],
-    formats: Sequence[str] = figures.FORMATS,
-) -> list[tuple[Setting, dict[str, Path]]]:
-    """One figure, sensitivity-NAME, for each setting that was searched; returns their files."""
-    drawn = []
-    for setting in settings_tried(results):
-        known = [i for i, label in enumerate(setting.labels) if label in styles]
-        if not known:
-            continue
-        values = np.array([setting.values[i] for i in known])
-        fig, _ = figures.sensitivity(
-            setting.name.replace("_", " "),
-            values,
-            np.array([setting.scores[i] for i in known]),
-            [setting.labels[i] for i in known],
-            styles=styles,
-            logarithmic=bool(values.min() > 0 and values.max() / values.min() > 10),
-        )
-        files = figures.save(fig, folder, f"sensitivity-{setting.name}", formats)
-        drawn.append((setting, {file.suffix[1:]: file for file in files}))
-    return drawn
 
 
 def _dev_score(result: MemberResult) -> float:

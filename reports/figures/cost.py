@@ -1,101 +1,54 @@
-"""What a variant costs for what it scores, and how sensitive the score is to a setting."""
+"""What a variant costs for what it scores."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from reports.figures.style import MUTED, PAGE, VariantStyle, marker_face, paper_style
+from reports.analysis.analysis import Analysis
+from reports.figures.canvas import canvas
+from reports.figures.figure import Drawing, Figure, chosen, design
+from reports.figures.style import MUTED, PAGE, marker_face, paper_style, styles_of
 
 
-def cost_against_score(
-    labels: Sequence[str],
-    cost: NDArray[np.float64],
-    score: NDArray[np.float64],
-    front: NDArray[np.bool_],
-    *,
-    styles: Mapping[str, VariantStyle],
-    cost_label: str,
-    metric: str = "UAR, %",
-) -> tuple[Any, Any]:
-    """Score against cost, the Pareto front (nobody cheaper is better) as a step line, its variants
-    named.
-
-    labels: [variant]. cost, score: [variant]. front: [variant], True for members of the front.
-    Returns fig, axes.
+def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
+    """Score against training time, the Pareto front (no cheaper variant is as good) as a step line,
+    its variants named; None for fewer than two variants.
     """
-    import matplotlib.pyplot as plt
-
+    seconds = {gates.variant: gates.seconds for gates in analysis.diagnostics}
+    shown = [s for s in analysis.summaries if s.variant in seconds]
+    if len(shown) < 2:
+        return None
+    cost = np.array([seconds[s.variant] for s in shown])
+    score = np.array([s.uar[analysis.settings.selection].mean for s in shown])
+    front = np.array(
+        [not np.any((cost < c) & (score >= s)) for c, s in zip(cost, score, strict=True)]
+    )
+    styles = styles_of(analysis)
     with paper_style():
-        fig, axes = plt.subplots(figsize=(PAGE, 2.8))
+        fig, axes = canvas(onto, (PAGE, 2.8))
         order = np.flatnonzero(front)[np.argsort(cost[front])]
         axes.step(cost[order], score[order], where="post", color=MUTED, lw=0.9, zorder=1)
-        for i, label in enumerate(labels):
+        for i, label in enumerate(summary.variant for summary in shown):
             style = styles[label]
-            axes.plot(
-                cost[i],
-                score[i],
-                style.marker,
-                color=style.colour,
-                mfc=marker_face(style),
-                ms=5,
-                mew=1.1,
-                ls="none",
-                label=label,
-            )
+            point = {"mfc": marker_face(style), "ms": 5, "mew": 1.1, "ls": "none", "label": label}
+            axes.plot(cost[i], score[i], style.marker, color=style.colour, **point)
             if front[i]:
-                axes.annotate(
-                    label,
-                    (cost[i], score[i]),
-                    xytext=(4, 4),
-                    textcoords="offset points",
-                    fontsize=7,
-                )
-        axes.set_xlabel(cost_label)
-        axes.set_ylabel(metric)
+                beside = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": 7}
+                axes.annotate(label, (cost[i], score[i]), **beside)
+        axes.set_xlabel("training time of one run, s (its share of the stack's time)")
+        axes.set_ylabel("UAR, %")
         axes.grid()
         axes.margins(0.12)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=6.5)
     return fig, axes
 
 
-def sensitivity(
-    setting: str,
-    values: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    labels: Sequence[str],
-    *,
-    styles: Mapping[str, VariantStyle],
-    logarithmic: bool,
-    metric: str = "dev UAR, %",
-) -> tuple[Any, Any]:
-    """Score of every trial against one hyper-parameter.
+def caption(analysis: Analysis) -> str:
+    """What is shown."""
+    return (
+        "UAR in percent against training time of one run; the line is the Pareto front, and its "
+        f"variants are named; {chosen(analysis)}. {design(analysis)}."
+    )
 
-    setting: the axis label. values, scores, labels: [trial], labels naming the trial's variant.
-    Returns fig, axes.
-    """
-    import matplotlib.pyplot as plt
 
-    with paper_style():
-        fig, axes = plt.subplots(figsize=(PAGE, 2.4))
-        for label in dict.fromkeys(labels):
-            rows = np.array([name == label for name in labels])
-            style = styles[label]
-            axes.plot(
-                values[rows],
-                scores[rows],
-                style.marker,
-                color=style.colour,
-                mfc=marker_face(style),
-                ms=4,
-                ls="none",
-                label=label,
-            )
-        if logarithmic:
-            axes.set_xscale("log")
-        axes.set_xlabel(setting)
-        axes.set_ylabel(metric)
-        axes.grid(axis="y")
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=6.5)
-    return fig, axes
+COST = Figure("cost", "Cost against score", draw, caption)

@@ -6,6 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reports.analysis.analysis import Analysis
+from reports.figures.canvas import canvas
+from reports.figures.figure import Drawing, Figure, chosen, design, percent
 from reports.figures.style import (
     BAND,
     GRID,
@@ -15,39 +18,70 @@ from reports.figures.style import (
     VariantStyle,
     marker_face,
     paper_style,
+    styles_of,
 )
+from reports.statistics.conclusions import p_text
+from reports.statistics.corrected_t import TTest
 
 
-def forest(
+def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
+    """A row per variant, grouped by baseline; None without a comparison."""
+    if not analysis.comparisons:
+        return None
+    directions = {s.variant: s.direction for s in analysis.summaries}
+    return draw_rows(
+        [c.variant for c in analysis.comparisons],
+        [c.test for c in analysis.comparisons],
+        groups=[f"{directions[c.variant]} − {c.baseline}" for c in analysis.comparisons],
+        notes=[p_text(c.p_holm) if c.test else "unfinished" for c in analysis.comparisons],
+        styles=styles_of(analysis),
+        rope=analysis.settings.rope,
+        confidence=percent(analysis),
+        baseline="the baseline above each group",
+        onto=onto,
+    )
+
+
+def caption(analysis: Analysis) -> str:
+    """What is shown."""
+    return (
+        f"Difference of UAR to the baseline in points, with {percent(analysis)} interval of the "
+        f"corrected resampled t-test and Holm-adjusted p; {chosen(analysis)}. Grey: the region of "
+        f"practical equivalence, ±{analysis.settings.rope:g} points. {design(analysis)}."
+    )
+
+
+FOREST = Figure("forest", "Difference to the baseline", draw, caption)
+
+
+def draw_rows(
     labels: Sequence[str],
-    estimate: NDArray[np.float64],
-    low: NDArray[np.float64],
-    high: NDArray[np.float64],
+    tests: Sequence[TTest | None],
     *,
     groups: Sequence[str],
     notes: Sequence[str],
     styles: Mapping[str, VariantStyle],
     rope: float,
+    confidence: str,
     baseline: str,
-    unit: str = "points of UAR",
-    limit: float | None = None,
-) -> tuple[Any, Any]:
-    """Draw one row per variant under a heading per group, the ROPE as a band, the figures at the
-    right.
+    onto: Any = None,
+) -> Drawing:
+    """One row per variant under a heading per group, the ROPE as a band, the figures at the right.
 
-    labels, groups, notes: [variant], the variant, the heading it stands under (rows of a group lie
-    together), and the text at the right (p, say). estimate, low, high: [variant], in points; NaN
-    rows show their note alone. rope: half width of the region of practical equivalence. limit: half
-    width of the axis; intervals beyond it end in an arrow. Returns fig, axes.
+    labels, tests, groups, notes: [variant], the variant, its difference in points (None shows the
+    note alone), the heading it stands under (rows of a group lie together), and the text at the
+    right (p, say). rope: half width of the region of practical equivalence. Returns fig, axes.
     """
-    import matplotlib.pyplot as plt
-
     headings = list(dict.fromkeys(groups))
+    estimate, low, high = (
+        np.array([getattr(test, name) if test else np.nan for test in tests])
+        for name in ("mean", "low", "high")
+    )
+    reach = _reach(low, high, rope)
     rows = len(labels) + len(headings)
-    finite = np.concatenate([low, high])[np.isfinite(np.concatenate([low, high]))]
-    reach = limit or max(2.0 * rope, 1.08 * float(np.max(np.abs(finite))) if finite.size else 1.0)
     with paper_style():
-        fig, axes = plt.subplots(figsize=(PAGE, 0.2 * rows + 0.75))
+        fig, axes = canvas(onto, (PAGE, 0.2 * rows + 0.75))
+        beside = axes.get_yaxis_transform()  # x in the axes, y in the data
         axes.axvspan(-rope, rope, color=BAND, lw=0)
         axes.axvline(0, color=INK, lw=0.8)
         y = 0.0
@@ -55,32 +89,19 @@ def forest(
         names: list[str] = []
         for heading in headings:
             axes.text(
-                -0.02, y, heading, transform=_row(axes), ha="right", va="center", fontweight="bold"
+                -0.02, y, heading, transform=beside, ha="right", va="center", fontweight="bold"
             )
             y += 1
             for i in [i for i, group in enumerate(groups) if group == heading]:
                 ticks.append(y)
                 names.append(labels[i])
-                _interval(axes, y, estimate[i], low[i], high[i], reach, styles[labels[i]])
-                axes.text(
-                    1.02,
-                    y,
-                    _figures(estimate[i], low[i], high[i]),
-                    transform=_row(axes),
-                    va="center",
-                    fontsize=7,
-                )
-                axes.text(1.29, y, notes[i], transform=_row(axes), va="center", fontsize=7)
+                _interval(axes, y, estimate[i], low[i], high[i], styles[labels[i]])
+                said = _figures(estimate[i], low[i], high[i])
+                axes.text(1.02, y, said, transform=beside, va="center", fontsize=7)
+                axes.text(1.29, y, notes[i], transform=beside, va="center", fontsize=7)
                 y += 1
-        axes.text(
-            1.02,
-            -0.9,
-            "difference [95 % interval]",
-            transform=_row(axes),
-            va="center",
-            fontsize=7,
-            color=MUTED,
-        )
+        head = f"difference [{confidence} interval]"
+        axes.text(1.02, -0.9, head, transform=beside, va="center", fontsize=7, color=MUTED)
         axes.set_yticks(ticks, names)
         axes.set_ylim(y - 0.4, -1.3)
         axes.set_xlim(-reach, reach)
@@ -88,14 +109,16 @@ def forest(
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(
-            f"difference to {baseline}, {unit}   (grey: within ±{rope:g}, practically equal)"
+            f"difference to {baseline}, points of UAR   (grey: within ±{rope:g}, practically equal)"
         )
     return fig, axes
 
 
-def _row(axes: Any) -> Any:
-    """Coordinates for text beside the rows: x in the axes, y in the data."""
-    return axes.get_yaxis_transform()
+def _reach(low: NDArray[np.float64], high: NDArray[np.float64], rope: float) -> float:
+    """Half width of the axis, in points."""
+    ends = np.concatenate([low, high])
+    ends = ends[np.isfinite(ends)]
+    return max(2.0 * rope, 1.08 * float(np.max(np.abs(ends))) if ends.size else 1.0)
 
 
 def _figures(estimate: float, low: float, high: float) -> str:
@@ -107,27 +130,11 @@ def _figures(estimate: float, low: float, high: float) -> str:
 
 
 def _interval(
-    axes: Any, y: float, estimate: float, low: float, high: float, reach: float, style: VariantStyle
+    axes: Any, y: float, estimate: float, low: float, high: float, style: VariantStyle
 ) -> None:
     if np.isfinite(low):
-        axes.plot(
-            [max(low, -reach), min(high, reach)],
-            [y, y],
-            color=style.colour,
-            lw=1.4,
-            solid_capstyle="butt",
-        )
-        for end, beyond, marker in ((-reach, low < -reach, "<"), (reach, high > reach, ">")):
-            if beyond:
-                axes.plot(end, y, marker=marker, color=style.colour, ms=4, clip_on=False)
-    if np.isfinite(estimate) and abs(estimate) <= reach:
-        axes.plot(
-            estimate,
-            y,
-            marker=style.marker,
-            color=style.colour,
-            mfc=marker_face(style),
-            ms=5,
-            mew=1.1,
-        )
+        axes.plot([low, high], [y, y], color=style.colour, lw=1.4, solid_capstyle="butt")
+    if np.isfinite(estimate):
+        face = marker_face(style)
+        axes.plot(estimate, y, style.marker, color=style.colour, mfc=face, ms=5, mew=1.1)
     axes.axhline(y, color=GRID, lw=0.4, zorder=0)

@@ -8,11 +8,13 @@
   that a figure looks the same where the font is missing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from reports.analysis.analysis import Analysis
 
 COLUMN = 3.5
 PAGE = 7.16
@@ -102,25 +104,22 @@ def paper_style() -> Iterator[None]:
         yield
 
 
-def variant_styles(
-    activations: Mapping[str, str], directions: Mapping[str, str], *, baseline: str
-) -> dict[str, VariantStyle]:
-    """The style of each variant: colour from its activation, marker and dash from its direction.
+def styles_of(analysis: Analysis) -> dict[str, VariantStyle]:
+    """The style of each variant: colour from its family, marker and dash from its direction.
 
-    activations, directions: variant label → what it uses, in the order of the study. baseline: the
-    activation drawn in ink, so that the eye finds it. With more activations than colours, colours
-    come round again with another marker.
+    The baseline's family is drawn in ink, so that the eye finds it. With more families than
+    colours, colours come round again with another marker.
     """
-    others = [name for name in dict.fromkeys(activations.values()) if name != baseline]
-    order = list(dict.fromkeys(directions.values()))
+    summaries = analysis.summaries
+    baseline = next((s.family for s in summaries if s.baseline is None), "")
+    others = [name for name in dict.fromkeys(s.family for s in summaries) if name != baseline]
+    order = list(dict.fromkeys(s.direction for s in summaries))
     styles = {}
-    for label, activation in activations.items():
-        way = order.index(directions[label])
-        turn, place = divmod(
-            others.index(activation) if activation != baseline else 0, len(COLOURS)
-        )
-        styles[label] = VariantStyle(
-            colour=BASELINE if activation == baseline else COLOURS[place],
+    for summary in summaries:
+        family, way = summary.family, order.index(summary.direction)
+        turn, place = divmod(others.index(family) if family != baseline else 0, len(COLOURS))
+        styles[summary.variant] = VariantStyle(
+            colour=BASELINE if family == baseline else COLOURS[place],
             marker=MARKERS[(way + 2 * turn) % len(MARKERS)],
             dash=DASHES[way % len(DASHES)],
             filled=way == 0,
@@ -135,8 +134,6 @@ def marker_face(style: VariantStyle) -> str:
 
 def save(figure: Any, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write folder/name.svg, .pdf and .png (300 dpi), without dates: equal figures, equal files."""
-    import matplotlib.pyplot as plt
-
     folder.mkdir(parents=True, exist_ok=True)
     with paper_style():
         figure.draw_without_rendering()
@@ -148,5 +145,4 @@ def save(figure: Any, folder: Path, name: str, formats: Sequence[str] = FORMATS)
         with paper_style():
             figure.savefig(path, metadata=metadata)
         written.append(path)
-    plt.close(figure)
     return written

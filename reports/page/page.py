@@ -14,21 +14,20 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from activations.errors import GateswapError
 from bench.data.members import Member
+from bench.training import metrics
 from bench.training.results import MemberResult
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparisons import Settings
+from reports.analysis.gate_diagnostics import GateDiagnostics
 from reports.analysis.published import published_systems
-from reports.analysis.sensitivity import draw_sensitivity
-from reports.drawings import Drawn, draw_all
-from reports.drawings.common import styles_of
+from reports.figures.gallery import FigureFiles, write_figures
 from reports.page import tables
 from reports.page.methods import bibtex, methods_paragraph
 from reports.page.templates import embedded, fill
-from reports.scores import POINTS
+from reports.statistics.means import POINTS
 
 MEMORY = 2**20
 
@@ -60,18 +59,19 @@ def write_report(
 
     results: of one study. folder: replaced as a whole. planned: the study's members by the hash
     that names their result files; without it the page cannot tell what is missing or name files.
-    tuned: results of other settings of the same variants, for the figures of sensitivity.
+    tuned: results of other settings of the same variants, for the figure of sensitivity.
     Raises InputError as `analysis.analyse` does, GateswapError where the folder cannot be written.
     """
     planned = planned or {}
     analysis = analyse(
-        results, baseline=baseline, planned=list(planned.values()), settings=settings
+        results, baseline=baseline, planned=list(planned.values()), tuned=tuned, settings=settings
     )
+    runs = _runs(analysis, results, planned)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as temporary:
             whole = Path(temporary) / "report"
-            _write(analysis, results, planned, tuned, whole)
+            _write(analysis, runs, whole)
             _replace(whole, folder)
     except OSError as error:
         raise GateswapError(
@@ -80,35 +80,9 @@ def write_report(
     return folder / "index.html"
 
 
-def write_figures(
-    results: Sequence[MemberResult],
-    folder: Path,
-    *,
-    names: Sequence[str],
-    formats: Sequence[str],
-    baseline: str = "tanh",
-    planned: Mapping[str, Member] | None = None,
-) -> list[Path]:
-    """Draw single figures by name; return the files.
-
-    Raises InputError for an unknown name or format, and as `analysis.analyse` does.
-    """
-    analysis = analyse(results, baseline=baseline, planned=list((planned or {}).values()))
-    drawn = draw_all(analysis, folder, only=names, formats=formats)
-    return [path for figure in drawn for path in figure.files.values()]
-
-
-def _write(
-    analysis: Analysis,
-    results: Sequence[MemberResult],
-    planned: Mapping[str, Member],
-    tuned: Sequence[MemberResult],
-    folder: Path,
-) -> None:
-    drawn = draw_all(analysis, folder / "figures")
-    drawn += _sensitivities(analysis, [*results, *tuned], folder / "figures")
+def _write(analysis: Analysis, runs: Sequence[RunLine], folder: Path) -> None:
+    drawn = write_figures(analysis, folder / "figures")
     paragraph = methods_paragraph(analysis)
-    runs = _runs(analysis, results, planned)
     table_folder = folder / "tables"
     table_folder.mkdir()
     for suffix, text in (
@@ -125,24 +99,6 @@ def _write(
     (folder / "index.html").write_text(page, encoding="utf-8")
 
 
-def _sensitivities(
-    analysis: Analysis, results: Sequence[MemberResult], folder: Path
-) -> tuple[Drawn, ...]:
-    return tuple(
-        Drawn(
-            name=f"sensitivity-{setting.name}",
-            title=f"Sensitivity to {setting.name.replace('_', ' ')}",
-            caption=(
-                f"Dev UAR in percent of {len(setting.scores)} trials against "
-                f"{setting.name.replace('_', ' ')}, each averaged over the folds and seeds it was "
-                "run on; a diverged run counts as chance. Nothing here was seen on a test set."
-            ),
-            files=files,
-        )
-        for setting, files in draw_sensitivity(results, folder, styles=styles_of(analysis))
-    )
-
-
 def _replace(whole: Path, folder: Path) -> None:
     """Put the new folder where the old one was."""
     if folder.exists():
@@ -155,7 +111,7 @@ def _replace(whole: Path, folder: Path) -> None:
 
 
 def render(
-    analysis: Analysis, drawn: Sequence[Drawn], runs: Sequence[RunLine], paragraph: str
+    analysis: Analysis, drawn: Sequence[FigureFiles], runs: Sequence[RunLine], paragraph: str
 ) -> str:
     """The page's HTML."""
     return fill(
@@ -171,7 +127,7 @@ def render(
             for figure in drawn
         ],
         published=published_systems(),
-        costs=[_cost(cell) for cell in analysis.cells],
+        costs=[_cost(gates) for gates in analysis.diagnostics],
         paragraph=paragraph,
         bibtex=bibtex(paragraph),
         latex=tables.latex(analysis),
@@ -210,23 +166,21 @@ def headline(analysis: Analysis) -> str:
     return f"{said}{'; ' if rest else ''}{', '.join(rest)}."
 
 
-def _cost(cell: Any) -> dict[str, object]:
+def _cost(gates: GateDiagnostics) -> dict[str, object]:
     return {
-        "variant": cell.variant,
-        "runs": cell.runs,
-        "diverged": cell.diverged,
-        "diverged_at": ", ".join(str(step) for step in cell.diverged_at),
-        "seconds": cell.seconds,
-        "memory": cell.memory_bytes / MEMORY,
-        "parameters": cell.parameter_count,
+        "variant": gates.variant,
+        "runs": gates.runs,
+        "diverged": gates.diverged,
+        "diverged_at": ", ".join(str(step) for step in gates.diverged_at),
+        "seconds": gates.seconds,
+        "memory": gates.memory_bytes / MEMORY,
+        "parameters": gates.parameter_count,
     }
 
 
 def _runs(
     analysis: Analysis, results: Sequence[MemberResult], planned: Mapping[str, Member]
 ) -> list[RunLine]:
-    from bench.training import metrics
-
     hashes = {member: key for key, member in planned.items()}
     selection = analysis.settings.selection
     lines = []

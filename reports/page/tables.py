@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from reports.analysis.analysis import Analysis, VariantSummary
-from reports.analysis.comparisons import Comparison
+from reports.analysis.comparisons import BaselineComparison
 from reports.statistics.conclusions import signed
 
 MINUS = "\N{MINUS SIGN}"
@@ -34,7 +34,7 @@ def results_table(analysis: Analysis) -> pd.DataFrame:
 
 
 def _row(
-    summary: VariantSummary, comparison: Comparison | None, selection: str
+    summary: VariantSummary, comparison: BaselineComparison | None, selection: str
 ) -> dict[str, object]:
     uar, war = summary.uar[selection], summary.war[selection]
     nan = math.nan

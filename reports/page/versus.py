@@ -17,14 +17,16 @@ import numpy as np
 from activations.errors import GateswapError, InputError
 from bench.data.members import Member
 from bench.training.results import MemberResult
-from reports import figures
 from reports.analysis.analysis import Analysis, analyse
-from reports.drawings.common import styles_of
+from reports.figures.figure import percent
+from reports.figures.forest import draw_rows
+from reports.figures.style import save, styles_of
 from reports.page import tables
 from reports.page.templates import embedded, fill
 from reports.statistics.arrays import FloatArray, plain
 from reports.statistics.conclusions import p_text
 from reports.statistics.corrected_t import TTest, corrected_t_test
+from reports.statistics.means import mean_of_known
 from reports.statistics.multiplicity import holm
 
 
@@ -127,8 +129,8 @@ def _versus(one: Analysis, two: Analysis, reasons: tuple[str, ...]) -> Versus:
         changes=tuple(
             VariantChange(
                 variant=variant,
-                first=float(np.nanmean(means[0])),
-                second=float(np.nanmean(means[1])),
+                first=float(mean_of_known(means[0])),
+                second=float(mean_of_known(means[1])),
                 test=test,
                 p_holm=float(p),
             )
@@ -173,17 +175,16 @@ def _figure(versus: Versus, one: Analysis) -> str | None:
         return None
     directions = {summary.variant: summary.direction for summary in one.summaries}
     order = sorted(tested, key=lambda entry: directions[entry[0].variant])
-    fig, _ = figures.forest(
+    fig, _ = draw_rows(
         [change.variant for change, _ in order],
-        np.array([test.mean for _, test in order]),
-        np.array([test.low for _, test in order]),
-        np.array([test.high for _, test in order]),
+        [test for _, test in order],
         groups=[directions[change.variant] for change, _ in order],
         notes=[p_text(change.p_holm) for change, _ in order],
         styles=styles_of(one),
         rope=one.settings.rope,
+        confidence=percent(one),
         baseline=versus.first,
     )
     with tempfile.TemporaryDirectory() as folder:
-        (file,) = figures.save(fig, Path(folder), "versus", ["svg"])
+        (file,) = save(fig, Path(folder), "versus", ["svg"])
         return embedded(file)

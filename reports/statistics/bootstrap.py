@@ -3,7 +3,8 @@
 - Utterances of a dialogue share speakers, topic and channel: resampling single utterances
   would pretend to more evidence than there is.
 - Speakers are the honest unit for "would this hold for other people", but there are ten of them;
-  dialogues (151 in IEMOCAP) are the finer unit. The report shows both.
+  dialogues (151 in IEMOCAP) are the finer unit, needed where a subset of the test utterances holds
+  few speakers. Differences of whole variants resample speakers, those of subsets dialogues.
 - Percentiles of ten units are too narrow, even Hesterberg's widened ones (7 % instead of 5 % of
   simulated intervals missed the truth); a t interval on the bootstrap's standard error is not.
 """
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from reports.statistics.arrays import FloatArray
+from reports.statistics.means import POINTS
 
 RESAMPLES = 2000
 
@@ -90,4 +92,4 @@ def mean_recall_difference(gain: FloatArray, count: FloatArray) -> FloatArray:
     """Difference of UAR in points [...] from hits gained and utterances per class [..., C]."""
     present = count > 0
     recall = np.where(present, gain, 0.0) / np.where(present, count, 1.0)
-    return np.asarray(100.0 * recall.sum(axis=-1) / present.sum(axis=-1), dtype=np.float64)
+    return np.asarray(POINTS * recall.sum(axis=-1) / present.sum(axis=-1), dtype=np.float64)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from reports.statistics.arrays import BoolArray, FloatArray, vector
+from reports.statistics.means import seed_means
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,6 @@ def seed_averaged_differences(
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(f"scores must both be [fold, seed], not {first.shape} and {second.shape}")
     paired = first - second
-    common = np.isfinite(paired)
-    usable: BoolArray = np.any(common, axis=1)
-    total = np.where(common, paired, 0.0).sum(axis=1)
-    return np.where(usable, total / np.maximum(common.sum(axis=1), 1), np.nan), usable
+    means = seed_means(paired)
+    usable: BoolArray = np.isfinite(means)
+    return means, usable

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reports.statistics.arrays import FloatArray, IntArray
+from reports.statistics.means import POINTS
 
 ENUMERATED = 16  # blocks: 65,536 flips take about as long as the sampling below
 SAMPLED = 20_000
@@ -62,7 +63,7 @@ def block_contributions(
     fold_of, place = np.unique(fold[known], return_inverse=True)
     classes = np.zeros(fold_of.size)
     np.add.at(classes, place, 1.0 / count[cell])  # Σ over utterances of 1 / n of its class
-    weight = 100.0 / (count[cell] * np.rint(classes)[place] * fold_of.size)
+    weight = POINTS / (count[cell] * np.rint(classes)[place] * fold_of.size)
     size = int(block.max(initial=-1)) + 1
     sums = np.bincount(block[known], weights=weight * difference[known], minlength=size)
     return np.asarray(sums, dtype=np.float64)

@@ -6,7 +6,6 @@ import numpy as np
 
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
-from reports.statistics.mcnemar import mcnemar_test
 from reports.statistics.permutation import block_contributions, sign_flip_test
 from reports.validation.rates import Rate, false_positives
 from reports.validation.worlds import (
@@ -25,10 +24,10 @@ RESAMPLES = 500
 
 
 def predictions(n: int, rng: np.random.Generator) -> Iterator[Rate]:
-    """Sign flips over speakers, McNemar and both bootstraps: n studies per world."""
+    """Sign flips over speakers, bootstraps of speakers and of dialogues: n studies per world."""
     corpus = draw_utterances(rng)
     for world in (PLAIN, SPEAKERS, RETRAINED):
-        single, family, mcnemar, dialogs, speakers = np.zeros((5, n), dtype=bool)
+        single, family, dialogs, speakers = np.zeros((4, n), dtype=bool)
         for study in range(n):
             correct = draw_correct(world, corpus, COMPARISONS + 1, rng).astype(np.float64)
             share = correct.mean(axis=1)
@@ -39,14 +38,10 @@ def predictions(n: int, rng: np.random.Generator) -> Iterator[Rate]:
             flips = sign_flip_test(rows, rng=rng)
             single[study] = flips.p[0] <= LEVEL
             family[study] = flips.adjusted.min() <= LEVEL
-            mcnemar[study] = mcnemar_test(correct[1], correct[0]).combined <= LEVEL
             dialogs[study] = _excludes_zero(_bootstrap(share, corpus, corpus.dialogs, rng))
             speakers[study] = _excludes_zero(_bootstrap(share, corpus, corpus.speakers, rng))
         yield _rate("sign flips of 10 speakers", world, single, fixed=True)
         yield _rate(f"sign flips, any of {COMPARISONS}, max-T", world, family, fixed=True)
-        yield false_positives(
-            "McNemar, seeds combined", world.name, mcnemar, LEVEL, promised=world is PLAIN
-        )
         yield false_positives(
             "bootstrap of dialogues excludes 0",
             world.name,

@@ -16,7 +16,7 @@ from activations.errors import GateswapError
 from studies.workspace import Workspace, writable
 
 LIBRARIES = (
-    *("gateswap", "torch", "triton", "numpy", "sympy", "scipy", "statsmodels", "pandas", "xarray"),
+    *("gateswap", "torch", "triton", "numpy", "sympy", "scipy", "pandas", "xarray"),
     *("librosa", "soundfile", "espeakng-loader", "optuna", "mlflow", "matplotlib", "pydantic"),
 )
 

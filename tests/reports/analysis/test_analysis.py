@@ -8,7 +8,7 @@ from activations.errors import InputError
 from bench.data.members import Variant
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparisons import Settings, resolve_baselines
-from reports.scores import load
+from reports.score_table import load
 from tests.reports import synthetic
 
 
@@ -23,9 +23,10 @@ def test_each_variant_is_compared_with_the_baseline_of_its_own_direction(
     analysis: Analysis,
 ) -> None:
     pairs = {c.variant: c.baseline for c in analysis.comparisons}
+    directions = {s.variant: s.direction for s in analysis.summaries}
     assert len(pairs) == 8
     for variant, baseline in pairs.items():
-        assert baseline == f"tanh · {variant.split(' · ')[1]}"
+        assert baseline == f"tanh · {directions[variant]}"
 
 
 def test_a_difference_is_the_mean_over_folds_of_seed_means(analysis: Analysis) -> None:
@@ -65,7 +66,7 @@ def test_unfinished_and_diverged_runs_are_counted_where_they_belong(analysis: An
     diverged = analysis.comparison("relu · gru")
     assert diverged is not None
     assert "1 of 15 runs diverged" in diverged.conclusion.sentence
-    cell = next(c for c in analysis.cells if c.variant == "relu · gru")
+    cell = next(c for c in analysis.diagnostics if c.variant == "relu · gru")
     assert (cell.runs, cell.diverged) == (15, 1)
     assert len(cell.diverged_at) == 1
 
@@ -133,20 +134,20 @@ def test_a_ranking_that_the_selection_rule_turns_is_reported() -> None:
         assert gap.kendall_tau == pytest.approx(-1)
 
 
-def test_parts_cover_every_utterance_once_per_kind(analysis: Analysis) -> None:
+def test_subsets_cover_every_utterance_once_per_kind(analysis: Analysis) -> None:
     for kind, number in (("class", 4), ("style", 2), ("speaker", 10), ("length", 3)):
-        parts = [part for part in analysis.parts if part.kind == kind]
-        assert len(parts) == number
-        assert sum(part.utterances for part in parts) == analysis.utterances
-    recalls = {p.name: p for p in analysis.parts if p.kind == "class"}
+        subsets = [subset for subset in analysis.subsets if subset.kind == kind]
+        assert len(subsets) == number
+        assert sum(subset.utterances for subset in subsets) == analysis.utterances
+    recalls = {s.name: s for s in analysis.subsets if s.kind == "class"}
     place = analysis.variants.index("tanh · gru")
     for c, name in enumerate(analysis.classes):
         score = next(s.score for s in recalls[name].scores if s.variant == "tanh · gru")
         assert score == pytest.approx(analysis.confusion[place, c, c])
 
 
-def test_cell_describes_gates_reach_and_learnt_parameters(analysis: Analysis) -> None:
-    cell = next(c for c in analysis.cells if c.variant == "arelu · bigru")
+def test_diagnostics_describe_gates_reach_and_learnt_parameters(analysis: Analysis) -> None:
+    cell = next(c for c in analysis.diagnostics if c.variant == "arelu · bigru")
     assert set(cell.quantities) >= {"dead candidate units", "norm of h", "steps back to a tenth"}
     for quantity in cell.quantities.values():
         assert quantity.folds.shape == (5,)
@@ -157,14 +158,14 @@ def test_cell_describes_gates_reach_and_learnt_parameters(analysis: Analysis) ->
     # three encoders, two directions, two parameters of AReLU, 15 runs at 20 points
     assert len(cell.traces) == 12
     assert {(t.name, t.initial) for t in cell.traces} == {("alpha", 0.9), ("beta", 2.0)}
-    assert {t.runs.shape for t in cell.traces} == {(15, synthetic.POINTS)}
-    plain = next(c for c in analysis.cells if c.variant == "tanh · bigru")
+    assert {t.runs.shape for t in cell.traces} == {(15, synthetic.EVALUATIONS)}
+    plain = next(c for c in analysis.diagnostics if c.variant == "tanh · bigru")
     assert plain.traces == ()
 
 
 def test_curves_average_seeds_then_folds_with_intervals_over_folds(analysis: Analysis) -> None:
     curve = next(c for c in analysis.curves if (c.variant, c.name) == ("elu · gru", "dev_uar"))
-    assert curve.folds.shape == (5, synthetic.POINTS)
+    assert curve.folds.shape == (5, synthetic.EVALUATIONS)
     assert curve.mean == pytest.approx(curve.folds.mean(axis=0))
     assert (curve.low < curve.mean).all()
     assert curve.mean.max() > 40  # points, not shares
@@ -176,11 +177,27 @@ def test_variance_ranks_and_factors_are_there_for_a_full_design(analysis: Analys
     assert analysis.variance is not None
     assert analysis.ranks is not None
     assert analysis.ranks.reachable
-    assert analysis.factors is not None
-    assert analysis.factors.converged
-    levels = {c.level for c in analysis.factors.contrasts}
-    assert levels == {"relu", "elu", "swish", "arelu", "bigru"}
-    assert {c.reference for c in analysis.factors.contrasts} == {"tanh", "gru"}
+    main = [c for c in analysis.factors if c.factor != "activation × direction"]
+    assert {c.level for c in main} == {"relu", "elu", "swish", "arelu", "bigru"}
+    assert {c.reference for c in main} == {"tanh", "gru"}
+
+
+def test_effect_of_an_activation_is_the_mean_of_its_differences_in_both_directions(
+    analysis: Analysis,
+) -> None:
+    found = next(c for c in analysis.factors if c.level == "swish")
+    both = [analysis.comparison(f"swish · {direction}") for direction in ("gru", "bigru")]
+    assert found.test is not None
+    means = [c.test.mean for c in both if c is not None and c.test is not None]
+    assert found.test.mean == pytest.approx(sum(means) / 2)
+
+
+def test_what_was_run_in_one_direction_alone_is_left_out_of_the_factors_and_named() -> None:
+    chosen = [*synthetic.variants(["tanh", "elu"]), Variant("relu"), Variant("elu", update="erf")]
+    found = analyse(synthetic.study(chosen, folds=3, seeds=1, utterances=60))
+    assert {c.level for c in found.factors if c.factor == "activation"} == {"elu"}
+    assert any("left out" in n or "leave out" in n for n in found.notes)
+    assert any("relu, elu · update erf" in n or "elu · update erf" in n for n in found.notes)
 
 
 def test_a_study_with_one_fold_is_reported_without_any_test() -> None:
@@ -190,7 +207,7 @@ def test_a_study_with_one_fold_is_reported_without_any_test() -> None:
         assert comparison.power is None
         assert comparison.conclusion.verdict == "not compared"
     assert found.variance is None
-    assert found.factors is None
+    assert all(contrast.test is None for contrast in found.factors)
     assert any("two folds" in note for note in found.notes)
     json.dumps(found.as_dict(), allow_nan=False)
 
@@ -224,8 +241,6 @@ def test_two_rows_of_the_same_predictions_are_never_different() -> None:
     assert (found.test.mean, found.test.p) == (0.0, 1.0)
     assert found.conclusion.verdict == "undecided"
     assert "do not vary" in found.conclusion.sentence
-    assert found.mcnemar is not None
-    assert found.mcnemar.combined == 1.0
 
 
 def test_a_baseline_can_be_one_variant_for_all() -> None:

@@ -44,5 +44,5 @@ def test_each_trial_is_the_mean_dev_score_of_its_runs(planned):
 
 def test_page_of_a_tuned_study_shows_what_was_searched(planned, tmp_path):
     page = write_report(planned, tmp_path / "report", tuned=with_rate(planned, 0.5))
-    assert 'id="figure-sensitivity-learning_rate"' in page.read_text()
-    assert (page.parent / "figures" / "sensitivity-learning_rate.pdf").is_file()
+    assert 'id="figure-sensitivity"' in page.read_text()
+    assert (page.parent / "figures" / "sensitivity.pdf").is_file()

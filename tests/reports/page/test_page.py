@@ -12,10 +12,10 @@ import pytest
 
 from activations.errors import InputError
 from reports.analysis.analysis import analyse
-from reports.drawings import DRAWINGS, draw_all
+from reports.figures.gallery import FIGURES, write_figures
 from reports.page import tables
 from reports.page.methods import bibtex, methods_paragraph
-from reports.page.page import headline, write_figures, write_report
+from reports.page.page import headline, write_report
 from tests.reports import synthetic
 
 
@@ -70,14 +70,14 @@ def test_page_loads_nothing_but_itself_and_links_only_to_files_beside_it(report)
         assert target.startswith("#") or (report / target).is_file(), target
 
 
-def test_every_drawing_of_a_study_with_everything_is_on_the_page_in_three_formats(report):
+def test_every_figure_of_a_study_with_everything_is_on_the_page_in_three_formats(report):
     page = (report / "index.html").read_text()
     names = {path.stem for path in (report / "figures").iterdir()}
     for name in names:
         assert f'id="figure-{name}"' in page
         for suffix in ("svg", "pdf", "png"):
             assert (report / "figures" / f"{name}.{suffix}").stat().st_size > 1000
-    assert names >= {d.name for d in DRAWINGS} - {"ranks"}
+    assert names >= {figure.name for figure in FIGURES} - {"ranks", "sensitivity"}
 
 
 def test_pdf_figures_embed_their_fonts_as_truetype(report):
@@ -141,9 +141,10 @@ def test_headline_never_says_more_than_the_conclusions(analysis):
     assert f"{verdicts.count('undecided')} undecided" in said
 
 
-def test_a_single_figure_in_a_single_format_is_drawn_by_name(results, tmp_path):
-    files = write_figures(results, tmp_path, names=["forest"], formats=["pdf"])
-    assert files == [tmp_path / "forest.pdf"]
+def test_a_single_figure_in_a_single_format_is_drawn_by_name(analysis, tmp_path):
+    (figure,) = write_figures(analysis, tmp_path, only=["forest"], formats=["pdf"])
+    assert figure.files == {"pdf": tmp_path / "forest.pdf"}
+    assert [path.name for path in tmp_path.iterdir()] == ["forest.pdf"]
 
 
 @pytest.mark.parametrize(
@@ -151,16 +152,16 @@ def test_a_single_figure_in_a_single_format_is_drawn_by_name(results, tmp_path):
     [(["florest"], ["pdf"], "no figure 'florest'"), (["forest"], ["jpg"], "no format 'jpg'")],
 )
 def test_unknown_figures_and_formats_are_named_with_what_there_is(
-    results, tmp_path, names, formats, told
+    analysis, tmp_path, names, formats, told
 ):
     with pytest.raises(InputError, match=told):
-        write_figures(results, tmp_path, names=names, formats=formats)
+        write_figures(analysis, tmp_path, only=names, formats=formats)
 
 
 def test_a_study_of_fixed_activations_has_no_figure_of_learnt_parameters(tmp_path):
     fixed = synthetic.study(synthetic.variants(["tanh", "relu"], ["gru"]), seeds=1, utterances=60)
     with pytest.raises(InputError, match="nothing to show in figure 'parameters'"):
-        draw_all(analyse(fixed), tmp_path, only=["parameters"])
+        write_figures(analyse(fixed), tmp_path, only=["parameters"])
 
 
 def test_latex_specials_in_a_formula_are_escaped():

@@ -1,16 +1,13 @@
-"""Power, variance, ranks, factor effects, effect sizes: what a design can show."""
+"""Power, variance, ranks, effect sizes: what a design can show."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
-from scipy import special, stats
-from statsmodels.stats.anova import AnovaRM
+from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from reports.statistics.corrected_t import corrected_t_test
-from reports.statistics.effects import effect_sizes, hedges_correction
-from reports.statistics.mixed import FactorEffects, factor_effects
+from reports.statistics.effects import effect_sizes
 from reports.statistics.power import detectable_difference, power_analysis, probability_to_find
 from reports.statistics.ranks import friedman_nemenyi, nemenyi_critical_difference, rank_groups
 from reports.statistics.variance import complete_block, split_differences, variance_components
@@ -149,22 +146,11 @@ def test_split_of_differences_by_hand() -> None:
 
 
 def test_effect_sizes_by_hand() -> None:
-    found = effect_sizes([62.0, 64.0, 66.0, 68.0], [60.0, 60.0, 66.0, 70.0])
     paired = np.array([2.0, 4.0, 0.0, -2.0])
-    assert found.difference == 1.0
-    assert found.d_z == pytest.approx(1 / paired.std(ddof=1))
-    assert found.g_z == pytest.approx(found.d_z * hedges_correction(3))
-    assert (found.wins, found.ties, found.losses) == (2, 1, 1)
-    # of 16 pairs the variant is above in 9, below in 6
-    assert found.cliffs_delta == pytest.approx(3 / 16)
-    assert found.error_reduction == pytest.approx(1 / 36)
-
-
-def test_hedges_correction_is_near_his_approximation_and_exact_for_two() -> None:
-    for m in (9, 24, 49):
-        assert hedges_correction(m) == pytest.approx(1 - 3 / (4 * m - 1), abs=2e-3)
-    assert hedges_correction(2) == pytest.approx(special.gamma(1) / special.gamma(0.5))
-    assert np.isnan(hedges_correction(1))
+    found = effect_sizes(paired)
+    assert found.d_z == pytest.approx(1 / np.sqrt(20 / 3))
+    assert found.wins == 2
+    assert np.isnan(effect_sizes([1.0, 1.0]).d_z)
 
 
 def test_friedmans_statistic_agrees_with_scipy_with_and_without_ties() -> None:
@@ -202,89 +188,3 @@ def test_ranks_that_are_close_share_a_bar_and_no_bar_lies_inside_another() -> No
 def test_ranks_that_all_differ_have_no_bar() -> None:
     # scikit-posthocs#82 drew one bar over everything here
     assert rank_groups(np.array([5.0, 1.0, 3.0]), 1.5) == ()
-
-
-def factorial_scores(seed: int, *, direction: float = 0.0) -> pd.DataFrame:
-    rng = RNG(seed)
-    rows = []
-    for fold in range(5):
-        level = rng.normal(0, 3)
-        liking = rng.normal(0, 2, (4, 1)) + rng.normal(0, 2, (1, 2)) + rng.normal(0, 2, (4, 2))
-        for speaker in range(2):
-            own = rng.normal(0, 3)
-            for a in range(4):
-                for d, name in enumerate(("gru", "bigru")):
-                    score = 60 + level + liking[a, d] + own + direction * d + rng.normal(0, 1.5)
-                    rows.append((score, f"act {a}: x", name, f"f{fold}", f"s{fold}{speaker}"))
-    return pd.DataFrame(rows, columns=["score", "activation", "direction", "fold", "speaker"])
-
-
-def fitted(table: pd.DataFrame, *, ratio: float = 1e-9) -> FactorEffects:
-    return factor_effects(
-        table["score"],
-        list(table["activation"]),
-        list(table["direction"]),
-        list(table["fold"]),
-        list(table["speaker"]),
-        test_train_ratio=[ratio] * 5,
-        baseline="act 2: x",
-    )
-
-
-def test_factor_tests_equal_the_repeated_measures_analysis_of_variance() -> None:
-    # they agree where no variance is estimated as zero; this table is such a case
-    table = factorial_scores(0, direction=3.0)
-    found = fitted(table)
-    assert found.converged
-    cells = table.groupby(["fold", "activation", "direction"], as_index=False)["score"].mean()
-    expected = AnovaRM(cells, "score", "fold", within=["activation", "direction"]).fit().anova_table
-    for test, (_, row) in zip(found.tests, expected.iterrows(), strict=True):
-        assert (test.numerator, test.denominator) == (row["Num DF"], row["Den DF"])
-        assert test.f == pytest.approx(row["F Value"], rel=0.02)
-
-
-def test_factor_effects_are_widened_as_the_corrected_t_test_is() -> None:
-    table = factorial_scores(0, direction=3.0)
-    plain, corrected = fitted(table), fitted(table, ratio=0.25)
-    for before, after in zip(plain.tests, corrected.tests, strict=True):
-        assert after.f == pytest.approx(before.f / 2.25)
-    # of two directions, the contrast is a mean over folds, and its test the corrected t-test
-    cells = table.groupby(["fold", "direction"])["score"].mean().unstack()
-    expected = corrected_t_test(cells["bigru"] - cells["gru"], [0.25] * 5)
-    direction = corrected.contrasts[-1]
-    assert direction.estimate == pytest.approx(expected.mean, abs=1e-3)
-    assert direction.standard_error == pytest.approx(expected.standard_error, rel=0.02)
-    assert direction.p == pytest.approx(expected.p, rel=0.05)
-
-
-def test_contrasts_are_differences_of_cell_means() -> None:
-    table = factorial_scores(1)
-    found = fitted(table)
-    means = table.groupby("activation")["score"].mean()
-    for contrast in found.contrasts[:3]:
-        expected = means[contrast.level] - means["act 2: x"]
-        assert contrast.estimate == pytest.approx(expected, abs=1e-4)
-        assert contrast.low < contrast.estimate < contrast.high
-    assert (found.contrasts[3].level, found.contrasts[3].reference) == ("bigru", "gru")
-
-
-def test_missing_combinations_leave_main_effects_only_and_say_so() -> None:
-    table = factorial_scores(2)
-    gone = (table["activation"] == "act 1: x") & (table["direction"] == "gru")
-    found = fitted(table[~gone])
-    assert [t.factor for t in found.tests] == ["activation", "direction"]
-    assert "main effects only" in found.note
-
-
-def test_a_model_that_cannot_be_fitted_says_so_and_has_no_numbers() -> None:
-    table = factorial_scores(3).assign(score=60.0)
-    found = fitted(table)
-    assert not found.converged
-    assert found.tests == ()
-    assert "no result" in found.note
-
-
-def test_a_single_variant_has_no_factors() -> None:
-    table = factorial_scores(4).query("activation == 'act 2: x' and direction == 'gru'")
-    with pytest.raises(ValueError, match="two levels"):
-        fitted(table)

@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
 
 from bench.training import metrics
 from reports.statistics.bootstrap import paired_bootstrap
-from reports.statistics.mcnemar import combine_dependent, exact_p, mcnemar_test
 from reports.statistics.permutation import block_contributions, sign_flip_test, sign_table
 
 RNG = np.random.default_rng
@@ -109,40 +107,6 @@ def test_many_blocks_are_sampled_and_never_give_p_zero() -> None:
     sums = np.abs(sign_table(18) @ rough)
     exact = float(np.mean(sums >= abs(rough.sum()) - 1e-9))
     assert sampled == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000))
-
-
-@pytest.mark.parametrize(("gained", "lost"), [(8, 1), (3, 3), (0, 0), (12, 30), (0, 6)])
-def test_mcnemar_agrees_with_statsmodels(gained: int, lost: int) -> None:
-    expected = mcnemar([[50, gained], [lost, 20]], exact=True).pvalue if gained + lost else 1.0
-    assert float(exact_p(gained, lost)) == pytest.approx(expected)
-
-
-def test_mcnemar_counts_each_seed_and_leaves_missing_utterances_out() -> None:
-    variant = np.array([[1, 1, 1, 1, 0, 1, np.nan], [1, 1, 0, 0, 0, 0, 0], [np.nan] * 7])
-    baseline = np.array([[0, 0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0, 0], [1.0] * 7])
-    found = mcnemar_test(variant, baseline)
-    assert found.gained.tolist() == [4, 2]
-    assert found.lost.tolist() == [1, 2]
-    assert found.p.tolist() == [0.375, 1.0]
-    assert found.combined == 0.75
-    assert found.difference == pytest.approx(100 * (3 / 6 + 0) / 2)
-    assert not found.reachable  # five and four disputed utterances cannot give p ≤ 0.05
-
-
-def test_p_values_of_seeds_are_combined_as_about_twice_the_median() -> None:
-    assert combine_dependent([0.03]) == 0.03
-    assert combine_dependent([0.2, 0.01, 0.03, 0.5, 0.02]) == pytest.approx(0.03 * 5 / 3)
-    assert combine_dependent([0.4, 0.01]) == pytest.approx(0.02)
-    assert combine_dependent([0.9, 0.8, 0.7]) == 1.0
-
-
-def test_combined_p_holds_its_level_when_seeds_are_the_same_and_when_independent() -> None:
-    rng = RNG(9)
-    same = np.repeat(rng.uniform(size=(4000, 1)), 5, axis=1)
-    own = rng.uniform(size=(4000, 5))
-    for draws in (same, own):
-        rate = np.mean([combine_dependent(p) <= 0.05 for p in draws])
-        assert rate <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 4000)
 
 
 def test_bootstrap_estimate_is_the_difference_of_pooled_uar() -> None:

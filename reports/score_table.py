@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import xarray as xr
 
 from activations.errors import InputError
@@ -20,8 +21,34 @@ from bench.data.protocol import Protocol
 from bench.training import metrics
 from bench.training.results import SELECTIONS, MemberResult
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
+from reports.statistics.means import POINTS
 
-POINTS = 100.0  # result files hold shares; tables of the field print points
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table: a variant, and those settings in which its rows differ, as text."""
+
+    variant: Variant
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What is printed, and the name on the `variant` axis."""
+        return " · ".join([self.variant.label, *self._settings])
+
+    @property
+    def family(self) -> str:
+        """The label without the direction: rows of one family differ in nothing else."""
+        v = self.variant
+        parts = [str(v.activation)]
+        for site, choice in (("update", v.update), ("reset", v.reset)):
+            parts += [f"{site} {choice}"] if str(choice) != "sigmoid" else []
+        parts += ["reset before"] if v.reset_order != "after" else []
+        return " · ".join([*parts, *self._settings])
+
+    @property
+    def _settings(self) -> list[str]:
+        return [f"{name} {value}" for name, value in self.settings]
 
 
 @dataclass(frozen=True)
@@ -41,14 +68,14 @@ class Scores:
     `dev_uar` [variant, fold, seed, selection] (dev, at the selected step), `diverged` and
     `present` [variant, fold, seed] (bool), `train_size`, `test_size`, `test_train_ratio` [fold].
     `variant` carries the coordinates activation, update, reset, direction, reset_order, slug.
-    described: the variant behind each label. runs: of each result, in the order of the results.
-    missing: the runs of the design that have no result yet. synthetic: the corpus is not real
-    speech. classes: names of the classes, in the order of labels and logits. protocol: its
-    `selection` is the rule that is reported.
+    rows: what the labels on the variant axis stand for, in their order. runs: of each result, in
+    the order of the results. missing: the runs of the design that have no result yet. synthetic:
+    the corpus is not real speech. classes: names of the classes, in the order of labels and
+    logits. protocol: its `selection` is the rule that is reported.
     """
 
     data: xr.Dataset
-    described: dict[str, Variant]
+    rows: tuple[Row, ...]
     classes: tuple[str, ...]
     runs: tuple[Run, ...]
     missing: tuple[Run, ...]
@@ -65,7 +92,7 @@ class Scores:
     @property
     def variants(self) -> tuple[str, ...]:
         """Labels on the variant axis, in the plan's order."""
-        return tuple(str(label) for label in self.data["variant"].values)
+        return tuple(row.label for row in self.rows)
 
     @property
     def folds(self) -> tuple[str, ...]:
@@ -91,6 +118,18 @@ class Scores:
         """Scores [variant, fold, seed] in points; NaN where the run is missing."""
         chosen = self.data[metric].sel(selection=selection)
         return np.asarray(chosen.transpose("variant", "fold", "seed").values, dtype=np.float64)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One line per run that has a result and selection rule, as the table of a notebook.
+
+        Columns: variant, activation, update, reset, direction, reset_order, fold, seed, selection,
+        uar, war, dev_uar (points), diverged.
+        """
+        kept = self.data[["uar", "war", "dev_uar", "diverged", "present"]].drop_vars("slug")
+        table = kept.to_dataframe().reset_index()
+        table = table[table.pop("present")].reset_index(drop=True)
+        about = ["variant", "activation", "update", "reset", "direction", "reset_order"]
+        return table[[*about, "fold", "seed", "selection", "uar", "war", "dev_uar", "diverged"]]
 
 
 @dataclass(frozen=True)
@@ -121,6 +160,23 @@ class Predictions:
         return np.where(said < 0, np.nan, (said == self.truths).astype(np.float64))
 
 
+def scores(results: Sequence[MemberResult], *, planned: Iterable[Member] = ()) -> Scores:
+    """The scores of one study as an xarray Dataset; arguments and errors as `load`.
+
+    >>> import reports
+    >>> found = reports.scores(reports.example(["tanh", "elu"], ["gru"], folds=2, seeds=2))
+    >>> dict(found.data.uar.sizes)
+    {'variant': 2, 'fold': 2, 'seed': 2, 'selection': 3}
+    >>> found.of("tanh · gru").round(1)
+    array([[67.1, 67.1],
+           [64. , 57.2]])
+    >>> table = found.to_dataframe()
+    >>> table[table.selection == "dev"].groupby("variant", sort=False).uar.mean().round(1).to_dict()
+    {'elu · gru': 69.8, 'tanh · gru': 63.8}
+    """
+    return load(results, planned=planned)[0]
+
+
 def load(
     results: Sequence[MemberResult], *, planned: Iterable[Member] = ()
 ) -> tuple[Scores, Predictions]:
@@ -144,28 +200,27 @@ def load(
     found = sorted(
         (r.member for r in results), key=lambda m: (m.variant.directions, m.variant.label)
     )
-    labels = _labels([(m.variant, m.hyper) for m in members + found])
+    rows = _rows([(m.variant, m.hyper) for m in members + found])
     by_run: dict[Run, MemberResult] = {}
     for result in results:
-        run = Run(labels[result.variant, result.hyper], result.fold, result.seed)
+        run = Run(rows[result.variant, result.hyper].label, result.fold, result.seed)
         if run in by_run:
             raise InputError(
                 f"{run.variant}, fold {run.fold}, seed {run.seed} has two results: delete the "
                 "result file of one of them"
             )
         by_run[run] = result
-    design = {Run(labels[m.variant, m.hyper], m.fold, m.seed) for m in members} | set(by_run)
+    design = {Run(rows[m.variant, m.hyper].label, m.fold, m.seed) for m in members} | set(by_run)
     axes = _Axes(
-        variants=tuple(dict.fromkeys(labels.values())),
+        rows=tuple(dict.fromkeys(rows.values())),
         folds=tuple(sorted({run.fold for run in design})),
         seeds=tuple(sorted({run.seed for run in design})),
         classes=tuple(results[0].classes),
     )
     first = results[0].identity
-    described = {label: variant for (variant, _), label in labels.items()}
-    scores = Scores(
-        data=_dataset(by_run, axes, described),
-        described=described,
+    table = Scores(
+        data=_dataset(by_run, axes),
+        rows=axes.rows,
         classes=axes.classes,
         runs=tuple(by_run),
         missing=tuple(
@@ -176,15 +231,19 @@ def load(
         synthetic=first.corpus.synthetic,
         protocol=first.protocol,
     )
-    return scores, _predictions(by_run, axes)
+    return table, _predictions(by_run, axes)
 
 
 @dataclass(frozen=True)
 class _Axes:
-    variants: tuple[str, ...]
+    rows: tuple[Row, ...]
     folds: tuple[str, ...]
     seeds: tuple[int, ...]
     classes: tuple[str, ...]
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        return tuple(row.label for row in self.rows)
 
     def runs(self) -> Iterable[Run]:
         return (Run(v, f, s) for v in self.variants for f in self.folds for s in self.seeds)
@@ -205,26 +264,23 @@ def _require_one(what: str, values: Iterable[object]) -> None:
         )
 
 
-def _labels(
+def _rows(
     trials: Sequence[tuple[Variant, Hyperparameters]],
-) -> dict[tuple[Variant, Hyperparameters], str]:
+) -> dict[tuple[Variant, Hyperparameters], Row]:
     settings: dict[Variant, list[Hyperparameters]] = {}
     for variant, hyper in dict.fromkeys(trials):
         settings.setdefault(variant, []).append(hyper)
-    labels = {}
+    rows = {}
     for variant, hypers in settings.items():
         plain = [hyper.as_dict() for hyper in hypers]
         differing = [key for key in plain[0] if len({str(p[key]) for p in plain}) > 1]
         for hyper, values in zip(hypers, plain, strict=True):
-            labels[variant, hyper] = " · ".join(
-                [variant.label, *(f"{key} {values[key]}" for key in differing)]
-            )
-    return labels
+            said = tuple((key, str(values[key])) for key in differing)
+            rows[variant, hyper] = Row(variant, said)
+    return rows
 
 
-def _dataset(
-    by_run: dict[Run, MemberResult], axes: _Axes, described: dict[str, Variant]
-) -> xr.Dataset:
+def _dataset(by_run: dict[Run, MemberResult], axes: _Axes) -> xr.Dataset:
     design = ("variant", "fold", "seed")
     shape = (len(axes.variants), len(axes.folds), len(axes.seeds))
     per_selection = {
@@ -247,7 +303,6 @@ def _dataset(
                 per_selection["dev_uar"][*at, k] = POINTS / len(np.unique(result.dev_truths))
             elif chosen.any():
                 per_selection["dev_uar"][*at, k] = POINTS * result.curves["dev_uar"][chosen][0]
-    variants = [described[label] for label in axes.variants]
     return xr.Dataset(
         {name: ((*design, "selection"), values) for name, values in per_selection.items()}
         | {"present": (design, present), "diverged": (design, diverged)}
@@ -263,7 +318,7 @@ def _dataset(
             "selection": list(SELECTIONS),
         }
         | {
-            name: ("variant", [str(getattr(variant, name)) for variant in variants])
+            name: ("variant", [str(getattr(row.variant, name)) for row in axes.rows])
             for name in ("activation", "update", "reset", "direction", "reset_order", "slug")
         },
     )

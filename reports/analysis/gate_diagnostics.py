@@ -16,6 +16,7 @@ import numpy.typing as npt
 from bench.data.members import Variant
 from bench.training.results import MemberResult
 from reports.statistics.arrays import FloatArray, IntArray
+from reports.statistics.means import mean_of_known
 
 FAINT = 0.1  # an error that fell to a tenth of its size has mostly gone
 SATURATION = (
@@ -55,8 +56,8 @@ class Trace:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """The cell of one variant.
+class GateDiagnostics:
+    """The cells of one variant's runs, and what they cost.
 
     quantities: shares in 0 … 1 of saturated gates (by name) and "dead candidate units"; "norm of h"
     is ‖h‖/√H; "steps back to a tenth" is the distance in pooled frames at which an error entering
@@ -79,10 +80,10 @@ class Cell:
     parameter_count: int
 
 
-def inside_the_cell(
+def diagnose(
     label: str, variant: Variant, results: Sequence[MemberResult], folds: Sequence[str]
-) -> Cell:
-    """Return the cell of a variant from all its results, at least one; folds: the axis of folds."""
+) -> GateDiagnostics:
+    """Diagnose a variant from all its results, at least one; folds: the names on the fold axis."""
     sound = [result for result in results if result.outcome == "ok"]
     place = np.array([folds.index(result.fold) for result in sound], dtype=np.int64)
     reach_folds = _reach(sound, place, len(folds))
@@ -91,7 +92,7 @@ def inside_the_cell(
         quantities["steps back to a tenth"] = _per_fold(
             np.array([_distance(row) for row in reach_folds]), np.arange(len(folds)), len(folds)
         )
-    return Cell(
+    return GateDiagnostics(
         variant=label,
         runs=len(results),
         diverged=len(results) - len(sound),
@@ -122,18 +123,13 @@ def _quantities(sound: Sequence[MemberResult], place: IntArray, folds: int) -> d
 def _over_encoders(values: npt.NDArray[np.generic], trailing: int) -> FloatArray:
     """Mean of values [encoder, direction, …] over the first two axes, leaving NaN entries out."""
     table = np.asarray(values, dtype=np.float64)
-    table = table.reshape(-1, *table.shape[table.ndim - trailing :])
-    known = np.isfinite(table)
-    total = np.where(known, table, 0.0).sum(axis=0)
-    return np.asarray(np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan))
+    return mean_of_known(table.reshape(-1, *table.shape[table.ndim - trailing :]), axis=0)
 
 
 def _per_fold(values: FloatArray, place: IntArray, folds: int) -> PerFold:
     """Mean over the runs of each fold, then over folds."""
-    rows = [values[(place == fold) & np.isfinite(values)] for fold in range(folds)]
-    by_fold = np.array([row.mean() if row.size else np.nan for row in rows])
-    known = by_fold[np.isfinite(by_fold)]
-    return PerFold(mean=float(known.mean()) if known.size else float("nan"), folds=by_fold)
+    by_fold = np.array([mean_of_known(values[place == fold]) for fold in range(folds)])
+    return PerFold(mean=float(mean_of_known(by_fold)), folds=by_fold)
 
 
 def _reach(sound: Sequence[MemberResult], place: IntArray, folds: int) -> FloatArray:

@@ -7,7 +7,7 @@ from activations.errors import InputError
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.data.protocol import Protocol
 from bench.training.identity import CorpusIdentity
-from reports.scores import load
+from reports.score_table import load
 from tests.reports import synthetic
 
 

@@ -1,0 +1,51 @@
+"""What every figure is: a name, a title, a way to draw it and a caption.
+
+- `draw(analysis, onto)` takes its arrays out of the Analysis and computes nothing that the report
+  does not print: a number in a figure is a number of `report.json`.
+- It returns (fig, axes), or None where the study has nothing to show (no learnable activation, one
+  hyper-parameter setting, ranks that cannot reach significance).
+- `caption(analysis)` states n, unit and interval, because figures travel without their page.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from reports.analysis.analysis import Analysis
+
+Drawing = tuple[Any, Any]  # fig, axes: matplotlib carries no types
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the report. onto (of `draw`): see `canvas.panels`; by default a new figure."""
+
+    name: str
+    title: str
+    draw: Callable[[Analysis, Any], Drawing | None]
+    caption: Callable[[Analysis], str]
+
+
+def design(analysis: Analysis) -> str:
+    """N of folds, seeds, utterances and speakers; whether synthetic or unfinished."""
+    seeds = len(analysis.seeds)
+    return (
+        f"n = {len(analysis.folds)} folds × {seeds} seed{'s' if seeds > 1 else ''}, "
+        f"{analysis.utterances:,} test utterances of {analysis.speakers} speakers"
+        f"{', synthetic speech' if analysis.synthetic else ''}"
+        f"{'' if analysis.complete else '; unfinished study'}"
+    )
+
+
+def chosen(analysis: Analysis) -> str:
+    """The selection rule in words."""
+    return {
+        "dev": "checkpoint chosen on dev",
+        "oracle": "checkpoint chosen on test (oracle)",
+        "last": "last checkpoint",
+    }[analysis.settings.selection]
+
+
+def percent(analysis: Analysis) -> str:
+    """The confidence of intervals, such as "95 %"."""
+    return f"{analysis.settings.confidence:.0%}".replace("%", " %")

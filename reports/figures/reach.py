@@ -1,0 +1,50 @@
+"""How far back in time an error reaches."""
+
+from typing import Any
+
+import numpy as np
+
+from reports.analysis.analysis import Analysis
+from reports.figures.canvas import panels
+from reports.figures.figure import Drawing, Figure, design
+from reports.figures.style import PAGE, paper_style, styles_of
+
+
+def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
+    """Gradient norm of the loss with respect to the hidden state against the distance from a
+    sequence's end, relative to distance 0, on a logarithmic axis, a panel per direction. None
+    without diagnostics.
+    """
+    shown = [d for d in analysis.diagnostics if d.reach.size and np.isfinite(d.reach).any()]
+    if not shown:
+        return None
+    directions = {s.variant: s.direction for s in analysis.summaries}
+    groups = list(dict.fromkeys(directions[gates.variant] for gates in shown))
+    styles = styles_of(analysis)
+    with paper_style():
+        fig, grid = panels(onto, 1, len(groups), (PAGE, 2.4), sharey=True)
+        for axes, direction in zip(grid[0], groups, strict=True):
+            for gates in shown:
+                if directions[gates.variant] == direction:
+                    style = styles[gates.variant]
+                    line = {"color": style.colour, "ls": style.dash, "label": gates.variant}
+                    axes.plot(np.arange(gates.reach.size), gates.reach, **line)
+            axes.set_yscale("log")
+            axes.set_title(direction)
+            axes.set_xlabel("distance from the end, pooled frames")
+            axes.grid(axis="y")
+            axes.legend(ncols=2, fontsize=6)
+        grid[0, 0].set_ylabel("‖∂loss/∂h‖, relative")
+    return fig, grid[0]
+
+
+def caption(analysis: Analysis) -> str:
+    """What is shown."""
+    return (
+        "Norm of the loss gradient with respect to the hidden state against the distance from the "
+        "last frame, relative to distance 0; geometric mean over runs, encoders and directions. "
+        f"{design(analysis)}."
+    )
+
+
+REACH = Figure("reach", "How far back the error reaches", draw, caption)

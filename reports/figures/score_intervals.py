@@ -1,0 +1,76 @@
+"""Scores of all variants: every fold, every seed, the mean and its interval, the published."""
+
+from typing import Any
+
+import numpy as np
+
+from reports.analysis.analysis import Analysis
+from reports.analysis.published import published_systems
+from reports.figures.canvas import canvas
+from reports.figures.figure import Drawing, Figure, chosen, design, percent
+from reports.figures.style import GRID, INK, MUTED, PAGE, marker_face, paper_style, styles_of
+
+
+def draw(analysis: Analysis, onto: Any = None) -> Drawing:
+    """One row per variant: a small dot per fold and seed, a ring per fold (mean of its seeds), mean
+    and interval above; chance where it lies within reach, published systems as dashed lines.
+    """
+    styles, scores = styles_of(analysis), analysis.scores
+    chance = 100.0 / len(analysis.classes)
+    with paper_style():
+        fig, axes = canvas(onto, (PAGE, 0.27 * len(analysis.summaries) + 0.85))
+        seeds = scores.shape[2]
+        spread = np.linspace(-0.12, 0.12, seeds) if seeds > 1 else np.zeros(0)
+        for y, summary in enumerate(analysis.summaries):
+            style, score = styles[summary.variant], summary.uar[analysis.settings.selection]
+            colour = style.colour
+            for seed, shift in enumerate(spread):
+                row = scores[y, :, seed]
+                at = np.full(row.shape, y + 0.22 + shift)
+                axes.plot(row, at, ".", color=colour, alpha=0.35, ms=2.5)
+            folds = score.fold_means
+            at = np.full(folds.shape, y + 0.22)
+            axes.plot(folds, at, "o", mfc="none", mec=colour, ms=3.5, mew=0.7)
+            if score.interval is not None:
+                ends = [score.interval.low, score.interval.high]
+                axes.plot(ends, [y - 0.13] * 2, color=colour, lw=1.8, solid_capstyle="butt")
+            face = marker_face(style)
+            axes.plot(score.mean, y - 0.13, style.marker, color=colour, mfc=face, ms=5, mew=1.1)
+            axes.axhline(y + 0.5, color=GRID, lw=0.4)
+        for system in [] if analysis.synthetic else published_systems():
+            axes.axvline(system.uar, color=MUTED, lw=0.9, ls=(0, (4, 2)))
+            text = f"{system.name} {system.uar:.1f}"
+            axes.text(
+                system.uar,
+                -0.75,
+                text,
+                rotation=35,
+                ha="left",
+                va="bottom",
+                fontsize=6.5,
+                color=MUTED,
+            )
+        bottom = len(analysis.summaries) - 0.55
+        if np.nanmin(scores) < chance + 12:
+            axes.axvline(chance, color=INK, lw=0.7, ls=":")
+            axes.text(chance, bottom, " chance", fontsize=6.5, color=INK, va="bottom")
+        axes.set_yticks(range(len(analysis.summaries)), analysis.variants)
+        axes.set_ylim(bottom + 0.1, -0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x")
+        axes.set_xlabel(
+            f"UAR, %   (large: mean, {percent(analysis)} interval over folds; "
+            "rings: folds; dots: seeds)"
+        )
+    return fig, axes
+
+
+def caption(analysis: Analysis) -> str:
+    """What is shown."""
+    return (
+        f"UAR in percent, {chosen(analysis)}: every run, fold means, and the mean over folds with "
+        f"its corrected {percent(analysis)} interval. {design(analysis)}."
+    )
+
+
+SCORES = Figure("scores", "Scores of all runs", draw, caption)

@@ -1,0 +1,97 @@
+"""Per-fold slopegraph: does a variant beat its baseline in every fold, or in one lucky one?"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reports.analysis.analysis import Analysis
+from reports.figures.canvas import panels, rows_for
+from reports.figures.figure import Drawing, Figure, chosen, design
+from reports.figures.style import (
+    INK,
+    MUTED,
+    PAGE,
+    VariantStyle,
+    marker_face,
+    paper_style,
+    styles_of,
+)
+
+UP = "#0072B2"
+DOWN = "#D55E00"
+COLUMNS = 4
+
+
+def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
+    """One small panel per variant: its baseline at the left, the variant at the right, one line per
+    fold, seeds averaged; rising folds solid, falling ones dashed. None without a comparison.
+    """
+    rule = analysis.settings.selection
+    means = {s.variant: s.uar[rule].fold_means for s in analysis.summaries}
+    pairs = [(c.variant, c.baseline) for c in analysis.comparisons if c.folds]
+    if not pairs:
+        return None
+    styles = styles_of(analysis)
+    rows, columns = rows_for(len(pairs), COLUMNS)
+    with paper_style():
+        fig, grid = panels(onto, rows, columns, (PAGE, 1.55 * rows + 0.3), sharey=True)
+        for axes in grid.flat[len(pairs) :]:
+            axes.set_axis_off()
+        for axes, (variant, baseline) in zip(grid.flat, pairs, strict=False):
+            style = styles[variant]
+            _lines(axes, means[baseline], means[variant], style)
+            better = int(np.sum(means[variant] > means[baseline]))
+            axes.set_title(variant, color=style.colour)
+            axes.text(
+                0.5,
+                0.99,
+                f"up in {better} of {len(analysis.folds)}",
+                transform=axes.transAxes,
+                ha="center",
+                va="top",
+                fontsize=6.5,
+                color=MUTED,
+            )
+            axes.set_xlim(-0.28, 1.15)
+            axes.set_xticks([0, 1], ["baseline", "variant"])
+            axes.margins(y=0.15)
+        for axes in grid[:, 0]:
+            axes.set_ylabel("UAR, %")
+    return fig, grid
+
+
+def _lines(
+    axes: Any, left: NDArray[np.float64], right: NDArray[np.float64], style: VariantStyle
+) -> None:
+    """A line per fold, numbered at the left."""
+    for fold, (low, high) in enumerate(zip(left, right, strict=True)):
+        rises = high >= low
+        dash = "-" if rises else (0, (3, 1.5))
+        axes.plot([0, 1], [low, high], color=UP if rises else DOWN, ls=dash, lw=1)
+        axes.plot(0, low, "o", color=INK, ms=3)
+        axes.plot(1, high, style.marker, color=style.colour, mfc=marker_face(style), ms=3.5)
+        if np.isfinite(low):
+            axes.annotate(
+                str(fold + 1),
+                (0, low),
+                xytext=(-5, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=6,
+                color=MUTED,
+            )
+
+
+def caption(analysis: Analysis) -> str:
+    """What is shown."""
+    baselines = ", ".join(dict.fromkeys(c.baseline for c in analysis.comparisons))
+    named = ", ".join(f"{i + 1} = {fold}" for i, fold in enumerate(analysis.folds))
+    return (
+        "UAR in percent of each variant and its baseline, one line per fold, seeds averaged; "
+        f"{chosen(analysis)}. Baseline: {baselines}. Test folds: {named}. {design(analysis)}."
+    )
+
+
+SLOPEGRAPH = Figure("slopegraph", "Fold by fold", draw, caption)

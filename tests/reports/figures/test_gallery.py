@@ -1,0 +1,83 @@
+"""Figures by name: on axes of the caller's, on new ones, and what a wrong number of axes says."""
+
+import dataclasses
+
+import matplotlib as mpl
+import pytest
+from matplotlib.figure import Figure
+
+import reports
+from activations.errors import InputError
+from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.sensitivity import SearchedSetting
+from reports.figures.gallery import FIGURES, draw
+from reports.figures.style import styles_of
+from tests.reports import synthetic
+
+mpl.use("Agg")
+
+
+@pytest.fixture(scope="module")
+def analysis() -> Analysis:
+    chosen = synthetic.variants(["tanh", "arelu", "elu"], ["gru"])
+    found = analyse(synthetic.study(chosen, seeds=2, utterances=40))
+    assert found.ranks is not None
+    tried = SearchedSetting("learning_rate", ("tanh · gru",) * 2, (1e-4, 1e-2), (50.0, 60.0))
+    return dataclasses.replace(
+        found, searched=(tried,), ranks=dataclasses.replace(found.ranks, reachable=True)
+    )
+
+
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+def test_figure_is_drawn_onto_the_axes_it_is_given(figure, analysis):
+    drawing = figure.draw(analysis, None)
+    assert drawing is not None
+    wanted = len(drawing[0].axes) - (figure.name == "better")  # its colour bar has axes of its own
+    mine = Figure()
+    axes = mine.subplots(1, wanted, squeeze=False)[0]
+    fig, _ = figure.draw(analysis, axes[0] if wanted == 1 else axes)
+    assert fig is mine
+    assert all(one.has_data() or one.texts for one in axes if one.axison)
+    assert any(one.has_data() for one in axes)
+    assert figure.caption(analysis).endswith(".")
+
+
+def test_another_number_of_axes_is_refused_with_what_it_needs(analysis):
+    with pytest.raises(InputError, match="1 × 2 panels, not 3"):
+        draw("curves", analysis, axes=Figure().subplots(1, 3))
+    with pytest.raises(InputError, match=r"1 × 1 panel, not 2"):
+        draw("forest", analysis, axes=Figure().subplots(1, 2))
+
+
+def test_drawing_without_axes_opens_one_pyplot_figure_and_none_where_there_is_nothing(analysis):
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    fig, axes = reports.draw("cost", analysis)
+    assert axes in fig.axes
+    assert len(plt.get_fignums()) == len(before) + 1
+    plt.close(fig)
+    with pytest.raises(InputError, match="nothing to show in figure 'sensitivity'"):
+        reports.draw("sensitivity", dataclasses.replace(analysis, searched=()))
+    assert plt.get_fignums() == before
+
+
+def test_writing_figures_leaves_the_backend_and_the_open_figures_alone(analysis, tmp_path):
+    import matplotlib.pyplot as plt
+
+    from reports.figures.gallery import write_figures
+
+    mpl.use("svg")
+    try:
+        before = plt.get_fignums()
+        write_figures(analysis, tmp_path, only=["cost"], formats=["png"])
+        assert (mpl.get_backend(), plt.get_fignums()) == ("svg", before)
+    finally:
+        mpl.use("Agg")
+
+
+def test_variants_of_a_family_share_their_colour_and_differ_in_marker():
+    found = analyse(synthetic.study(synthetic.variants(["tanh", "elu"]), folds=2, seeds=1))
+    styles = styles_of(found)
+    assert styles["elu · gru"].colour == styles["elu · bigru"].colour != styles["tanh · gru"].colour
+    assert styles["elu · gru"].marker != styles["elu · bigru"].marker
