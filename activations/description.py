@@ -1,4 +1,4 @@
-"""What can be told about activations: the list, one in detail, the plot, the documentation's table.
+"""Descriptions of activations: the list, one in detail, the plot, the documentation's table.
 
 - All of it is data first: programs read the list and the details as JSON, where infinity is the
   string "inf", because JSON has no other way to say it.

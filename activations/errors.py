@@ -10,5 +10,5 @@ class InputError(GateswapError):
 
 
 def on_one_line(error: Exception, most: int = 300) -> str:
-    """An error of somebody else's code: its kind, and its message cut to `most` characters."""
+    """An error of other code: its kind, and its message cut to `most` characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:most]}"

@@ -1,4 +1,4 @@
-"""Finding an activation by whatever somebody calls it.
+"""Finding an activation by any of its names.
 
 - People come with a name from another library, a torch callable, or a formula of their own; all
   three end in one Formula.

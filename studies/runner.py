@@ -3,7 +3,7 @@
 - Whatever happens (Ctrl-C, kill -9, a full disk, an error in one variant), finished members are
   whole files and the same command continues with the rest.
 - Only this process writes: result files first, for they are the truth, then the two mirrors, whose
-  trouble is told and never stops the training.
+  failures are reported and never stop the training.
 """
 
 import contextlib
@@ -172,18 +172,18 @@ class _Session:
         finished = self.results.hashes()
         stacks = [[(key, plan.members[key]) for key in stack] for stack in plan.missing(finished)]
         missing = sum(map(len, stacks))
-        self._reflect()
+        self._update_mlflow()
         diverged, errors = 0, []
         if stacks:
             with at_precision(self._precision), self._display.training(missing) as view:
                 engine = self._prepared(plan)
-                kept = _Kept(self.results, self._display, view, self._reflect)
+                kept = _Kept(self.results, self._display, view, self._update_mlflow)
                 try:
                     engine.train(stacks, kept)
                 except KeyboardInterrupt:
                     raise GateswapError(self._stopped(plan)) from None
             diverged, errors = kept.diverged, kept.errors
-        self._tell()
+        self._update_optuna()
         if errors:
             more = f" ({len(errors) - 1} more stacks failed)" if len(errors) > 1 else ""
             raise GateswapError(f"{errors[0]}{more}. The other members are finished and kept")
@@ -227,8 +227,8 @@ class _Session:
             f"{self.results.path}; the same command continues with the rest"
         )
 
-    def _reflect(self) -> None:
-        """Show in MLflow what is finished; trouble there is told once and stops nothing."""
+    def _update_mlflow(self) -> None:
+        """Copy finished members to MLflow; a failure there is reported once and stops nothing."""
         if not self._mirrored:
             return
         try:
@@ -239,8 +239,8 @@ class _Session:
             self._mirrored = False
             self._display.say(f"warning: {error}")
 
-    def _tell(self) -> None:
-        """Tell Optuna the finished trials; trouble there is told and stops nothing."""
+    def _update_optuna(self) -> None:
+        """Copy finished trials to Optuna; a failure there is reported and stops nothing."""
         results = self.results.by_hash()
         trials = tuning.finished_trials(self._spec, self.material().data, results)
         try:
@@ -298,7 +298,7 @@ class _Kept:
         self.diverged = 0
         self.errors: list[str] = []
         self._results, self._display, self._view = results, display, view
-        self._reflect = reflect
+        self._update_mlflow = reflect
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -319,7 +319,7 @@ class _Kept:
         self.errors += [done.error] if done.error else []
         said = done.error or (f"{diverged} diverged" if diverged else "ok")
         self._view.finish(place, describe_stack(done.stack), len(done.stack), said)
-        self._reflect()
+        self._update_mlflow()
 
 
 @contextlib.contextmanager

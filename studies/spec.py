@@ -69,20 +69,20 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _protocol(value: object) -> object:
-    return _told(Protocol.from_dict, value) if isinstance(value, Mapping) else value
+    return _located(Protocol.from_dict, value) if isinstance(value, Mapping) else value
 
 
 def _activation(text: str) -> str:
-    formula: Formula = _told(registry.get, text)
+    formula: Formula = _located(registry.get, text)
     return formula.name
 
 
 def _format(name: str) -> str:
-    return str(_told(lambda text: check_format(text, "demo"), name))
+    return str(_located(lambda text: check_format(text, "demo"), name))
 
 
 def _pattern(data: dict[str, Any]) -> dict[str, Any]:
-    _told(Layout.from_dict, data)
+    _located(Layout.from_dict, data)
     return data
 
 
@@ -90,7 +90,7 @@ def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
-def _told(read: Callable[[Any], Any], value: object) -> Any:
+def _located(read: Callable[[Any], Any], value: object) -> Any:
     """What `read` makes of a value; its message becomes one that pydantic can locate."""
     try:
         return read(value)

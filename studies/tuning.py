@@ -1,6 +1,6 @@
-"""Optuna's part: it is told every finished trial, and `gateswap tune` asks it for the next.
+"""Optuna: every finished trial is added to it, and `gateswap tune` asks it for the next one.
 
-- A trial is judged by its dev UAR, never by test: whoever tunes on the test fold measures luck.
+- A trial is judged by its dev UAR, never by test: tuning on the test fold measures luck.
 - Nothing is pruned: every variant gets the same number of whole trials, or the comparison is of
   budgets and not of activations.
 - A proposal is a function of the finished trials of its variant (and a seed), so a tuning run that
@@ -115,11 +115,11 @@ def tell(
         study = _open(spec.name, storage, space)
         known = {trial.user_attrs.get("gateswap") for trial in study.get_trials(deepcopy=False)}
         new = [trial for trial in trials if _digest(trial) not in known]
-        told = [
+        added = [
             _frozen(spec, trial, objective(results[key] for key in trial.hashes), space)
             for trial in new
         ]
-        study.add_trials(told)
+        study.add_trials(added)
         storage.engine.dispose()
     except Exception as error:  # whatever SQLite, Alembic or Optuna raise
         reason = str(error).strip().splitlines()

@@ -1,6 +1,6 @@
 """The shipped activations: one TOML file for each family.
 
-- A formula is data, and so are its source and its facts: whoever reviews one reads six lines, not a
+- A formula is data, and so are its source and its facts: a reviewer reads six lines, not a
   class.
 - Reading seventy entries must not cost seventy derivations: text stays text until an activation is
   asked for.

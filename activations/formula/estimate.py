@@ -1,6 +1,6 @@
-"""Facts of a formula that somebody typed: estimated, for nobody has declared them.
+"""Facts of a formula that a user typed: estimated, because none are declared.
 
-- They come from its values on a grid and far out, and whoever shows them says so.
+- They come from its values on a grid and far out, and are always shown as estimates.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """What is claimed about an activation, in a form that can be checked.
 
-- A fact that nobody checks is a rumour: the tests verify every declared one against its formula.
+- The tests verify every declared fact against its formula.
 """
 
 from dataclasses import dataclass

@@ -46,7 +46,7 @@ class Parameter:
 class Formula:
     """An elementwise activation: an expression over `x` and its parameters' symbols.
 
-    facts: what is known about it; None for a formula that somebody typed.
+    facts: what is known about it; None for a formula that a user typed.
     """
 
     name: str

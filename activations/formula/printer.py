@@ -1,7 +1,7 @@
 """A formula's program as code, for any language.
 
 - A kernel needs three activations inlined into its loop, each as a value and as a value with all
-  its slopes; nobody writes these by hand.
+  its slopes; none of these is written by hand.
 - `Printer` knows SymPy and nothing of a language; a language is a subclass of a few short methods,
   so that torch, C and Triton read alike and cannot disagree about the order of operations, which
   decides what overflows.

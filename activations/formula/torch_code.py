@@ -1,7 +1,7 @@
 """Programs as PyTorch functions.
 
 - The source is generated once for each formula and compiled by Python; it is made from a checked
-  expression tree, never from what somebody typed, and it can be read (`torch_source`).
+  expression tree, never from what a user typed, and it can be read (`torch_source`).
 - Backward evaluates the derived derivatives; autograd never sees the formula, because autograd
   through `torch.where` turns an overflow in the branch not taken into NaN.
 """

@@ -25,7 +25,7 @@ from activations.kernels.projection import project
 
 IMPLEMENTATIONS = ("auto", "reference", "cpu", "gpu")
 
-_warned: set[str] = set()  # reasons for a slower path that the user has been told
+_warned: set[str] = set()  # reasons for a slower path that were given to the user
 
 
 class _Implementation(Protocol):

@@ -3,7 +3,7 @@
 - Groups have different numbers of frames, so one batched product would need padding.
 - A product per group and a `cat` would copy the largest tensor of a training step; here each
   product is written where it belongs.
-- A group's product is the same call whoever its neighbours are, so its numbers are, too.
+- A group's product is the same call beside any other groups, so its numbers are the same, too.
 """
 
 from itertools import pairwise

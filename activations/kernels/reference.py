@@ -4,7 +4,7 @@
 - Same gate names as kernels/cpu/gru.c, so that they can be read side by side.
 - Padding does not exist here: a step takes the rows that still run and leaves the others' h as it
   is.
-- Group by group, so a group's numbers are the same bits whoever its neighbours are.
+- Group by group, so a group's numbers are the same bits beside any other groups.
 """
 
 from collections.abc import Callable, Sequence

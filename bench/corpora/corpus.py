@@ -4,7 +4,8 @@
   order of the rows belongs to the content and to the fingerprint.
 - Every turn of a dialogue is a row, also one whose label no protocol keeps: it may still be
   somebody's context.
-- A corpus made by a synthesiser says so (`synthetic`), and whoever prints its numbers repeats it.
+- A corpus made by a synthesiser says so (`synthetic`), and everything that prints its numbers
+  repeats it.
 """
 
 import hashlib
@@ -45,7 +46,7 @@ class Corpus:
     problems: one sentence each; the corpus can be used, but it is not what it is said to be.
     notes: one sentence each, of what was found and is as it should be.
     faults: one sentence each; features cannot be computed until they are mended. Only a reader that
-    was told not to be strict returns a corpus with faults.
+    is not strict returns a corpus with faults.
     Raises ValueError for a table that lacks a column, repeats an id or is not sorted.
     """
 

@@ -7,7 +7,7 @@
 - Turns are ordered as the authors of IAAN did (30stomercury/Interaction-Aware-Attention-Network,
   data.py, `generate_dialog_order`): by the lines of `dialog/transcriptions`, without those that
   have no id (`M: …`) or an `XX` id; in session 2 by (start time, id).
-- The counts of the real release are known, so an incomplete copy is told apart from a complete one.
+- The counts of the real release are known, so an incomplete copy is recognised.
 """
 
 import json
@@ -55,10 +55,10 @@ def read_iemocap(root: Path, *, strict: bool = True) -> Corpus:
     """Read a copy of IEMOCAP; `root` may also be the folder above or below the one with `Session1`.
 
     strict: refuse a corpus with missing or broken audio; otherwise list it in `faults`. That the
-    counts differ from the release's is a problem told in `problems`, unless the corpus is marked as
-    synthetic by a file `SYNTHETIC.json`.
-    Raises InputError for a folder that is missing, empty or no IEMOCAP, for an annotation line that
-    does not parse (file:line) and, when strict, for audio that cannot be used.
+    counts differ from the release's is a problem listed in `problems`, unless the corpus is marked
+    as synthetic by a file `SYNTHETIC.json`. Raises InputError for a folder that is missing, empty
+    or no IEMOCAP, for an annotation line that does not parse (file:line) and, when strict, for
+    audio that cannot be used.
     """
     root = _find_root(root)
     problems: list[str] = []

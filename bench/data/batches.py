@@ -99,7 +99,7 @@ def gather(
 ) -> Batch:
     """The batch of examples [M, B] (host int64), encoder by encoder, member by member.
 
-    present [M, B] bool: False makes a row empty (its label is then anyone's). utterances: of an
+    present [M, B] bool: False makes a row empty (its label then means nothing). utterances: of an
     example, from the current one on.
     """
     lengths = data.lengths[:utterances, examples]  # [E, M, B]

@@ -100,7 +100,7 @@ class Hyperparameters:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Hyperparameters":
-        """The inverse of `as_dict`. Raises TypeError for a key that is none of ours."""
+        """The inverse of `as_dict`. Raises TypeError for an unknown key."""
         return cls(**data)
 
 
@@ -215,7 +215,7 @@ class Variant:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Variant":
-        """The inverse of `as_dict`. Raises TypeError for a key that is none of ours.
+        """The inverse of `as_dict`. Raises TypeError for an unknown key.
 
         Without formulas (older records had none) they are those that the names mean here.
         """

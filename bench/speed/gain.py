@@ -5,7 +5,8 @@
 - A step is timed whole; a member's time is the stack's divided by its members.
 - On a GPU the reference trains one by one only: it walks a stack's recurrences one after another,
   so that stacking gives it nothing, and a step already takes half a second.
-- Also told: what a real frame costs where lengths differ as IEMOCAP's do, against equal lengths.
+- Also measured: what a real frame costs where lengths differ as IEMOCAP's do, against equal
+  lengths.
 """
 
 import argparse

@@ -22,7 +22,7 @@ def ran_out(error: BaseException) -> bool:
 
 
 def release(device: torch.device) -> None:
-    """Give back what nobody uses any more, so that it can be had in other sizes."""
+    """Free cached blocks, so that other sizes can be allocated."""
     gc.collect()
     memory.release()
     if device.type == "cuda":

@@ -47,7 +47,7 @@ class RecordedStep:
         """Take the step for examples [M, B] (int64 on the host)."""
         lengths = self._lengths[:, examples]
         size = rounded_up(int(lengths.sum(-1).max())), rounded_up(int(lengths.max()))
-        on_cuda = self._examples.is_cuda  # from pinned memory a copy waits for nobody
+        on_cuda = self._examples.is_cuda  # a copy from pinned memory does not wait
         self._examples.copy_(examples.pin_memory() if on_cuda else examples, non_blocking=on_cuda)
         try:
             self._take(size)

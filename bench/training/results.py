@@ -178,7 +178,7 @@ class MemberResult:
 
     @classmethod
     def load(cls, path: Path) -> "MemberResult":
-        """Read a record. Raises InputError for a file that is missing, torn or none of ours."""
+        """Read a record. Raises InputError for a file that is missing, torn or not ours."""
         try:
             content = Path(path).read_bytes()
         except OSError as error:

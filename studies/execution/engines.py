@@ -58,7 +58,7 @@ class Engine(Protocol):
 class OneDevice:
     """Trains stacks one after another in this process, as many members at once as memory allows.
 
-    free: tells the bytes of memory that can be had, None where there is no telling.
+    free: returns the bytes of free memory, or None where they are not known.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class OneDevice:
         self._data, self._settings, self._place = data, settings, place
         self._free = free or (lambda: memory.free_bytes(data.device))
         self._most: dict[tuple[object, ...], int] = {}  # of those that need as much: how many fit
-        self._told: set[tuple[object, ...]] = set()  # of which the user knows that they are cut
+        self._announced: set[tuple[object, ...]] = set()  # shapes for which the user was informed
 
     def train(self, stacks: Sequence[Stack], reports: Reports) -> None:
         """Train the stacks in their order."""
@@ -110,8 +110,8 @@ class OneDevice:
             free,
             recorded=self._data.device.type == "cuda",
         )
-        if fitting < most and _need(stack) not in self._told:
-            self._told.add(_need(stack))
+        if fitting < most and _need(stack) not in self._announced:
+            self._announced.add(_need(stack))
             reports.say(
                 f"{describe_stack(stack)}: {fitting} at once, as {free / 2**30:.1f} GiB are free"
             )

@@ -29,12 +29,12 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def deaf_children() -> Iterator[None]:
-    """Let processes that are started in the block never hear of Ctrl-C; this one hears it after.
+def interrupts_blocked() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C; this process receives it when the block ends.
 
     A terminal sends it to every process, also to one that is only just importing its modules.
     """
-    resource_tracker.ensure_running()  # which would let it through again
+    resource_tracker.ensure_running()  # which would unblock it
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

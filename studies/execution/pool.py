@@ -22,7 +22,7 @@ import torch
 from activations.errors import GateswapError
 from bench.training.train import TrainingSettings
 from studies.execution.engines import Finished, Reports, Stack, failure
-from studies.execution.interrupts import deaf_children, uninterrupted
+from studies.execution.interrupts import interrupts_blocked, uninterrupted
 from studies.execution.worker import Job, Message, Source, work
 
 SECONDS_TO_END = 10.0  # for a process whose pipe has ended or that was killed
@@ -98,7 +98,7 @@ class Pool:
             here, there = context.Pipe()
             job = Job(self._source, self._settings, device, place, precision, threads)
             process = context.Process(target=work, args=(there, job), daemon=True)
-            with deaf_children():
+            with interrupts_blocked():
                 process.start()
             there.close()  # so that its end is this process's to notice
             self._workers.append(_Worker(place, process, here))

@@ -28,7 +28,7 @@ from bench.features.parts import leave_with_parent
 from bench.training.train import Progress, TrainingSettings
 from studies.execution.engines import Finished, OneDevice, Stack
 
-SECONDS_BETWEEN_REPORTS = 0.2  # of a stack's progress: more often than that nobody looks
+SECONDS_BETWEEN_REPORTS = 0.2  # of a stack's progress: more often would not be seen
 
 
 class Source(Protocol):
@@ -84,7 +84,7 @@ def work(home: Connection, job: Job) -> None:
             engine.train([stack], reports)
             home.send(("ready",))
     except (EOFError, BrokenPipeError):
-        return  # nobody is at home
+        return  # the other side has ended
     except Exception as error:  # whatever it is, it is this worker's end and no other's
         if os.environ.get("GATESWAP_TRACEBACK"):
             traceback.print_exc()

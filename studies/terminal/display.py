@@ -41,7 +41,7 @@ class Display:
 
     @property
     def live(self) -> bool:
-        """Whether somebody watches: stderr is a terminal."""
+        """Whether stderr is a terminal."""
         return self._console.is_terminal
 
     def say(self, text: str) -> None:

@@ -90,9 +90,11 @@ def _processor() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     first = text.split("\n\n")[0].splitlines()
-    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first)}
+    fields = {k.strip(): value.strip() for k, _, value in (line.partition(":") for line in first)}
     wanted = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part")
-    return ", ".join(f"{key} {told[key]}" for key in wanted if key in told) or platform.machine()
+    return (
+        ", ".join(f"{key} {fields[key]}" for key in wanted if key in fields) or platform.machine()
+    )
 
 
 def record() -> None:

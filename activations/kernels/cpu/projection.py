@@ -127,7 +127,7 @@ class _Projection(torch.autograd.Function):
 
 
 def _call(frames: Tensor, weight: Tensor, bounds: tuple[int, ...]) -> _Call:
-    """What forward and backward tell the kernel alike. The tensors must outlive the call."""
+    """What the kernel needs in both directions. The tensors must outlive the call."""
     G, outputs, inputs = weight.shape
     items = (-(-(end - start) // _ITEM_FRAMES) for start, end in pairwise(bounds))
     call = _Call(G=G, I=inputs, O=outputs, threads=torch.get_num_threads())

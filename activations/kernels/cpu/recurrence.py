@@ -4,7 +4,7 @@
 - Results, and what is kept for the backward pass, lie in memory that is used again (memory.py);
   work runs on torch's threads (threads.py).
 - All sums are the kernel's own, so that a group's numbers are the same bits for any number of
-  threads and whoever its neighbours are.
+  threads and beside any other groups.
 """
 
 import ctypes
@@ -162,7 +162,7 @@ def _call(
     h: Tensor,
     saved: Tensor | None,
 ) -> _Call:
-    """What forward and backward tell the kernel alike. The tensors must outlive the call."""
+    """What the kernel needs in both directions. The tensors must outlive the call."""
     G, D, _, H = w_hh.shape
     call = _Call(G=G, D=D, B=packing.rows, T=packing.T, H=H, N=packing.N)
     call.threads = torch.get_num_threads()

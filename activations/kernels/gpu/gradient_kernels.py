@@ -4,7 +4,7 @@
   gathered inside the product, so that no [N, H] copy of them is made.
 - Sums run in a fixed order and without atomics, over a group's own real frames: blocks of frames
   are dealt to chunks in turn, and `sum_chunks` adds the chunks up. The same input gives the same
-  bits, whoever the neighbours are.
+  bits beside any other groups.
 """
 
 import triton

@@ -3,12 +3,12 @@
 - A recurrence of one launch a step is hundreds of launches from Python, tens of microseconds each;
   a graph needs one or two. A training loop gets the same addresses again from torch's caching
   allocator, so the same graph serves it without copying anything.
-- A key tells everything that the launches depend on: kernel, grid, addresses, numbers, constants.
+- A key holds everything that the launches depend on: kernel, grid, addresses, numbers, constants.
   The same key means the same launches, whatever tensors lie at those addresses by now; what they
   read is on the device and may differ each time.
 - A key that never comes again would pay for nothing, so the first sighting just launches (which
   also compiles and loads the kernels: a capture may not), and the second records.
-- Inside somebody else's capture the launches simply become part of that.
+- Inside another capture the launches simply become part of that.
 """
 
 from collections import OrderedDict
@@ -27,7 +27,7 @@ Recorder = Callable[
 
 
 class Replays:
-    """The sequences seen of late by key, with the replay of those that were seen twice.
+    """The sequences seen most recently by key, with the replay of those that were seen twice.
 
     Safe to use from several threads: autograd runs a backward pass on a thread of its own. The
     launches may allocate nothing.

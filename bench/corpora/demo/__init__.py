@@ -1,7 +1,7 @@
 """The demo corpus: synthetic speech in IEMOCAP's exact layout, so that nothing needs a licence.
 
 - It is real audio through the same adapter, features and folds as the real release. It is marked as
-  synthetic by a file in its root, and whoever prints its numbers says so.
+  synthetic by a file in its root, and everything that prints its numbers says so.
 - The same seed gives the same bytes, however many processes speak.
 - It appears under its name only when it is whole: a folder beside it is renamed at the end.
 """

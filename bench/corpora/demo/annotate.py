@@ -36,7 +36,7 @@ EVALUATORS = ("E1", "E3", "E4")
 
 
 def turn_ids(dialogue: Dialogue) -> list[str]:
-    """`Ses01F_impro01_M003`: the dialogue, who speaks, and the how-manieth turn of theirs."""
+    """`Ses01F_impro01_M003`: dialogue, speaker, and the number of the speaker's turn."""
     spoken: Counter[str] = Counter()
     names = []
     for turn in dialogue.turns:

@@ -4,7 +4,7 @@
   comparison and a scale.
 - A program draws blocks of one member, eight elements each; the step's number may lie on the
   device, so that a recorded training step draws new masks each time.
-- Frames that are nobody's (a packing with room) get masks too: of their own place, finite.
+- Spare frames (a packing with room) get masks too, finite ones.
 """
 
 # Triton reads the kernels' source: no annotations but tl.constexpr, names short as in the maths

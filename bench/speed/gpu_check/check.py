@@ -4,8 +4,8 @@
   NumPy, SciPy, SymPy, pandas, PyYAML, rich and pytest are enough, and no package index is asked.
 - What was found is written after every step, so that a time limit loses nothing.
 - Each part is a process of its own, because an error on a GPU spoils the process that it happens
-  in. A part that fails is told and the others run, except after failed tests: figures of a wrong
-  kernel are worth nothing.
+  in. A part that fails is reported and the others run, except after failed tests: figures of a
+  wrong kernel are worth nothing.
 """
 
 import argparse
@@ -119,8 +119,8 @@ def run_tests(given: argparse.Namespace, record: Record) -> None:
         )
         text, code = done.stdout, done.returncode
     except subprocess.TimeoutExpired as late:
-        told = late.stdout or b""
-        text = told.decode(errors="replace") if isinstance(told, bytes) else told
+        output = late.stdout or b""
+        text = output.decode(errors="replace") if isinstance(output, bytes) else output
         text, code = f"{text}\nnot finished after {given.scope.test_seconds} s", 1
     lines = text.rstrip().splitlines() or ["no output"]
     record.put("tests", passed=code == 0, counts=lines[-1], tail=lines[-60:])
@@ -155,7 +155,7 @@ def run_speed(given: argparse.Namespace, record: Record) -> None:
         plan += [(precision, "stack", H, None) for H in scope.stack_hidden]
     runs: list[dict[str, Any]] = []
     for precision, part, H, names in plan:
-        _tell(f"speed: {precision} {part} H={H}")
+        _log(f"speed: {precision} {part} H={H}")
         run: dict[str, Any] = {"precision": precision, "part": part, "hidden": H}
         try:
             report = measure(
@@ -199,7 +199,7 @@ def run_slice(given: argparse.Namespace, record: Record) -> None:
     )
     rows = []
     for row in measure_slice(study, data, names, scope.slice_precisions, rounds=scope.rounds):
-        _tell(f"slice: {row.precision} {row.direction} {row.activation} done")
+        _log(f"slice: {row.precision} {row.direction} {row.activation} done")
         rows.append(row)
         projection = project(study, rows, len(data.folds))
         record.put(
@@ -246,7 +246,7 @@ def main(arguments: Sequence[str]) -> int:
         record = _run_apart(given, record, arguments)
     if not given.part_of_all:
         print(markdown(record.found))
-        _tell(f"written to {given.output / NAME} and {PAGE}")
+        _log(f"written to {given.output / NAME} and {PAGE}")
     return int(any(record.failed(part) for part in given.parts))
 
 
@@ -263,13 +263,13 @@ def _run_apart(given: argparse.Namespace, record: Record, arguments: Sequence[st
             record.put(part, error=f"its process ended with code {code}")
         if part == "tests" and record.failed(part) and not given.keep_going:
             print("\n".join(record.part(part).get("tail", [])), file=sys.stderr)
-            _tell("the tests failed: nothing is measured (--keep-going measures all the same)")
+            _log("the tests failed: nothing is measured (--keep-going measures all the same)")
             break
     return record
 
 
 def _run_part(part: str, given: argparse.Namespace, record: Record) -> None:
-    _tell(part)
+    _log(part)
     record.found["parts"].pop(part, None)
     record.put(part)
     started = time.perf_counter()
@@ -319,7 +319,7 @@ def _missing(device: str) -> str | None:
     return None
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     print(f"gpu-check {datetime.now():%H:%M:%S} {text}", file=sys.stderr, flush=True)
 
 

@@ -124,7 +124,7 @@ def _gains(
     all_of_them = [each for each in CONTESTANTS if (each[0], each[2]) in HOW]
     try:
         return run(all_of_them), []
-    except Exception:  # told below, by the one whose it is
+    except Exception:  # alone, below, each contestant shows its own error
         pass
     gains, errors = [], []
     for each in all_of_them:

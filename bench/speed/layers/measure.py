@@ -1,13 +1,13 @@
 """Timing recurrent layers so that the ratio can be believed.
 
-- A machine's speed drifts by tens of percent (turbo, neighbours), so whoever is compared is timed
+- A machine's speed drifts by tens of percent (turbo, neighbours), so contestants are timed
   in turns, in one process, within seconds: one *heat*. Each heat has its own torch.nn.GRU and its
   own matrix product; ratios are formed inside a heat, of medians.
 - GFLOP/s mean nothing without the machine's own, so a product and a copy are timed in every round:
   what they reach is the limit that a layer's own operations and bytes are held against.
 - Where the work is a GPU's, device events are the stop-watch, and cuDNN may use TF32 only where
   our products may.
-- A contestant that fails is left out and the reason is told: a run of hours does not end for it.
+- A contestant that fails is left out and the reason is reported: it must not end a run of hours.
 """
 
 import gc
@@ -240,7 +240,7 @@ def _run_heat(heat: Sequence[Specification], device: torch.device, repeats: int)
 def _absences(
     wanted: Sequence[str], rows: Sequence[Row], failed: Sequence[Absence]
 ) -> tuple[Absence, ...]:
-    """Who did not take part and why: a failure is told once for each reason."""
+    """Who did not take part and why: each reason is reported once."""
     reasons = {(each.contestant, each.reason): each for each in reversed(failed)}
     known = {row.contestant for row in rows} | {each.contestant for each in failed}
     never = [

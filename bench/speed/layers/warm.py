@@ -4,7 +4,7 @@
   the catalogue in one process takes an hour, during which a GPU does nothing.
 - Each process runs what the measurement will run, once, so that the compiler sees the same
   constants; the compiled code reaches the measurement through the kernels' cache on disk.
-- A kernel that does not compile is told and does not end the others.
+- A kernel that does not compile is reported and does not stop the others.
 """
 
 import multiprocessing
@@ -72,6 +72,6 @@ def run_once(job: Job, device: str) -> Warmed:
                 entry.run()
             if device == "cuda":
                 torch.cuda.synchronize()
-    except Exception as problem:  # whatever a compiler raises is told, for all kernels
+    except Exception as problem:  # whatever a compiler raises is reported, for all kernels
         error = on_one_line(problem)
     return Warmed(name, H, precision, time.perf_counter() - started, error)

@@ -53,7 +53,9 @@ def test_gradients_are_finite_differences_with_learnable_activations_at_every_si
     def function(gates_x, w_hh, b_hh, h0, *parameters):
         return run(cell, packing, gates_x, w_hh, b_hh, parameters, h0)
 
-    assert torch.autograd.gradcheck(function, (gates_x, w_hh, b_hh, h0, *parameters))
+    # fast mode compares both sides along random directions: a tenth of the time
+    inputs = (gates_x, w_hh, b_hh, h0, *parameters)
+    assert torch.autograd.gradcheck(function, inputs, fast_mode=True)
 
 
 def test_the_second_direction_is_the_first_on_reversed_rows():

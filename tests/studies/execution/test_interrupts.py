@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from studies.execution.interrupts import deaf_children, uninterrupted
+from studies.execution.interrupts import interrupts_blocked, uninterrupted
 
 
 def test_ctrl_c_acts_when_the_outermost_block_is_done() -> None:
@@ -44,7 +44,7 @@ def test_the_block_may_be_in_a_thread() -> None:
 
 def test_processes_started_in_the_block_do_not_hear_ctrl_c() -> None:
     program = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('alive')"
-    with deaf_children():
+    with interrupts_blocked():
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "alive\n"
     with pytest.raises(KeyboardInterrupt):
