@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reports.validation import on_predictions, on_scores
+from reports.validation import on_families, on_predictions, on_scores, on_uses
 from reports.validation.rates import Rate
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ FEWEST = 6
 Check = Callable[[int, np.random.Generator], Iterator[Rate]]
 # how many studies of `n` each gets: what a study costs differs by a factor of hundreds
 CHECKS: tuple[tuple[str, Check, float], ...] = (
+    ("verdicts of families", on_families.families, 1.0),
+    ("ways of use", on_uses.uses, 1.0),
     ("t-tests and their family", on_scores.comparisons_with_a_baseline, 1.0),
     ("equivalence, posterior, power", on_scores.margins_and_power, 1.0),
     ("ranks, variance components", on_scores.ranks_and_components, 0.1),

@@ -69,6 +69,11 @@ def power(test: str, world: str, found: npt.ArrayLike, predicted: float, *, prom
     return _share(test, world, "power", found, predicted, promised)
 
 
+def compared(test: str, world: str, found: npt.ArrayLike, other: float) -> Rate:
+    """Rate of finding [study] a difference that is there, beside another test's: no promise."""
+    return _share(test, world, "power", found, other, promised=False)
+
+
 def bias(test: str, world: str, estimates: npt.ArrayLike, truth: float) -> Rate:
     """Mean estimate ÷ truth of estimates [study]."""
     values = np.asarray(estimates, dtype=np.float64) / truth
