@@ -38,10 +38,23 @@ def test_naive_test_of_25_pairs_is_shown_to_be_far_too_trusting(report: Validati
 
 
 def test_power_is_what_was_predicted(report: ValidationReport) -> None:
-    found = [rate for rate in report.rates if rate.quantity == "power"]
+    found = [rate for rate in report.rates if rate.quantity == "power" and rate.promised]
     assert len(found) == 2
     for rate in found:
         assert rate.measured == pytest.approx(rate.nominal, abs=3 * rate.error)
+
+
+def test_family_finds_more_together_than_each_comparison_alone(report: ValidationReport) -> None:
+    found = {r.test: r for r in report.rates if r.test.startswith("verdicts, +3")}
+    for comparisons in (9, 18):
+        rate = found[f"verdicts, +3 points in one of {comparisons}"]
+        assert rate.measured > rate.nominal + 3 * rate.error
+
+
+def test_every_use_that_broke_a_verdict_is_shown_beside_its_rule(report: ValidationReport) -> None:
+    broken = [r for r in report.rates if "for contrast" in r.test and r.verdict == "liberal"]
+    assert {r.world for r in broken} >= {"looks at 5, 10, 20, 40 seeds", "runs diverged"}
+    assert not any(r.promised for r in broken)
 
 
 def test_report_is_json_and_a_table_with_every_rate(report: ValidationReport) -> None:
