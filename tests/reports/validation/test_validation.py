@@ -53,7 +53,7 @@ def test_family_finds_more_together_than_each_comparison_alone(report: Validatio
 
 def test_every_use_that_broke_a_verdict_is_shown_beside_its_rule(report: ValidationReport) -> None:
     broken = [r for r in report.rates if "for contrast" in r.test and r.verdict == "liberal"]
-    assert {r.world for r in broken} >= {"looks at 5, 10, 20, 40 seeds", "runs diverged"}
+    assert "runs diverged" in {r.world for r in broken}
     assert not any(r.promised for r in broken)
 
 
