@@ -1,32 +1,39 @@
-"""One audio file to 16 kHz mono samples, or what is wrong with it and what to do.
+"""One stretch of an audio file to 16 kHz mono samples, or what is wrong with it and what to do.
 
 - Whoever reads a corpus wants to hear of the one file that was cut short before an hour of
-  features, not in the middle of it: `audio_fault` looks at a file's head, ten thousand files in a
-  second. Reading the samples asks it again, so the two cannot disagree.
-- libsndfile reads a truncated wav as a shorter one without a word, so the sizes that the file
-  itself states are checked first.
-- A program that writes into a pipe cannot know the length when it writes the head. Such a wav ends
-  where the file ends.
+  features, not in the middle of it: `look` reads a file's head, thousands in a second. Reading the
+  samples asks it again, so the two cannot disagree.
+- What a file is called does not matter: it is opened by what it holds.
 - A recording in another rate or with more channels is no fault: it is mixed down and resampled,
   and the store notes how often that happened.
+- Files come from outside, so every size has a limit: rate, channels, length, loudness.
 """
 
 import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from activations.errors import InputError
-from bench.corpora.library import librosa
+from bench.corpora import containers
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
 
 SAMPLE_RATE = 16_000
 REMEDY = "Copy it again from the corpus"
 
-# what programs state as a wav's length when they write it to a pipe: FFmpeg and others; SoX and
-# eSpeak NG. Some leave the 0 that they meant to fill in later.
-OPEN_LENGTHS = (0xFFFFFFFF, 0x7FFFF000)
+RATES = (4_000, 768_000)  # Hz: telephones have 8,000, the fastest recorders 768,000
+MOST_SECONDS = 1_800.0  # of one utterance: half an hour takes 1 GB while its features are computed
+LOUDEST = 1e6  # floating-point audio is within ±1, some within ±32,768
+BLOCK = 1 << 20  # samples of all channels that are read at once
+SLACK = 0.05  # seconds that an annotation may reach beyond a file's end
 
 
 @dataclass(frozen=True)
@@ -37,134 +44,161 @@ class Audio:
     note: str
 
 
-def audio_fault(path: Path) -> str:
-    """What is wrong with the file, to be read after its name; "" when nothing is.
+@dataclass(frozen=True)
+class Look:
+    """What a file's head says. fault: to be read after its name, or "". seconds: NaN if faulty."""
 
-    A wav file's head is walked chunk by chunk; it must hold as many samples as it says. Other
-    formats are only asked whether soundfile can open them.
-    """
+    fault: str
+    seconds: float = float("nan")
+
+
+def look(path: Path) -> Look:
+    """What is wrong with a file, and how long it is, by its head alone."""
+    import soundfile
+
+    if "\0" in str(path):
+        return Look("is no path: it holds a NUL character")
     try:
-        size = path.stat().st_size
         if not path.is_file():
-            return "is not a file"
-        if size == 0:
-            return "is empty"
-        wav = _wav_head(path)
-        return _format_fault(path) if wav is None else wav.fault
-    except FileNotFoundError:
-        return "is missing"
+            return Look("is not a file" if path.exists() else "is missing")
+        with path.open("rb") as file:
+            size = containers.sized(file)
+            if size == 0:
+                return Look("is empty")
+            fault = containers.fault_of(file, size)
+            if fault:
+                return Look(fault)
+        with _opened(path) as sound:
+            if not sound.frames:
+                return Look("holds no samples")
+            fault = _limits(sound)
+            return Look(fault) if fault else Look("", sound.frames / sound.samplerate)
     except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
+        return Look(f"cannot be read ({error.strerror or error})")
+    except (soundfile.LibsndfileError, TypeError, RuntimeError):
+        with path.open("rb") as file:
+            begins = file.read(4)
+        return Look(f"is in no audio format that soundfile reads (it begins with {begins!r})")
 
 
-def read_audio(path: Path) -> Audio:
+def audio_fault(path: Path) -> str:
+    """What is wrong with the file, to be read after its name; "" when nothing is."""
+    return look(path).fault
+
+
+def read_audio(path: Path, start: float | None = None, end: float | None = None) -> Audio:
     """Read `path` (wav, flac and whatever else libsndfile knows) as 16 kHz mono.
 
-    Raises InputError where `audio_fault` finds something, where the samples cannot be decoded, and
-    where some are not numbers.
+    start, end: seconds of the file between which it is read; all of it by default.
+    Raises InputError where `look` finds something, where the samples cannot be decoded, are fewer
+    than the file promises, are not numbers, louder than `LOUDEST` or longer than `MOST_SECONDS`.
     """
     import soundfile
 
     if fault := audio_fault(path):
         raise InputError(f"{path} {fault}. {REMEDY}, or remove the utterance.")
     try:
-        samples, rate = soundfile.read(_closed(path), dtype="float32", always_2d=True)
+        with _opened(path) as sound:
+            first, count = _stretch(path, sound, start, end)
+            rate, channels = sound.samplerate, sound.channels
+            mono = _mono(path, sound, first, count)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (soundfile.LibsndfileError, TypeError) as error:
+    except (soundfile.LibsndfileError, TypeError, RuntimeError) as error:
         raise InputError(f"{path} is not audio ({_reason(error)}). {REMEDY}.") from None
-    if not len(samples):
-        raise InputError(f"{path} holds no samples. {REMEDY}, or remove the utterance.")
-    if not np.isfinite(samples).all():
-        raise InputError(f"{path} holds samples that are not numbers. {REMEDY}.")
     notes = []
-    if samples.shape[1] > 1:
-        notes.append(f"mixed down from {samples.shape[1]} channels")
-    mono = samples.mean(axis=1, dtype=np.float32)
+    if channels > 1:
+        notes.append(f"mixed down from {channels} channels")
     if rate != SAMPLE_RATE:
+        import librosa
+
         notes.append(f"resampled from {rate:,} Hz")
-        mono = librosa().resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE).astype(np.float32)
+        mono = librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE).astype(np.float32)
         if not len(mono):
             raise InputError(f"{path} is shorter than one sample at 16 kHz. {REMEDY}.")
     return Audio(mono, ", ".join(notes))
 
 
-@dataclass(frozen=True)
-class _WavHead:
-    """What a wav file says of its samples.
-
-    start: where they begin, None where the file ends before. stated, there: how many bytes of them
-    the file promises and has. sized: whether the file states its own size rightly.
-    seen_format: whether it says what a sample is.
-    """
-
-    start: int | None = None
-    stated: int = 0
-    there: int = 0
-    sized: bool = False
-    seen_format: bool = False
-
-    @property
-    def unfilled(self) -> bool:
-        """Whether the length is a 0 that its writer meant to fill in."""
-        return self.stated == 0 and not self.sized
-
-    @property
-    def fault(self) -> str:
-        if self.start is None:
-            return "is cut short: it ends within its header"
-        if not self.seen_format:
-            return "is not a wav file (it does not say its sample format)"
-        is_open = self.unfilled or self.stated in OPEN_LENGTHS
-        length = self.there if is_open else self.stated
-        if length == 0:
-            return "holds no samples"
-        if self.there < length:
-            return f"is cut short: {self.there:,} of {length:,} bytes of samples are there"
-        return ""
+def _stretch(
+    path: Path, sound: "SoundFile", start: float | None, end: float | None
+) -> tuple[int, int]:
+    """The first sample and the number of samples between two times."""
+    rate, seconds = sound.samplerate, sound.frames / sound.samplerate
+    start, end = start or 0.0, seconds if end is None else end
+    if not 0 <= start < end <= seconds + SLACK:
+        raise InputError(
+            f"{path}: {start:g} … {end:g} s is no stretch of its {seconds:.2f} s. Mend start and "
+            "end of the utterance."
+        )
+    if end - start > MOST_SECONDS:
+        raise InputError(
+            f"{path}: an utterance of {(end - start) / 60:.0f} minutes is longer than "
+            f"{MOST_SECONDS / 60:.0f}. Cut it by start and end."
+        )
+    first = round(start * rate)
+    return first, max(1, min(round(end * rate), sound.frames) - first)
 
 
-def _wav_head(path: Path) -> _WavHead | None:
-    """The head of a wav file; None for a file of another format."""
+def _mono(path: Path, sound: "SoundFile", first: int, count: int) -> NDArray[np.float32]:
+    """Samples [count] of the mean of the channels, read block by block."""
+    if first:
+        sound.seek(first)
+    mono = np.empty(count, dtype=np.float32)
+    done = 0
+    while done < count:
+        block = sound.read(
+            min(count - done, max(1, BLOCK // sound.channels)), dtype="float32", always_2d=True
+        )
+        if not len(block):
+            raise InputError(
+                f"{path} is cut short: {first + done:,} of {sound.frames:,} samples are there. "
+                f"{REMEDY}."
+            )
+        loudest = float(np.abs(block).max())
+        if not loudest <= LOUDEST:
+            what = (
+                f"as loud as {loudest:g}, where ±1 is full scale"
+                if np.isfinite(loudest)
+                else "that are not numbers"
+            )
+            raise InputError(f"{path} holds samples {what}. {REMEDY}.")
+        mono[done : done + len(block)] = block.mean(axis=1, dtype=np.float32)
+        done += len(block)
+    return mono
+
+
+def _limits(sound: "SoundFile") -> str:
+    if not RATES[0] <= sound.samplerate <= RATES[1]:
+        return (
+            f"claims {sound.samplerate:,} samples a second; {RATES[0]:,} to {RATES[1]:,} are speech"
+        )
+    return ""
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[SoundFile]":
+    """The file for reading; a wav whose length was never filled in is read to its end."""
+    import soundfile
+
     with path.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return None
-        sized = int.from_bytes(head[4:8], "little") == size - 8
-        seen_format = False
-        while len(chunk := file.read(8)) == 8:
-            name, length = chunk[:4], int.from_bytes(chunk[4:], "little")
-            if name == b"data":
-                start = file.tell()
-                return _WavHead(start, length, size - start, sized, seen_format)
-            seen_format |= name == b"fmt "
-            file.seek(length + length % 2, io.SEEK_CUR)  # chunks begin at even bytes
-    return _WavHead()
-
-
-def _format_fault(path: Path) -> str:
-    """What is wrong with a file that is no wav."""
-    import soundfile  # only where a corpus is not made of wav files
-
+        size = containers.sized(file)
+        unfilled = containers.open_wav(file, size)
+        if unfilled is not None:
+            start, there = unfilled
+            file.seek(0)
+            data = bytearray(file.read())
+            data[start - 4 : start] = min(there, 0xFFFFFFFF).to_bytes(4, "little")
+            with soundfile.SoundFile(io.BytesIO(bytes(data))) as sound:
+                yield sound
+            return
+    # by descriptor: soundfile takes a name that ends in .raw for headerless audio
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        frames = soundfile.info(str(path)).frames
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: a headerless name, ".raw"
-        with path.open("rb") as file:
-            return f"is in no audio format that soundfile reads (it begins with {file.read(4)!r})"
-    return "" if frames else "holds no samples"
+        with soundfile.SoundFile(descriptor, closefd=False) as sound:
+            yield sound
+    finally:
+        os.close(descriptor)
 
 
-def _closed(path: Path) -> str | io.BytesIO:
-    """The file for soundfile, which takes a length of 0 at its word."""
-    wav = _wav_head(path)
-    if wav is None or wav.start is None or not wav.unfilled:
-        return str(path)
-    data = bytearray(path.read_bytes())
-    data[wav.start - 4 : wav.start] = wav.there.to_bytes(4, "little")
-    return io.BytesIO(data)
-
-
-def _reason(error: Exception) -> str:
+def _reason(error: Any) -> str:
     return str(getattr(error, "error_string", "") or error).strip().rstrip(".")
