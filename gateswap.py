@@ -49,12 +49,12 @@ def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
     from reports.study import write
     from studies.loading import load
     from studies.runner import Machine, run_study
-    from studies.terminal.display import Display
+    from studies.terminal.display import TerminalDisplay
 
     place = Workspace(workspace)
     spec = load("demo", workspace=place)
-    run_study(spec, place, machine=Machine(device=device), display=Display())
-    page = write(place.study(spec.name).root, baseline=spec.baseline)
+    run_study(spec, place, machine=Machine(device=device), display=TerminalDisplay())
+    page = write(place.study(spec.name).root, baseline=spec.baseline.name)
     print(f"The report: {page}\n  open it in a browser: {page.resolve().as_uri()}")
     print(f"Every run in MLflow: gateswap ui{_where(workspace)}")
     print("The speech is synthetic: these numbers say nothing about human emotion.")
@@ -116,9 +116,9 @@ def corpus_demo(
 ) -> None:
     """Speak the demo corpus: synthetic speech in IEMOCAP's layout."""
     from bench.corpora.demo import write_demo_corpus
-    from studies.terminal.display import Display
+    from studies.terminal.display import TerminalDisplay
 
-    with Display().counting("utterances spoken") as count:
+    with TerminalDisplay().counting("utterances spoken") as count:
         root = write_demo_corpus(
             folder, seed=seed, dialogues_per_session=dialogues, jobs=jobs, progress=count
         )
@@ -191,9 +191,9 @@ def features(
     """Compute the features of a corpus ahead of a study, with the default settings."""
     from bench.corpora.reading import read_corpus
     from bench.features import compute_features
-    from studies.terminal.display import Display
+    from studies.terminal.display import TerminalDisplay
 
-    with Display().counting("utterances") as count:
+    with TerminalDisplay().counting("utterances") as count:
         store = compute_features(
             read_corpus(folder, layout), Workspace(workspace).features, jobs=jobs, progress=count
         )
@@ -212,9 +212,9 @@ def run(
     """Train what is missing of a study; the same command continues after an interruption."""
     from studies.loading import load
     from studies.runner import Machine, foresee_study, run_study
-    from studies.terminal.display import Display, print_status
+    from studies.terminal.display import TerminalDisplay, print_status
 
-    place, display = Workspace(workspace), Display()
+    place, display = Workspace(workspace), TerminalDisplay()
     spec = load(study, overrides or [], workspace=place)
     if dry_run:
         plan, status = foresee_study(spec, place, display)
@@ -241,12 +241,12 @@ def tune(
     """Search the settings of each variant, judged on the dev set; finished trials count."""
     from studies.loading import load
     from studies.runner import Machine, tune_study
-    from studies.terminal.display import Display, print_table
+    from studies.terminal.display import TerminalDisplay, print_table
 
     place = Workspace(workspace)
     spec = load(study, overrides or [], workspace=place)
     machine = Machine(device=device, precision=precision)
-    best = tune_study(spec, place, trials=trials, machine=machine, display=Display())
+    best = tune_study(spec, place, trials=trials, machine=machine, display=TerminalDisplay())
     fields = [key.partition(".")[2] for key in spec.search]
     print_table(
         ["variant", "trials", "dev UAR", *fields],
@@ -325,9 +325,9 @@ def validate_statistics(
     from rich import print as rich_print
 
     from reports import validation
-    from studies.terminal.display import Display
+    from studies.terminal.display import TerminalDisplay
 
-    with Display().counting("percent of the simulations") as count:
+    with TerminalDisplay().counting("percent of the simulations") as count:
         found = validation.validate(
             simulations or validation.STUDIES,
             seed=seed,
@@ -392,9 +392,9 @@ def speed(
 
     from activations.description import save_figure
     from bench.speed.layers import PARTS, figure, measure
-    from studies.terminal.display import Display
+    from studies.terminal.display import TerminalDisplay
 
-    with Display().counting("heats") as count:
+    with TerminalDisplay().counting("heats") as count:
         found = measure(
             device,
             activations=activation,
@@ -489,7 +489,7 @@ def _baseline(name: str, place: Workspace, given: str | None) -> str:
     folder = place.study(name)
     PlanRecord.read(folder)
     if given is None:
-        return load(str(folder.spec), workspace=place).baseline
+        return load(str(folder.spec), workspace=place).baseline.name
     return given if " · " in given else get(given).name  # a variant's label stays as it is
 
 

@@ -48,6 +48,11 @@ def get(spec: object) -> Formula:
     return _from_text(name_or_text(spec))
 
 
+def is_shipped(name: str) -> bool:
+    """Whether the name or alias is one of the activations that come with Gateswap."""
+    return _key(name) in _index()
+
+
 @cache
 def recall(name: str, text: str) -> Formula:
     """The formula that was written down as name and text, whether or not the name means it here.

@@ -293,16 +293,10 @@ def _dataset(by_run: dict[Run, MemberResult], axes: _Axes) -> xr.Dataset:
         present[at], diverged[at] = True, result.outcome == "diverged"
         sizes[:, at[1]] = result.train_size, result.test_size
         for k, selection in enumerate(SELECTIONS):
-            counts = metrics.confusion(
-                result.truths, result.predictions(selection), len(axes.classes)
-            )
+            counts = result.confusion(selection)
             per_selection["uar"][*at, k] = POINTS * metrics.uar_from(counts)
             per_selection["war"][*at, k] = POINTS * metrics.war_from(counts)
-            chosen = result.curves["step"] == result.selected_step[selection]
-            if result.outcome == "diverged":  # a constant prediction recalls one class
-                per_selection["dev_uar"][*at, k] = POINTS / len(np.unique(result.dev_truths))
-            elif chosen.any():
-                per_selection["dev_uar"][*at, k] = POINTS * result.curves["dev_uar"][chosen][0]
+            per_selection["dev_uar"][*at, k] = POINTS * result.dev_uar(selection)
     return xr.Dataset(
         {name: ((*design, "selection"), values) for name, values in per_selection.items()}
         | {"present": (design, present), "diverged": (design, diverged)}

@@ -6,6 +6,7 @@
   silently.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -16,6 +17,7 @@ import yaml
 from pydantic import ValidationError
 
 from activations.errors import InputError
+from activations.formula.parser import parse
 from studies.spec import TUNABLE, SearchSpec, StudySpec, VariantSpec, hint
 from studies.workspace import Workspace
 
@@ -45,9 +47,19 @@ def load(study: str, overrides: Sequence[str] = (), *, workspace: Workspace) -> 
         _put(data, key, value, override)
         sources[key] = override
     try:
-        return StudySpec.model_validate(data)
+        return StudySpec.model_validate(data, context={"formulas": _formulas(data)})
     except ValidationError as error:
         raise InputError(_explain(error, where, sources)) from None
+
+
+def _formulas(data: Mapping[str, Any]) -> dict[str, str]:
+    """The study's own formulas, as far as they can be read; StudySpec complains of others."""
+    given = data.get("formulas")
+    found = {}
+    for name, text in given.items() if isinstance(given, dict) else ():
+        with contextlib.suppress(InputError):
+            found[name] = parse(str(text)).text
+    return found
 
 
 def _find(study: str, workspace: Workspace) -> tuple[str, str]:

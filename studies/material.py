@@ -9,26 +9,49 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import torch
 
 from activations.errors import InputError
 from bench.corpora.corpus import Corpus
 from bench.corpora.demo import write_demo_corpus
 from bench.corpora.reading import read_corpus
+from bench.data.batches import TrainingData
 from bench.data.examples import Examples, build_examples
 from bench.data.folds import Fold, make_folds
 from bench.data.review import fold_notes
 from bench.data.suspicions import suspicions
-from bench.features import compute_features
+from bench.features import FeatureStore, compute_features
 from bench.training.identity import CorpusIdentity
-from studies.execution.worker import StoredFeatures
 from studies.plan import Data
+from studies.progress import Display
 from studies.spec import StudySpec
-from studies.terminal.display import Display
 from studies.workspace import Workspace
 
 DEMO_SEED = 0
 DEMO_DIALOGUES = 10
 DEMO_FOLDS = tuple(f"Ses0{number}" for number in range(1, 6))
+
+
+class DataSource(Protocol):
+    """Where training data comes from; small enough to be sent to another process."""
+
+    def build(self, device: torch.device) -> TrainingData:
+        """The data on a device. Raises GateswapError where it cannot be read any more."""
+
+
+@dataclass(frozen=True)
+class StoredFeatures:
+    """Training data from a feature store on disk."""
+
+    folder: Path
+    examples: Examples
+    folds: Sequence[Fold]
+
+    def build(self, device: torch.device) -> TrainingData:
+        """Read the store and put it on a device."""
+        return TrainingData.build(FeatureStore.open(self.folder), self.examples, self.folds, device)
 
 
 @dataclass(frozen=True, eq=False)

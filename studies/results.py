@@ -10,19 +10,18 @@
 import contextlib
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from activations.errors import GateswapError, InputError
+from activations.errors import InputError
+from activations.files import UNFINISHED, write_atomically
 from bench.data.members import Member
 from bench.training.identity import Conditions
 from bench.training.results import MemberResult
 from studies.workspace import StudyFolder
 
 SUFFIX = ".npz"
-UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class PlanRecord:
         members = [{"hash": key, **member.as_dict()} for key, member in self.members.items()]
         data = {"study": self.study, **self.conditions.as_dict(), "members": members}
         text = json.dumps(data, ensure_ascii=False, indent=1)
-        write_atomically(folder.plan, text.encode())
+        write_atomically(folder.plan, text)
 
     @classmethod
     def read(cls, folder: StudyFolder) -> "PlanRecord":
@@ -128,32 +127,3 @@ def read_study(folder: StudyFolder) -> list[MemberResult]:
             identity = dataclasses.replace(result.identity, protocol=record.conditions.protocol)
             found.append(dataclasses.replace(result, identity=identity))
     return found
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a loss of power.
-
-    Raises GateswapError naming the file and the system's reason.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
-        try:
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the rename itself
-        finally:
-            os.close(folder)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise GateswapError(
-            f"cannot write {path}: {reason}. What is finished is kept; mend it and run again"
-        ) from error

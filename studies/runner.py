@@ -19,6 +19,7 @@ import torch
 
 from activations.errors import GateswapError, InputError
 from activations.kernels.precision import at_precision
+from activations.files import write_atomically
 from bench.training.identity import Origin
 from bench.training.train import Progress, TrainingSettings
 from studies import tuning
@@ -30,10 +31,10 @@ from studies.kinds import kinds_here, kinds_of, mixture
 from studies.loading import load
 from studies.material import Material, corpus_folder, foresee, read_material, training_source
 from studies.plan import Data, Plan, Trial, make_plan
-from studies.results import PlanRecord, ResultFolder, write_atomically
+from studies.progress import SILENT, Display, TrainingView
+from studies.results import PlanRecord, ResultFolder
 from studies.spec import StudySpec
 from studies.status import Status, study_status
-from studies.terminal.display import Display, TrainingView
 from studies.tracking import Mirror
 from studies.workspace import StudyFolder, Workspace, writable
 
@@ -60,7 +61,11 @@ class Outcome:
 
 
 def run_study(
-    spec: StudySpec, workspace: Workspace, *, machine: Machine = AUTOMATIC, display: Display
+    spec: StudySpec,
+    workspace: Workspace,
+    *,
+    machine: Machine = AUTOMATIC,
+    display: Display = SILENT,
 ) -> Outcome:
     """Train every member of a study that has no result file.
 
@@ -73,11 +78,13 @@ def run_study(
         _announce(plan, session.folder, session.results, display)
         session.compare(plan)
         plan.record.write(session.folder)
-        write_atomically(session.folder.spec, spec.as_yaml().encode())
+        write_atomically(session.folder.spec, spec.as_yaml())
         return session.train(plan)
 
 
-def foresee_study(spec: StudySpec, workspace: Workspace, display: Display) -> tuple[Plan, Status]:
+def foresee_study(
+    spec: StudySpec, workspace: Workspace, display: Display = SILENT
+) -> tuple[Plan, Status]:
     """The plan of a study and how far it is; nothing is written.
 
     Raises InputError for a corpus that cannot be used.
@@ -93,7 +100,7 @@ def tune_study(
     *,
     trials: int,
     machine: Machine = AUTOMATIC,
-    display: Display,
+    display: Display = SILENT,
 ) -> dict[str, list[tuple[Trial, float]]]:
     """Bring every variant of a study to `trials` finished trials, the settings proposed by TPE.
 

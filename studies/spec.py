@@ -22,6 +22,8 @@ from pydantic import (
     PlainSerializer,
     SerializerFunctionWrapHandler,
     Strict,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -29,14 +31,16 @@ from pydantic import (
 from activations import registry
 from activations.errors import InputError
 from activations.formula.formula import Formula
+from activations.formula.parser import parse
 from bench.corpora.layouts import Layout
 from bench.corpora.reading import FILES, check_format
-from bench.data.members import Direction, Hyperparameters, Pooling, ResetOrder, Variant
+from bench.data.members import Activation, Direction, Hyperparameters, Pooling, ResetOrder, Variant
 from bench.data.protocol import Protocol
 from bench.features.settings import FeatureSettings
 from bench.network import kinds
 
 PUBLISHED = Hyperparameters()
+TANH, SIGMOID = Activation.of("tanh"), Activation.of("sigmoid")
 FEATURES = FeatureSettings()
 
 
@@ -64,7 +68,8 @@ def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
         raise ValueError("must not be empty")
     for value in values:
         if values.count(value) > 1:
-            raise ValueError(f"names {value!r} twice")
+            name = repr(value.name if isinstance(value, Activation) else value)
+            raise ValueError(f"names {name} twice")
     return values
 
 
@@ -72,9 +77,24 @@ def _protocol(value: object) -> object:
     return _located(Protocol.from_dict, value) if isinstance(value, Mapping) else value
 
 
-def _activation(text: str) -> str:
-    formula: Formula = _located(registry.get, text)
-    return formula.name
+def _activation(value: object, info: ValidationInfo) -> Activation:
+    """An activation by the study's own formulas, then by the registry."""
+    if isinstance(value, Activation):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"must be an activation's name or formula, not {value!r}")
+    own = (info.context or {}).get("formulas", {})
+    if value in own:
+        return Activation(value, own[value])
+    formula: Formula = _located(registry.get, value)
+    return Activation(formula.name, formula.text)
+
+
+def _own_formula(name: str, text: str) -> str:
+    """The canonical text of a formula that a study gives a name. Raises ValueError."""
+    if registry.is_shipped(name):
+        raise ValueError(f"{name} is a shipped activation's name; give the formula another")
+    return str(_located(parse, text).text)
 
 
 def _format(name: str) -> str:
@@ -100,7 +120,9 @@ def _located(read: Callable[[Any], Any], value: object) -> Any:
 
 Int = Annotated[int, Strict()]
 Float = Annotated[float, BeforeValidator(_number)]
-Activation = Annotated[str, AfterValidator(_activation)]
+Compared = Annotated[
+    Activation, BeforeValidator(_activation), PlainSerializer(lambda activation: activation.name)
+]
 Several = BeforeValidator(_several)
 Distinct = AfterValidator(_distinct)
 
@@ -195,23 +217,23 @@ class TrainingSpec(Section):
 class VariantSpec(Section):
     """One variant, spelled out."""
 
-    activation: Activation = "tanh"
-    update: Activation = "sigmoid"
-    reset: Activation = "sigmoid"
+    activation: Compared = TANH
+    update: Compared = SIGMOID
+    reset: Compared = SIGMOID
     direction: Direction = "gru"
     reset_order: ResetOrder = "after"
 
     def variant(self) -> Variant:
         """The variant as the bench knows it."""
-        return Variant(**self.model_dump())
+        return Variant(self.activation, self.update, self.reset, self.direction, self.reset_order)
 
 
 class VariantsSpec(Section):
     """What is compared: every combination of the lists, then the variants listed under `also`."""
 
-    activation: Annotated[tuple[Activation, ...], Several, Distinct] = ("tanh",)
-    update: Annotated[tuple[Activation, ...], Several, Distinct] = ("sigmoid",)
-    reset: Annotated[tuple[Activation, ...], Several, Distinct] = ("sigmoid",)
+    activation: Annotated[tuple[Compared, ...], Several, Distinct] = (TANH,)
+    update: Annotated[tuple[Compared, ...], Several, Distinct] = (SIGMOID,)
+    reset: Annotated[tuple[Compared, ...], Several, Distinct] = (SIGMOID,)
     direction: Annotated[tuple[Direction, ...], Several, Distinct] = ("gru",)
     reset_order: Annotated[tuple[ResetOrder, ...], Several, Distinct] = ("after",)
     also: tuple[VariantSpec, ...] = ()
@@ -266,7 +288,11 @@ class StackSpec(Section):
 
 
 class StudySpec(Section):
-    """Everything that determines a study."""
+    """Everything that determines a study.
+
+    formulas: activations of the study's own, text by name; also what was registered where it was
+    first read, so that it can be read where nobody registered it.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
     description: str = ""
@@ -277,13 +303,19 @@ class StudySpec(Section):
     ] = Protocol()
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
+    formulas: dict[str, str] = Field(default_factory=dict)
     variants: VariantsSpec = VariantsSpec()
     seeds: Annotated[
         tuple[Annotated[Int, Field(ge=0)], ...], BeforeValidator(_counted), Distinct
     ] = (0,)
-    baseline: Activation = "tanh"
+    baseline: Compared = TANH
     search: dict[str, SearchSpec] = Field(default_factory=dict)
     stack: StackSpec = StackSpec()
+
+    @field_validator("formulas")
+    @classmethod
+    def _canonical(cls, formulas: dict[str, str]) -> dict[str, str]:
+        return {name: _own_formula(name, text) for name, text in formulas.items()}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -295,11 +327,11 @@ class StudySpec(Section):
             raise ValueError(f"{section}.{error}") from None
         variants = self.variants.variants()
         for direction in dict.fromkeys(variant.direction for variant in variants):
-            there = [str(v.activation) for v in variants if v.direction == direction]
+            there = [v.activation for v in variants if v.direction == direction]
             if self.baseline not in there:
                 raise ValueError(
                     f"baseline {self.baseline} is not among the activations compared in a "
-                    f"{direction} ({', '.join(sorted(set(there)))}); add it to "
+                    f"{direction} ({', '.join(sorted({str(each) for each in there}))}); add it to "
                     "variants.activation or name one of them"
                 )
         for key in self.search:
@@ -322,6 +354,11 @@ class StudySpec(Section):
     def as_yaml(self) -> str:
         """The whole specification, defaults written out; reading it gives this one again."""
         data = self.model_dump(mode="json")
+        used = {a for v in self.variants.variants() for a in (v.activation, v.update, v.reset)}
+        own = {a.name: a.text for a in used if a.name != a.text and not registry.is_shipped(a.name)}
+        data["formulas"] = dict(sorted((self.formulas | own).items()))
+        if not data["formulas"]:
+            del data["formulas"]
         return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
 
 

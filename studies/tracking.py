@@ -185,9 +185,7 @@ def member_scores(result: MemberResult) -> dict[str, float]:
     """UAR and WAR on the test fold, as shares, for each selection: {"test_uar.dev": …}."""
     scores = {}
     for selection in SELECTIONS:
-        matrix = metrics.confusion(
-            result.truths, result.predictions(selection), len(result.classes)
-        )
+        matrix = result.confusion(selection)
         scores[f"test_uar.{selection}"] = float(metrics.uar_from(matrix))
         scores[f"test_war.{selection}"] = float(metrics.war_from(matrix))
     return scores
@@ -195,7 +193,7 @@ def member_scores(result: MemberResult) -> dict[str, float]:
 
 def confusion_table(result: MemberResult, selection: str) -> str:
     """The confusion matrix of a selection as CSV: a row per true class, a column per predicted."""
-    matrix = metrics.confusion(result.truths, result.predictions(selection), len(result.classes))
+    matrix = result.confusion(selection)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["true \\ predicted", *result.classes])

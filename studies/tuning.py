@@ -34,7 +34,7 @@ def objective(results: Iterable[MemberResult]) -> float:
 
     A diverged member counts as chance.
     """
-    return float(np.mean([_dev_uar(result) for result in results]))
+    return float(np.mean([result.dev_uar() for result in results]))
 
 
 def finished_trials(
@@ -212,10 +212,3 @@ def _ordered(finished: Mapping[Trial, float]) -> list[tuple[Trial, float]]:
 def _digest(trial: Trial) -> str:
     """The trial's identity: its members'."""
     return hashlib.sha256(" ".join(trial.hashes).encode()).hexdigest()[:24]
-
-
-def _dev_uar(result: MemberResult) -> float:
-    if result.outcome == "diverged":
-        return 1.0 / len(result.classes)
-    at = result.curves["step"].tolist().index(result.selected_step["dev"])
-    return float(result.curves["dev_uar"][at])

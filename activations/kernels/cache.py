@@ -14,24 +14,20 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from activations.files import atomically
+
 
 def keep(name: str, write: Callable[[Path], None]) -> Path:
     """The file of this name in the cache; where it is missing, `write` writes it first.
 
-    write: fills the (empty) file that it is given. What it raises passes through, and then nothing
+    write: makes the file that it is given. What it raises passes through, and then nothing
     is kept.
     """
     path = cache_folder() / name
     if path.exists():
         return path
-    handle, temporary_name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    temporary = Path(temporary_name)
-    try:
-        write(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomically(path) as beside:
+        write(beside)
     return path
 
 

@@ -8,17 +8,16 @@
 """
 
 import os
-import tempfile
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from activations.files import atomically
 from bench.corpora.audio import read_audio
 from bench.features.extract import NAMES, extract
 from bench.features.settings import FeatureSettings
@@ -68,7 +67,8 @@ def compute_part(path: Path, first: int, files: tuple[str, ...], settings: Featu
         squares=np.stack([square for _, _, square in moments]),
         notes=tuple(notes),
     )
-    write_atomically(path, lambda file: np.savez(file, **_arrays(part)))
+    with atomically(path) as beside, beside.open("wb") as content:
+        np.savez(content, **_arrays(part))
     return len(files)
 
 
@@ -102,20 +102,6 @@ def load_part(path: Path, first: int, count: int) -> Part | None:
 
 def _arrays(part: Part) -> dict[str, Any]:
     return {**vars(part), "first": np.int64(part.first), "notes": np.array(part.notes, dtype=str)}
-
-
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a new file beside `path`, then move it there: `path` is never half done."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def leave_with_parent() -> None:

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import signal
-import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activations.errors import GateswapError, InputError
+from activations.files import UNFINISHED, atomically
 from bench.features.parts import Part, compute_part, leave_with_parent, load_part
 from bench.features.settings import FeatureSettings
 
@@ -173,9 +173,8 @@ def _compute(
 ) -> None:
     """Compute what `target` shall hold and write it; `target` does not exist before or in part."""
     parts_folder = target.with_name(f".{target.name}.parts")
-    for stale in target.parent.glob(f".{target.name}.*"):  # what a killed call was writing
-        if stale != parts_folder:
-            shutil.rmtree(stale)
+    for stale in target.parent.glob(f"{target.name}.*{UNFINISHED}"):  # a killed call's
+        shutil.rmtree(stale)
     parts_folder.mkdir(exist_ok=True)
     parts = _compute_parts(corpus, parts_folder, settings, jobs, report)
     about = {
@@ -303,9 +302,8 @@ def _write_store(
     """Write the store beside `target`, then move it there."""
     centre, scale = normalisation(parts, speakers)
     lengths = np.concatenate([part.lengths for part in parts])
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        building.chmod(0o755)  # mkdtemp's is private
+    with atomically(target) as building:
+        building.mkdir()
         frames = np.lib.format.open_memmap(
             building / "frames.npy",
             mode="w+",
@@ -323,17 +321,3 @@ def _write_store(
         np.savez(building / "index.npz", lengths=lengths, ids=ids)
         text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
         (building / "settings.json").write_text(text, encoding="utf-8")
-        for path in (*building.iterdir(), building):
-            _flush_to_disk(path)
-        building.rename(target)
-        _flush_to_disk(target.parent)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _flush_to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

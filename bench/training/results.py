@@ -22,6 +22,7 @@ import numpy.typing as npt
 from activations.errors import InputError
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.training.identity import Identity
+from bench.training.metrics import IntArray, confusion
 
 FORMAT = 1
 CURVES = (
@@ -119,6 +120,20 @@ class MemberResult:
         predictions: npt.NDArray[np.int64] = np.argmax(self.logits[selection], axis=1)
         return predictions
 
+    def confusion(self, selection: str) -> IntArray:
+        """Counts [C, C] of the test utterances, true class by predicted class."""
+        return confusion(self.truths, self.predictions(selection), len(self.classes))
+
+    def dev_uar(self, selection: str = "dev") -> float:
+        """UAR on dev, a share, at a selection's step.
+
+        A diverged run's is chance: its constant prediction recalls one class of those that occur.
+        """
+        if self.outcome == "diverged":
+            return 1.0 / len(np.unique(self.dev_truths))
+        at = np.flatnonzero(self.curves["step"] == self.selected_step[selection])
+        return float(self.curves["dev_uar"][at[0]])
+
     def to_bytes(self) -> bytes:
         """The record as the content of one .npz file; the same record gives the same bytes."""
         meta: dict[str, Any] = {"format": FORMAT, "identity": self.identity.as_dict()}
@@ -184,6 +199,16 @@ class MemberResult:
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from error
         return cls.from_bytes(content, where=str(path))
+
+
+def constant_logits(train: Array, test_size: int, classes: int) -> npt.NDArray[np.float32]:
+    """A diverged run's prediction [test_size, C]: the log class frequencies of its training fold.
+
+    train: class numbers of the training examples.
+    """
+    with np.errstate(divide="ignore"):  # a class that no example has: minus infinity
+        shares = np.log(np.bincount(train, minlength=classes) / len(train))
+    return np.tile(shares.astype(np.float32), (test_size, 1))
 
 
 def _plain(value: object) -> object:

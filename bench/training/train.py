@@ -25,7 +25,7 @@ from bench.training.diagnostics import diagnose
 from bench.training.evaluation import Evaluation
 from bench.training.identity import Environment, Identity, Origin
 from bench.training.metrics import confusion, uar_from, war_from
-from bench.training.results import CURVES, SELECTIONS, MemberResult
+from bench.training.results import CURVES, SELECTIONS, MemberResult, constant_logits
 from bench.training.stack import Stack
 
 
@@ -184,9 +184,9 @@ class _Record:
         table, fold = self._data.examples, self._fold
         logits, selected = self._logits, self._selected
         if self.diverged_at:
-            shares = np.bincount(table.labels[fold.train], minlength=len(table.classes))
-            constant = np.log(shares / len(fold.train)).astype(np.float32)
-            logits = dict.fromkeys(SELECTIONS, np.tile(constant, (len(fold.test), 1)))
+            train = table.labels[fold.train]
+            constant = constant_logits(train, len(fold.test), len(table.classes))
+            logits = dict.fromkeys(SELECTIONS, constant)
             selected = dict.fromkeys(SELECTIONS, 0)
         return MemberResult(
             identity=Identity.of(self.member, about.origin, about.environment),

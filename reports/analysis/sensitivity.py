@@ -51,7 +51,4 @@ def settings_tried(results: Sequence[MemberResult]) -> tuple[SearchedSetting, ..
 
 def _dev_score(result: MemberResult) -> float:
     """Dev UAR of the checkpoint chosen on dev, in points; chance for a diverged run."""
-    chosen = result.curves["step"] == result.selected_step["dev"]
-    if result.outcome == "diverged" or not chosen.any():
-        return POINTS / len(result.classes)
-    return POINTS * float(result.curves["dev_uar"][chosen][0])
+    return POINTS * result.dev_uar()

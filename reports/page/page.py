@@ -185,9 +185,7 @@ def _runs(
     selection = analysis.settings.selection
     lines = []
     for result in results:
-        counts = metrics.confusion(
-            result.truths, result.predictions(selection), len(result.classes)
-        )
+        counts = result.confusion(selection)
         key = hashes.get(result.member)
         diverged = result.outcome == "diverged"
         lines.append(

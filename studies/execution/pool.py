@@ -23,7 +23,8 @@ from activations.errors import GateswapError
 from bench.training.train import TrainingSettings
 from studies.execution.engines import Finished, Reports, Stack, failure
 from studies.execution.interrupts import interrupts_blocked, uninterrupted
-from studies.execution.worker import Job, Message, Source, work
+from studies.execution.worker import Job, Message, work
+from studies.material import DataSource
 
 SECONDS_TO_END = 10.0  # for a process whose pipe has ended or that was killed
 
@@ -53,7 +54,7 @@ class Pool:
     """Trains stacks on several devices at once; workers start with the first stacks and stay."""
 
     def __init__(
-        self, source: Source, settings: TrainingSettings, devices: Sequence[torch.device]
+        self, source: DataSource, settings: TrainingSettings, devices: Sequence[torch.device]
     ) -> None:
         self._source, self._settings = source, settings
         self._devices = dict(zip(_places(devices), devices, strict=True))

@@ -11,51 +11,26 @@ import os
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from activations.errors import GateswapError
-from bench.data.batches import TrainingData
-from bench.data.examples import Examples
-from bench.data.folds import Fold
-from bench.features import FeatureStore
 from bench.features.parts import leave_with_parent
 from bench.training.train import Progress, TrainingSettings
 from studies.execution.engines import Finished, OneDevice, Stack
+from studies.material import DataSource
 
 SECONDS_BETWEEN_REPORTS = 0.2  # of a stack's progress: more often would not be seen
-
-
-class Source(Protocol):
-    """Where training data comes from; small enough to be sent to another process."""
-
-    def build(self, device: torch.device) -> TrainingData:
-        """The data on a device. Raises GateswapError where it cannot be read any more."""
-
-
-@dataclass(frozen=True)
-class StoredFeatures:
-    """Training data from a feature store on disk."""
-
-    folder: Path
-    examples: Examples
-    folds: Sequence[Fold]
-
-    def build(self, device: torch.device) -> TrainingData:
-        """Read the store and put it on a device."""
-        return TrainingData.build(FeatureStore.open(self.folder), self.examples, self.folds, device)
 
 
 @dataclass(frozen=True)
 class Job:
     """What a worker is started with; precision: torch's word for that of matrix products."""
 
-    source: Source
+    source: DataSource
     settings: TrainingSettings
     device: torch.device
     place: str

@@ -7,7 +7,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,15 +25,16 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from studies.progress import Count
+
 if TYPE_CHECKING:  # a table of activations needs neither plans nor torch
     from studies.status import Status
     from studies.terminal.doctor import Diagnosis
 
-Count = Callable[[int, int], None]
 SECONDS_BETWEEN_LINES = 15.0
 
 
-class Display:
+class TerminalDisplay:
     """Shows notes, counts and the training of stacks."""
 
     def __init__(self) -> None:
@@ -69,13 +70,13 @@ class Display:
             yield count
 
     @contextmanager
-    def training(self, members: int) -> Iterator["TrainingView"]:
+    def training(self, members: int) -> Iterator["TrainingBars"]:
         """Show the training of so many members, stack after stack."""
         if not self.live:
-            yield TrainingView(self, members, None)
+            yield TrainingBars(self, members, None)
             return
         with self._progress() as progress:
-            yield TrainingView(self, members, progress)
+            yield TrainingBars(self, members, progress)
 
     def _progress(self) -> Progress:
         return Progress(
@@ -114,13 +115,13 @@ class _Running:
     began: float
 
 
-class TrainingView:
+class TrainingBars:
     """The bars of a study: members in all, and the steps of each stack that is being trained.
 
     place: the device a stack trains on, one stack at a time; "" where there is only one.
     """
 
-    def __init__(self, display: Display, members: int, progress: Progress | None) -> None:
+    def __init__(self, display: TerminalDisplay, members: int, progress: Progress | None) -> None:
         self._display = display
         self._progress = progress
         self._members = members

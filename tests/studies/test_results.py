@@ -1,13 +1,12 @@
 """The folder of results: whole files or none, whatever happens in between."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from activations.errors import GateswapError, InputError
+from activations.errors import InputError
 from studies.plan import Plan
-from studies.results import ResultFolder, read_study, write_atomically
+from studies.results import ResultFolder, read_study
 from studies.workspace import StudyFolder, Workspace, writable
 from tests.studies.conftest import MakeResult
 
@@ -28,22 +27,6 @@ def test_results_carry_the_selection_that_the_study_names_now(finished: StudyFol
     text = finished.plan.read_text()
     finished.plan.write_text(text.replace('"selection": "dev"', '"selection": "oracle"'))
     assert {r.identity.protocol.selection for r in read_study(finished)} == {"oracle"}
-
-
-def test_a_write_that_fails_in_the_middle_leaves_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"first")
-
-    def no_space(_handle: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(GateswapError, match=r"no space left on device\. What is finished is kept"):
-        write_atomically(path, b"second, longer")
-    assert path.read_bytes() == b"first"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_cleaning_removes_half_files_and_names_torn_ones(finished: StudyFolder, plan: Plan) -> None:

@@ -111,7 +111,10 @@ def test_overrides_are_typed_by_the_field_they_change(workspace: Workspace) -> N
     assert spec.training.learning_rate == 1e-4
     assert spec.training.clip_norm is None
     assert spec.seeds == (4, 2)
-    assert spec.variants.activation == ("tanh", "a*min(x, 0) + max(x, 0); a=0.25")
+    assert [each.name for each in spec.variants.activation] == [
+        "tanh",
+        "a*min(x, 0) + max(x, 0); a=0.25",
+    ]
     assert spec.search["training.learning_rate"].range == (1e-3, 1e-2)
 
 

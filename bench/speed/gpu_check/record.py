@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from activations.errors import InputError
+from activations.files import write_atomically
 from bench.speed.gpu_check.summary import markdown
 
 ROOT = Path(__file__).parents[3]
@@ -59,14 +60,11 @@ class Record:
     def put(self, part: str, **values: Any) -> None:
         """Add to a part, and write both files."""
         self.found["parts"].setdefault(part, {}).update(values)
-        self.folder.mkdir(parents=True, exist_ok=True)
         for name, text in (
             (NAME, json.dumps(self.found, ensure_ascii=False, indent=1) + "\n"),
             (PAGE, markdown(self.found)),
         ):
-            temporary = self.folder / f"{name}.tmp"
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(self.folder / name)
+            write_atomically(self.folder / name, text)
 
 
 def environment(device: str) -> dict[str, Any]:

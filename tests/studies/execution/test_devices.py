@@ -15,7 +15,7 @@ from studies.results import ResultFolder
 from studies.runner import Machine, run_study
 from studies.spec import StudySpec
 from studies.status import study_status
-from studies.terminal.display import Display
+from studies.terminal.display import TerminalDisplay
 from studies.workspace import StudyFolder, Workspace
 from tests.bench import tiny
 from tests.studies.conftest import MakeResult
@@ -116,6 +116,9 @@ def test_a_precision_that_the_cpu_lacks_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(InputError, match="computes in float32: leave the option out"):
         run_study(
-            spec, workspace, machine=Machine(device="cpu", precision="tf32"), display=Display()
+            spec,
+            workspace,
+            machine=Machine(device="cpu", precision="tf32"),
+            display=TerminalDisplay(),
         )
     assert not workspace.root.exists()

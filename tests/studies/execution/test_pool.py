@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from activations import register
 from bench.training.identity import Origin
 from bench.training.train import Progress, TrainingSettings, train_stack
 from studies.execution.engines import Stack
 from studies.execution.pool import Pool
-from studies.execution.worker import StoredFeatures
+from studies.material import StoredFeatures
 from tests.bench import tiny
 from tests.studies.execution.training_cases import (
     Noted,
@@ -73,6 +74,18 @@ def test_workers_compute_what_this_process_would_have_bit_for_bit(pool: Pool) ->
     pool.train([stack_of(members(2, "softsign"))], again)  # one for each, by those that are there
     assert sorted(len(done.stack) for done in again.done) == [1, 1]
     assert [worker.process.pid for worker in pool._workers] == workers
+
+
+def test_workers_train_an_activation_that_only_this_process_has_registered(pool: Pool) -> None:
+    name = "known_to_the_parent_only"
+    register("x*sigmoid(a*x); a=1.5", name=name)
+    stack = stack_of(members(1, name))
+    noted = Noted()
+    pool.train([stack], noted)
+    assert [done.error for done in noted.done] == [""]
+    assert_equal(noted.results, stack, train_stack([member for _, member in stack], tiny.data()))
+    (result,) = noted.results.values()
+    assert result.parameters["current.candidate"].shape[2] == 1
 
 
 def test_the_stack_of_a_killed_worker_is_trained_by_another(pool: Pool) -> None:

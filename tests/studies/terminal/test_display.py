@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from studies.terminal.display import Display
+from studies.terminal.display import TerminalDisplay
 
 
 def test_stacks_on_several_devices_are_counted_and_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Display().training(7) as view:
+    with TerminalDisplay().training(7) as view:
         view.step("cuda:0", "tanh · gru · 3 members", 1, 10, math.nan)
         view.step("cuda:1", "relu · gru · 4 members", 1, 10, 0.25)
         view.step("cuda:0", "tanh · gru · 3 members", 9, 10, 0.5)
@@ -29,7 +29,7 @@ def test_a_terminal_shows_a_bar_for_each_stack_in_training(
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    display = Display()
+    display = TerminalDisplay()
     assert display.live
     with display.training(7) as view:
         view.step("cuda:0", "tanh · gru · 6 members", 3, 10, math.nan)

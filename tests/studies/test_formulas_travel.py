@@ -1,0 +1,109 @@
+"""A registered activation is trained and reported where nobody knows its name."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from activations import get, register
+from activations.errors import InputError
+from studies.loading import load
+from studies.plan import make_plan
+from studies.results import PlanRecord, ResultFolder
+from studies.workspace import Workspace
+from tests.studies.conftest import DATA, MakeResult
+
+TEXT = "x*sigmoid(b*x); b=1.25"
+
+
+def gateswap(workspace: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "gateswap", *words, "--workspace", str(workspace.root)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_a_study_of_a_registered_activation_is_read_where_it_is_not_registered(
+    workspace: Workspace, make_result: MakeResult
+) -> None:
+    name = "registered_in_this_test"
+    register(TEXT, name=name)
+    changes = [f"variants.activation=[tanh,{name}]", "variants.direction=gru", f"baseline={name}"]
+    spec = load("demo", changes, workspace=workspace)
+    plan = make_plan(spec, DATA)
+    folder = workspace.study("demo")
+    plan.record.write(folder)
+    folder.spec.write_text(spec.as_yaml())
+    for number, (key, member) in enumerate(plan.members.items()):
+        ResultFolder(folder.results).write(key, make_result(member, number))
+
+    done = gateswap(workspace, "report", "demo")
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads((folder.report / "report.json").read_text())
+    formulas = {row["activation"]: row["formula"] for row in report["summaries"]}
+    assert formulas == {"tanh": "tanh(x)", name: get(name).text}
+
+
+def test_a_study_names_formulas_of_its_own(workspace: Workspace) -> None:
+    changes = [f"formulas={{mine: '{TEXT}'}}", "variants.activation=[tanh,mine]"]
+    spec = load("demo", changes, workspace=workspace)
+    mine = next(v for v in spec.variants.variants() if v.activation.name == "mine")
+    assert mine.activation.formula.initial == (1.25,)
+    workspace.study("demo").root.mkdir(parents=True)
+    workspace.study("demo").spec.write_text(spec.as_yaml())
+    again = load(str(workspace.study("demo").spec), workspace=workspace)
+    assert again == spec
+    assert make_plan(again, DATA).members.keys() == make_plan(spec, DATA).members.keys()
+    PlanRecord.write(make_plan(again, DATA).record, workspace.study("demo"))
+    assert PlanRecord.read(workspace.study("demo")).members == make_plan(spec, DATA).members
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("formulas={tanh: x}", "tanh is a shipped activation's name"),
+        ("formulas={mine: 'x*('}", "formulas: formula 'x"),
+    ],
+)
+def test_a_formula_that_cannot_be_named_so_is_refused(
+    change: str, said: str, workspace: Workspace
+) -> None:
+    with pytest.raises(InputError, match=said.replace("(", r"\\(")):
+        load("demo", [change], workspace=workspace)
+
+
+ENTRY_POINT = """[gateswap.activations]
+from_a_package = a_package:FORMULA
+"""
+
+
+def test_an_activation_of_an_installed_package_is_read_where_it_is_not_installed(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    (tmp_path / "a_package.py").write_text(f'FORMULA = "{TEXT}"')
+    about = tmp_path / "a_package-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: a-package\nVersion: 1\n")
+    (about / "entry_points.txt").write_text(ENTRY_POINT)
+    code = (
+        "import sys; from studies.loading import load; from studies.workspace import Workspace; "
+        "from pathlib import Path; from studies.plan import make_plan; "
+        "from tests.studies.conftest import DATA; place = Workspace(Path(sys.argv[1])); "
+        "spec = load('demo', ['variants.activation=[tanh,from_a_package]'], workspace=place); "
+        "make_plan(spec, DATA).record.write(place.study('demo')); "
+        "place.study('demo').spec.write_text(spec.as_yaml())"
+    )
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    subprocess.run(
+        [sys.executable, "-c", code, str(workspace.root)],
+        check=True,
+        env=os.environ | {"PYTHONPATH": paths},
+    )
+    spec = load(str(workspace.study("demo").spec), workspace=workspace)
+    members = make_plan(spec, DATA).members
+    assert PlanRecord.read(workspace.study("demo")).members == members
+    texts = {member.variant.activation.text for member in members.values()}
+    assert texts == {"tanh(x)", get(TEXT).text}
