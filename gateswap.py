@@ -162,11 +162,11 @@ def folds(
     from studies.loading import load
     from studies.material import read_folds
     from studies.terminal.corpora import print_folds
-    from studies.terminal.display import Display
+    from studies.terminal.display import TerminalDisplay
 
     place = Workspace(workspace)
     spec = load(study, overrides or [], workspace=place)
-    read, examples, made = read_folds(spec, place, Display())
+    read, examples, made = read_folds(spec, place, TerminalDisplay())
     if write:
         _write(write, as_csv(made, examples))
     found = {
