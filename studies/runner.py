@@ -18,8 +18,8 @@ from pathlib import Path
 import torch
 
 from activations.errors import GateswapError, InputError
-from activations.kernels.precision import at_precision
 from activations.files import write_atomically
+from activations.kernels.precision import at_precision
 from bench.training.identity import Origin
 from bench.training.train import Progress, TrainingSettings
 from studies import tuning
