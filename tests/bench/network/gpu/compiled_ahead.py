@@ -38,7 +38,7 @@ KERNELS: list[tuple[Any, dict[str, Any]]] = [
 ]
 INTEGERS = {"B", "T", "A", "W", "C", "D", "M", "K", "features", "width", "blocks", "size"}
 TYPES = {
-    "*i64": {"starts", "lengths", "order", "step", "steps", "table", "labels"},
+    "*i64": {"starts", "firsts", "lengths", "order", "step", "steps", "table", "labels"},
     "*i32": {"bounds"},
     "*u8": {"alive"},
 }
