@@ -26,6 +26,7 @@ from activations.recurrent import (
     check_frames,
     check_state,
     final_states,
+    under_autocast,
 )
 from activations.registry import get
 
@@ -106,9 +107,18 @@ class GRU(Recurrent):
         self,
         input: Tensor | PackedSequence,  # noqa: A002 - torch.nn.GRU's name
         hx: Tensor | None = None,
+        *,
+        lengths: Tensor | None = None,
     ) -> tuple[Any, Tensor]:
-        """Run the layers; shapes as the class says, the output is packed where the input was."""
+        """Run the layers; shapes as the class says, the output is packed where the input was.
+
+        lengths [B]: how many frames of each row of a padded input are real, zero allowed; h_n is
+        then each row's state after its last one, and the output behind it is zero. The same as a
+        PackedSequence, for programs that cannot hold one (ONNX).
+        """
         if isinstance(input, PackedSequence):
+            if lengths is not None:
+                raise ValueError("a PackedSequence has its lengths already; leave lengths out")
             return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):
             raise ValueError(f"GRU takes [T, B, I] or [T, I], got {list(input.shape)}")
@@ -126,8 +136,15 @@ class GRU(Recurrent):
         T, B, _ = frames.shape
         if T == 0:
             raise ValueError("GRU needs at least one time step, got none")
-        packing = _equal_lengths(T, B, frames.device)
-        h, h_n = self._run(frames.flatten(0, 1), packing, hx, (T, B))
+        frames = frames.flatten(0, 1)
+        if lengths is not None and lengths.shape != (B,):
+            raise ValueError(f"lengths must be [{B}], got {list(lengths.shape)}")
+        if _observed(frames, hx, next(self.parameters())):
+            h, h_n = self._run_observed(frames, hx, (T, B), B, lengths=lengths)
+        elif lengths is None:
+            h, h_n = self._run(frames, _equal_lengths(T, B, frames.device), hx, (T, B))
+        else:
+            h, h_n = self._run_padded(frames, lengths, hx, (T, B))
         if not batched:
             return h.squeeze(1), h_n.squeeze(1)
         return h.transpose(0, 1) if self.batch_first else h, h_n
@@ -136,6 +153,8 @@ class GRU(Recurrent):
         self, packed: PackedSequence, hx: Tensor | None
     ) -> tuple[PackedSequence, Tensor]:
         data, batch_sizes, sorted_indices, unsorted_indices = packed
+        if _observed(data, hx, next(self.parameters())):
+            return self._packed_observed(packed, hx)
         packing = Packing.from_batch_sizes(batch_sizes)
         if data.dim() != 2 or len(data) != packing.N:
             raise ValueError(
@@ -179,13 +198,68 @@ class GRU(Recurrent):
                 h = h if torch._C._are_functorch_transforms_active() else h.clone()
             return h.to(returned), torch.cat(final).to(returned)
 
+    def _run_padded(
+        self, frames: Tensor, lengths: Tensor, hx: Tensor | None, leading: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
+        """`_run` of padded frames [T * B, I] of which only some are real."""
+        T, B = leading
+        packing = Packing.from_lengths(lengths.detach().to("cpu")[None])
+        if packing.T > T:
+            raise ValueError(f"lengths must be at most {T}, got {packing.T}")
+        packing = packing.to(frames.device)
+        padded = frames.view(1, T, B, -1)[:, : packing.T]
+        h, h_n = self._run(packing.pack(padded), packing, hx, (packing.N,))
+        h = packing.unpack(h)[0]
+        return torch.cat([h, h.new_zeros(T - packing.T, *h.shape[1:])]), h_n
+
+    def _packed_observed(
+        self, packed: PackedSequence, hx: Tensor | None
+    ) -> tuple[PackedSequence, Tensor]:
+        data, batch_sizes, sorted_indices, unsorted_indices = packed
+        if sorted_indices is not None:
+            B = len(sorted_indices)
+            hx = None if hx is None else hx.index_select(1, sorted_indices)
+        else:
+            B = int(batch_sizes[0]) if hx is None else hx.shape[1]
+        h, h_n = self._run_observed(data, hx, (len(data),), B, batch_sizes=batch_sizes)
+        if unsorted_indices is not None:
+            h_n = h_n.index_select(1, unsorted_indices)
+        return PackedSequence(h, batch_sizes, sorted_indices, unsorted_indices), h_n
+
+    def _run_observed(
+        self,
+        frames: Tensor,
+        hx: Tensor | None,
+        leading: tuple[int, ...],
+        B: int,
+        *,
+        batch_sizes: Tensor | None = None,
+        lengths: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """`_run` in operators that a tracer, a dispatch mode or a tensor subclass can follow."""
+        weight = next(self.parameters())
+        returned = self._returned_type(frames, hx, weight)
+        frames = check_frames(frames, self.input_size, weight)
+        L, D, H = self.num_layers, len(self._suffixes), self.hidden_size
+        if hx is not None:
+            hx = check_state(hx, (L * D, B, H), weight).reshape(L, 1, D, B, H)
+        steps = leading[0] if batch_sizes is None else len(batch_sizes)
+        final = []
+        for layer in range(L):
+            if layer and self.dropout and self.training:
+                frames = nn.functional.dropout(frames, self.dropout)
+            start = None if hx is None else hx[layer]
+            h = self._layer_operator(layer, frames, start, batch_sizes, lengths, steps)
+            final.append(_observed_final(h, B, batch_sizes, lengths, start))
+            frames = h.flatten(1)
+        return frames.view(*leading, D * H).to(returned), torch.cat(final).to(returned)
+
     def _returned_type(self, frames: Tensor, hx: Tensor | None, weight: Tensor) -> torch.dtype:
         """The type torch.nn.GRU would return."""
-        device = frames.device.type
-        if not torch.is_autocast_enabled(device):
+        if not under_autocast(frames):
             return weight.dtype
-        if device == "cuda":
-            return torch.get_autocast_dtype(device)
+        if frames.device.type == "cuda":
+            return torch.get_autocast_dtype("cuda")
         return frames.dtype if hx is None else hx.dtype
 
     @property
@@ -272,6 +346,41 @@ class StackedGRU(Recurrent):
                 final.append(final_states(h, packing, start, D, H))
                 frames = h.flatten(1)
             return frames, torch.stack(final).transpose(0, 1).flatten(1, 2)
+
+
+def _observed(*tensors: Tensor | None) -> bool:
+    """Whether calls must be operators: somebody traces them, or a tensor is not plain memory."""
+    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
+        return True
+    return any(
+        tensor is not None
+        and (type(tensor) not in (Tensor, nn.Parameter) or tensor.device.type == "meta")
+        for tensor in tensors
+    )
+
+
+def _observed_final(
+    h: Tensor, B: int, batch_sizes: Tensor | None, lengths: Tensor | None, h0: Tensor | None
+) -> Tensor:
+    """Each row's last state [D, B, H] of h [N, D, H], in operations that can be traced."""
+    D, H = h.shape[1:]
+    if batch_sizes is None and lengths is None:
+        steps = h.view(-1, B, D, H)
+        return torch.stack([steps[-1, :, 0], steps[0, :, -1]][:D])
+    rows = torch.arange(B, device=h.device)
+    if batch_sizes is not None:
+        batch_sizes = batch_sizes.to(h.device)
+        last_step = (batch_sizes[None, :] > rows[:, None]).sum(1) - 1
+        last = (batch_sizes.cumsum(0) - batch_sizes)[last_step] + rows
+    else:
+        assert lengths is not None
+        lengths = lengths.to(h.device)
+        last = (lengths - 1).clamp(min=0) * B + rows
+    states = torch.stack([h[:, 0].index_select(0, last), h[:, -1].index_select(0, rows)][:D])
+    if lengths is None:
+        return states
+    start = states.new_zeros(()) if h0 is None else h0[0]
+    return torch.where((lengths == 0)[None, :, None], start, states)
 
 
 def _equal_lengths(T: int, B: int, device: torch.device) -> Packing:

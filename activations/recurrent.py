@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from activations.formula.formula import Formula
-from activations.kernels import dispatch
+from activations.kernels import dispatch, operators
 from activations.kernels.cell import Cell, Parameters
+from activations.kernels.operators import text_of
 from activations.kernels.packing import Packing
 
 SITES = ("update", "reset", "candidate")
@@ -62,6 +63,7 @@ class Recurrent(nn.Module):
         self.cell = cell
         self.implementation = implementation
         self._lead = lead
+        self._cell_text = text_of(cell)
         self._suffixes = ("", "_reverse") if bidirectional else ("",)
 
         H, D = hidden_size, len(self._suffixes)
@@ -143,6 +145,28 @@ class Recurrent(nn.Module):
             stacked=bool(self._lead),
             shape=shape,
         )
+
+    def _layer_operator(
+        self,
+        layer: int,
+        frames: Tensor,
+        h0: Tensor | None,
+        batch_sizes: Tensor | None,
+        lengths: Tensor | None,
+        steps: int,
+    ) -> Tensor:
+        """`_layer` as an operator that tracers see; returns h [N, D, H]."""
+        w_ih, b_ih, w_hh, b_hh = self._layer_weights(layer)
+        update, reset, candidate = self._activation_parameters(layer, w_hh)
+        tensors = (frames, w_ih, b_ih, w_hh, b_hh, h0, update, reset, candidate)
+        save = torch.is_grad_enabled() and any(
+            tensor is not None and tensor.requires_grad for tensor in tensors
+        )
+        h: Tensor
+        h, _ = operators.gru_layer(
+            *tensors, batch_sizes, lengths, steps, self._cell_text, self.implementation, save
+        )
+        return h
 
     def _layer_weights(self, layer: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
         """A layer's w_ih [G, D·3H, I], b_ih [G, D·3H], w_hh [G, D, 3H, H] and b_hh [G, D, 3H]."""
@@ -227,6 +251,12 @@ def computed_in(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
+def under_autocast(tensor: Tensor) -> bool:
+    """Whether autocast is on where the tensor lies."""
+    device = tensor.device.type
+    return device != "meta" and torch.is_autocast_enabled(device)
+
+
 def check_frames(frames: Tensor, input_size: int, weight: Tensor) -> Tensor:
     """Return frames [N, I] in the type to compute in; ValueError if they do not fit the weights.
 
@@ -247,7 +277,7 @@ def check_state(h0: Tensor, shape: tuple[int, ...], weight: Tensor) -> Tensor:
 
 
 def _check_type(name: str, tensor: Tensor, weight: Tensor) -> None:
-    mixed = torch.is_autocast_enabled(tensor.device.type) and tensor.is_floating_point()
+    mixed = under_autocast(tensor) and tensor.is_floating_point()
     if (tensor.dtype != weight.dtype and not mixed) or tensor.device != weight.device:
         raise ValueError(
             f"the {name} is {tensor.dtype} on {tensor.device}, "

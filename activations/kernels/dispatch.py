@@ -98,6 +98,31 @@ def layer(
     view. Raises as `recurrence`.
     """
     N, D, H = packing.N, w_hh.shape[1], w_hh.shape[-1]
+    check_layer(frames, w_ih, b_ih, w_hh, b_hh, packing, cell, parameters, h0)
+    packing = packing.to(frames.device)
+    chosen = choose(cell, implementation=implementation, device=frames.device, dtype=frames.dtype)
+    if chosen == "reference" or forward_mode():
+        gates_x = project(frames, w_ih, b_ih, packing).view(N, D, 3 * H)
+        return reference.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
+    call = layers.Call(packing, cell, chosen, stacked, precision(), shape=shape)
+    # Triton launches on the current device
+    with torch.cuda.device_of(frames):  # type: ignore[no-untyped-call]
+        return layers.run(call, frames, w_ih, b_ih, w_hh, b_hh, h0, *parameters)
+
+
+def check_layer(
+    frames: Tensor,
+    w_ih: Tensor,
+    b_ih: Tensor | None,
+    w_hh: Tensor,
+    b_hh: Tensor,
+    packing: Packing,
+    cell: Cell,
+    parameters: Parameters,
+    h0: Tensor | None,
+) -> None:
+    """Raise ValueError where a layer's arguments do not fit: a kernel would read beyond them."""
+    D, H = w_hh.shape[1], w_hh.shape[-1]
     if frames.dim() != 2 or w_ih.shape != (len(w_hh), 3 * D * H, frames.shape[-1]):
         raise ValueError(
             f"frames {list(frames.shape)} and their weights {list(w_ih.shape)} do not fit "
@@ -114,15 +139,6 @@ def layer(
                 f"{name} is {tensor.dtype} on {tensor.device}, but the frames are {frames.dtype} "
                 f"on {frames.device}"
             )
-    packing = packing.to(frames.device)
-    chosen = choose(cell, implementation=implementation, device=frames.device, dtype=frames.dtype)
-    if chosen == "reference" or forward_mode():
-        gates_x = project(frames, w_ih, b_ih, packing).view(N, D, 3 * H)
-        return reference.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
-    call = layers.Call(packing, cell, chosen, stacked, precision(), shape=shape)
-    # Triton launches on the current device
-    with torch.cuda.device_of(frames):  # type: ignore[no-untyped-call]
-        return layers.run(call, frames, w_ih, b_ih, w_hh, b_hh, h0, *parameters)
 
 
 def forward_mode() -> bool:

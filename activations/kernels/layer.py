@@ -168,7 +168,7 @@ def second_gradient(
     )
 
     def gradients(d_h: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
-        pull = torch.func.vjp(lambda *each: _states(each, tensors, d_h, call), *given)[1]
+        pull = torch.func.vjp(lambda *each: _given_states(each, tensors, d_h, call), *given)[1]
         return cast(tuple[Tensor, ...], pull(d_h))
 
     by_d_h, *found = torch.func.vjp(gradients, d_h, *given)[1](cotangents)
@@ -179,21 +179,25 @@ def reference_gradient(d_h: Tensor, tensors: tuple[Tensor | None, ...], call: Ca
     """`gradient` in plain operations, for a d_h that no kernel can read."""
     with torch.enable_grad():
         given = [each.detach().requires_grad_() for each in tensors if each is not None]
-        h = _states(given, tensors, d_h, call)
+        h = _given_states(given, tensors, d_h, call)
     return _in_place_of(tensors, torch.autograd.grad(h, given, d_h, allow_unused=True))
 
 
-def _states(
-    given: Sequence[Tensor], tensors: tuple[Tensor | None, ...], like: Tensor, call: Call
-) -> Tensor:
-    """The reference's states in the shape of `like`; given: those of the tensors that are there."""
+def states(call: Call, frames: Tensor, *rest: Any) -> Tensor:
+    """The states [N, D, H] as the reference computes them; rest: as `run`'s."""
     if call.packing.has_spare:
         raise ValueError("frames with spare room have no second derivative")
-    frames, w_ih, b_ih, w_hh, b_hh, h0, *parameters = cast(Any, _in_place_of(tensors, given))
-    h = reference.layer(
+    w_ih, b_ih, w_hh, b_hh, h0, *parameters = rest
+    return reference.layer(
         frames, w_ih, b_ih, w_hh, b_hh, call.packing, call.cell, tuple(parameters), h0
     )
-    return h.view(like.shape)
+
+
+def _given_states(
+    given: Sequence[Tensor], tensors: tuple[Tensor | None, ...], like: Tensor, call: Call
+) -> Tensor:
+    """`states` in the shape of `like`; given: those of the tensors that are there."""
+    return states(call, *cast(Any, _in_place_of(tensors, given))).view(like.shape)
 
 
 def _in_place_of(tensors: tuple[Tensor | None, ...], found: Sequence[Tensor | None]) -> Gradients:
@@ -307,6 +311,14 @@ def _mapped(tensor: Tensor, dim: int | None, M: int) -> Tensor:
 
 def _repeat(call: Call, M: int) -> Call:
     return replace(call, packing=call.packing.repeat(M), stacked=True, shape=None)
+
+
+def saved_shape(
+    kernel: str, cell: Cell, N: int, D: int, H: int, *, save: bool
+) -> tuple[int, int, int]:
+    """The shape of `forward`'s second result."""
+    shape: tuple[int, int, int] = _recurrence(kernel).saved_shape(cell, N, D, H, save=save)
+    return shape
 
 
 def _recurrence(kernel: str) -> ModuleType:
