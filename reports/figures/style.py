@@ -2,8 +2,8 @@
 
 - Widths are those of a two-column paper (IEEE: 3.5 in and 7.16 in), so that 8 pt in the file is 8
   pt in print.
-- Colours are Okabe and Ito's and Tol's "muted", told apart by colour-blind readers; the direction
-  is told by marker and dash, so that a grey print still says which is which.
+- Colours are Okabe and Ito's and Tol's "muted", distinguishable for colour-blind readers; the
+  direction is shown by marker and dash, so that a grey print still says which is which.
 - Fonts are embedded as TrueType in PDF (publishers refuse Type 3) and drawn as paths in SVG, so
   that a figure looks the same where the font is missing.
 """

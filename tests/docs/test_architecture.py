@@ -7,9 +7,16 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
+import matplotlib.pyplot as plt
+import pytest
+
+import reports
 from docs import generated, structure
 from docs.figures import architecture
+from reports.figures import gallery
+from reports.page.page import write_report
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -71,6 +78,36 @@ def test_activation_added_by_the_list_passes_every_test_of_an_activation(tmp_pat
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout.split(" passed")[0].split()[-1]) >= 16, done.stdout
+
+
+def test_figure_added_by_the_list_is_on_the_page_and_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module: dict[str, Any] = {}
+    exec(_code(_section("A figure"), "python"), module)
+    monkeypatch.setattr(gallery, "FIGURES", (*gallery.FIGURES, module["FOLDS"]))
+    results = reports.example(["tanh", "relu"], ["gru"], seeds=1, utterances=40)
+    page = write_report(results, tmp_path / "report").read_text("utf-8")
+    assert "Fold means" in page
+    assert "Mean UAR in percent. n = 5 folds" in page
+    assert (tmp_path / "report" / "figures" / "folds.pdf").exists()
+    fig, axes = reports.draw("folds", results)
+    assert len(axes.patches) == 5
+    plt.close(fig)
+
+
+def test_list_for_a_statistic_names_every_file_that_one_of_them_is_in() -> None:
+    listed = re.findall(r"`([\w./]+/[\w./]*)`", _section("A statistic"))
+    named = re.compile(r"equivalence_test|\.equivalence\b|\bequivalence=|test_of_equivalence")
+    files = [*(ROOT / "reports").rglob("*.*"), *(ROOT / "tests" / "reports").rglob("*.py")]
+    found = {
+        file.relative_to(ROOT).as_posix()
+        for file in files
+        if file.suffix in (".py", ".html", ".toml") and named.search(file.read_text("utf-8"))
+    }
+    assert len(found) >= 6
+    unlisted = {f for f in found if not any(f == path or f.startswith(path) for path in listed)}
+    assert unlisted - {"reports/statistics/equivalence.py"} == set()  # step 1
 
 
 TESTS = (

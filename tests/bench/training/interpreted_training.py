@@ -21,7 +21,6 @@ from tests.bench import tiny
 # memory that nobody has written is NaN: what spare frames hold must not matter
 torch.use_deterministic_algorithms(True, warn_only=True)
 
-STEPS = 2
 HYPER = dataclasses.replace(
     tiny.SMALL, hidden_size=4, attention_size=2, dense_size=3, batch_size=2, dropout=0.3
 )
@@ -37,7 +36,7 @@ MEMBERS = [
 
 
 def run(
-    implementation: str, chosen: list[int], settings: dict | None = None
+    implementation: str, chosen: list[int], settings: dict | None = None, steps: int = 2
 ) -> list[dict[str, list[float]]]:
     members = [
         dataclasses.replace(
@@ -49,7 +48,7 @@ def run(
     found: list[dict[str, list[float]]] = [
         {"losses": [], "norms": [], "parameters": []} for _ in members
     ]
-    for _ in range(STEPS):
+    for _ in range(steps):
         stack.step()
         losses, norms = stack.take_means()
         for own, loss, norm in zip(found, losses, norms, strict=True):
