@@ -187,12 +187,20 @@ def features(
     layout: Layout = "iemocap",
     jobs: Jobs = None,
     workspace: WorkspaceFolder = RUNS,
+    compare: Annotated[
+        int, typer.Option("--compare", metavar="N", help="Correlate with openSMILE's on N files.")
+    ] = 0,
 ) -> None:
     """Compute the features of a corpus ahead of a study, with the default settings."""
     from bench.corpora.reading import read_corpus
     from bench.features import compute_features
     from studies.terminal.display import TerminalDisplay
 
+    if compare:
+        from studies.terminal.features import print_comparison
+
+        print_comparison(read_corpus(folder, layout), compare)
+        return
     with TerminalDisplay().counting("utterances") as count:
         store = compute_features(
             read_corpus(folder, layout), Workspace(workspace).features, jobs=jobs, progress=count

@@ -10,7 +10,7 @@ import difflib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
@@ -36,7 +36,8 @@ from bench.corpora.layouts import Layout
 from bench.corpora.reading import FILES, check_format
 from bench.data.members import Activation, Direction, Hyperparameters, Pooling, ResetOrder, Variant
 from bench.data.protocol import Protocol
-from bench.features.settings import FeatureSettings
+from bench.features.kinds import Kind
+from bench.features.settings import Extractor, FeatureSettings, Frames, Normalise, PoolTail
 from bench.network import kinds
 
 PUBLISHED = Hyperparameters()
@@ -174,11 +175,16 @@ class CorpusSpec(Section):
 
 
 class FeaturesSpec(Section):
-    """How acoustic frames are selected, capped and pooled; see bench.features.settings."""
+    """Which features, and how frames are normalised and pooled; see bench.features.settings."""
 
-    frames: Literal["all", "voiced"] = FEATURES.frames
+    kind: Kind = FEATURES.kind
+    extractor: Extractor = FEATURES.extractor
+    path: Annotated[str, AfterValidator(_absolute)] | None = None
+    frames: Frames = FEATURES.frames
+    normalise: Normalise = FEATURES.normalise
     cap: Int = FEATURES.cap
     pool: Int = FEATURES.pool
+    pool_tail: PoolTail = FEATURES.pool_tail
 
     def settings(self) -> FeatureSettings:
         """The settings as the feature store knows them. Raises ValueError for impossible ones."""

@@ -21,10 +21,14 @@ from bench.data import streams
 from bench.data.examples import Examples
 from bench.data.folds import Fold
 from bench.data.members import Member
+from bench.features.moments import Moments
 
 
 class Features(Protocol):
-    """What is taken of a feature store: frames [F, I]; offsets, lengths [U] of the utterances."""
+    """What is taken of a feature store: frames [F, I]; offsets, lengths [U] of the utterances.
+
+    moments: where each fold has to normalise the frames by its training utterances.
+    """
 
     @property
     def frames(self) -> NDArray[np.float32]: ...  # noqa: D102
@@ -32,6 +36,8 @@ class Features(Protocol):
     def offsets(self) -> NDArray[np.int64]: ...  # noqa: D102
     @property
     def lengths(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def moments(self) -> Moments | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +46,8 @@ class TrainingData:
 
     frames [F, I] float32, offsets [3, E] int64 (the first frame of each example's current, own and
     other utterance; 0 where missing) and labels [E] int64 on the device; lengths [3, E] int64
-    (frames; 0 where missing) on the host, and once more on the device.
+    (frames; 0 where missing) on the host, and once more on the device. normal: of each fold what
+    to subtract from and to multiply with its frames [2, I]; None where frames are as they are.
     """
 
     frames: Tensor
@@ -50,6 +57,7 @@ class TrainingData:
     lengths_on_device: Tensor
     examples: Examples
     folds: dict[str, Fold]
+    normal: dict[str, Tensor] | None = None
 
     @classmethod
     def build(
@@ -59,27 +67,63 @@ class TrainingData:
         folds: Sequence[Fold],
         device: torch.device | str = "cpu",
     ) -> "TrainingData":
-        """Put the features of a corpus on a device, with what its examples need of them."""
+        """Put the features of a corpus on a device, with what its examples need of them.
+
+        Features that are mapped from a file stay mapped on the CPU.
+        """
         offsets = torch.from_numpy(np.asarray(features.offsets, dtype=np.int64))
         lengths = torch.from_numpy(np.asarray(features.lengths, dtype=np.int64))
         rows = torch.from_numpy(np.stack([examples.current, examples.own, examples.other]))
         missing = rows < 0
         rows = rows.clamp(min=0)
         of_examples = lengths[rows].masked_fill(missing, 0)
+        normal = None
+        if (moments := features.moments) is not None:
+            normal = {fold.name: _normal(moments, examples, fold).to(device) for fold in folds}
         return cls(
-            frames=torch.from_numpy(np.array(features.frames, dtype=np.float32)).to(device),
+            frames=torch.from_numpy(np.asarray(features.frames, dtype=np.float32)).to(device),
             offsets=offsets[rows].masked_fill(missing, 0).to(device),
             labels=torch.from_numpy(examples.labels).to(device),
             lengths=of_examples,
             lengths_on_device=of_examples.to(device),
             examples=examples,
             folds={fold.name: fold for fold in folds},
+            normal=normal,
         )
 
     @property
     def device(self) -> torch.device:
         """Where the features lie."""
         return self.frames.device
+
+
+def _normal(moments: Moments, examples: Examples, fold: Fold) -> Tensor:
+    """Mean, and one over the deviation, of all that a fold's training examples let hear: [2, I]."""
+    heard = [of[fold.train] for of in (examples.current, examples.own, examples.other)]
+    rows = np.unique(np.concatenate(heard))
+    return torch.from_numpy(np.stack(moments.normalisation(rows[rows >= 0])).astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class Hearing:
+    """How much of their examples M members hear, and how.
+
+    utterances: of an example's three, from the current one on. normal [2, M, I], on the device:
+    what is subtracted from and multiplied with a member's frames; None: nothing.
+    """
+
+    utterances: int = 3
+    normal: Tensor | None = None
+
+    @classmethod
+    def of(cls, members: Sequence[Member], data: TrainingData, utterances: int) -> "Hearing":
+        """What members of a stack hear whose networks take so many utterances."""
+        if data.normal is None:
+            return cls(utterances)
+        return cls(utterances, torch.stack([data.normal[member.fold] for member in members], 1))
+
+
+EVERYTHING = Hearing()
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,39 +139,49 @@ class Batch:
 
 
 def gather(
-    data: TrainingData, examples: Tensor, present: Tensor | None = None, *, utterances: int = 3
+    data: TrainingData,
+    examples: Tensor,
+    present: Tensor | None = None,
+    hearing: Hearing = EVERYTHING,
 ) -> Batch:
     """The batch of examples [M, B] (host int64), encoder by encoder, member by member.
 
-    present [M, B] bool: False makes a row empty (its label then means nothing). utterances: of an
-    example, from the current one on.
+    present [M, B] bool: False makes a row empty (its label then means nothing).
     """
-    lengths = data.lengths[:utterances, examples]  # [E, M, B]
+    lengths = data.lengths[: hearing.utterances, examples]  # [E, M, B]
     if present is not None:
         lengths = lengths * present
     packing = Packing.from_lengths(lengths.view(-1, examples.shape[1])).to(data.device)
-    return _take(data, examples.to(data.device, non_blocking=True), packing)
+    return _take(data, examples.to(data.device, non_blocking=True), packing, hearing)
 
 
 def gather_in_room(
-    data: TrainingData, examples: Tensor, room: int, steps: int, *, utterances: int = 3
+    data: TrainingData,
+    examples: Tensor,
+    room: int,
+    steps: int,
+    hearing: Hearing = EVERYTHING,
 ) -> Batch:
     """The batch of examples [M, B] (int64 on the device), laid out by the device alone.
 
     Its shape is that of `room` frames for each encoder of a member and at most `steps` time steps,
     whatever the examples' lengths (see `Packing.with_room`).
     """
-    lengths = data.lengths_on_device[:utterances, examples].view(-1, examples.shape[1])
-    return _take(data, examples, Packing.with_room(lengths, room, steps))
+    lengths = data.lengths_on_device[: hearing.utterances, examples].view(-1, examples.shape[1])
+    return _take(data, examples, Packing.with_room(lengths, room, steps), hearing)
 
 
-def _take(data: TrainingData, examples: Tensor, packing: Packing) -> Batch:
-    utterances = packing.groups // len(examples)
-    offsets = data.offsets[:utterances, examples].flatten()
+def _take(data: TrainingData, examples: Tensor, packing: Packing, hearing: Hearing) -> Batch:
+    offsets = data.offsets[: hearing.utterances, examples].flatten()
     index = offsets.index_select(0, packing.row_of_frame) + packing.time_of_frame
     if packing.has_spare:  # whose time may lie beyond the last utterance
         index = index.clamp(max=len(data.frames) - 1)
     frames = data.frames.index_select(0, index)
+    if hearing.normal is not None:
+        members, rows = examples.shape
+        of = packing.row_of_frame // rows % members
+        centre, scale = hearing.normal
+        frames = (frames - centre.index_select(0, of)) * scale.index_select(0, of)
     return Batch(frames=frames, packing=packing, labels=data.labels[examples])
 
 

@@ -17,9 +17,11 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from activations.errors import InputError
 from activations.files import atomically
 from bench.corpora.audio import read_audio
-from bench.features.extract import NAMES, extract
+from bench.features.extract import NAMES
+from bench.features.kinds import extractor_of, read_own
 from bench.features.settings import FeatureSettings
 
 FloatArray = NDArray[np.float32]
@@ -30,8 +32,8 @@ IntArray = NDArray[np.int64]
 class Part:
     """Rows `first` … `first` + U − 1 of a corpus's table.
 
-    frames: [F, 45] pooled, not normalised. lengths: [U] pooled frames of each utterance.
-    counts, means, squares: [U], [U, 45], [U, 45] number of frames of 10 ms (before the cap), their
+    frames: [F, I] pooled, not normalised. lengths: [U] pooled frames of each utterance.
+    counts, means, squares: [U], [U, I], [U, I] number of frames of 10 ms (before the cap), their
     mean and their summed squared deviations from it. notes: [U] what reading the audio took, or "".
     """
 
@@ -44,20 +46,35 @@ class Part:
     notes: tuple[str, ...]
 
 
-def compute_part(path: Path, first: int, files: tuple[str, ...], settings: FeatureSettings) -> int:
-    """Extract `files`, the audio of rows `first` …, into the part file `path`; how many there were.
+@dataclass(frozen=True)
+class Utterance:
+    """What features are made of: where an utterance's audio is, and its id."""
+
+    audio: str
+    id: str
+
+
+def compute_part(
+    path: Path, first: int, utterances: tuple[Utterance, ...], settings: FeatureSettings
+) -> int:
+    """Extract the utterances of rows `first` … into the part file `path`; how many there were.
 
     Raises InputError for audio that cannot be used; `path` then does not exist.
     """
-    pooled, moments, notes = [], [], []
-    for file in files:
-        audio = read_audio(Path(file))
-        frames = selected(extract(audio.samples), settings)
+    pooled: list[FloatArray] = []
+    moments, notes = [], []
+    for utterance in utterances:
+        frames, note = frames_of(utterance, settings)
+        if pooled and frames.shape[1] != pooled[0].shape[1]:
+            raise InputError(
+                f"utterance {utterance.id} has {frames.shape[1]} features and others have "
+                f"{pooled[0].shape[1]}; all must have equally many"
+            )
         pooled.append(pool(frames[: settings.cap], settings.pool))
         wide = frames.astype(np.float64)
         mean = wide.mean(axis=0)
         moments.append((len(frames), mean, ((wide - mean) ** 2).sum(axis=0)))
-        notes.append(audio.note)
+        notes.append(note)
     part = Part(
         first=first,
         frames=np.concatenate(pooled),
@@ -69,17 +86,28 @@ def compute_part(path: Path, first: int, files: tuple[str, ...], settings: Featu
     )
     with atomically(path) as beside, beside.open("wb") as content:
         np.savez(content, **_arrays(part))
-    return len(files)
+    return len(utterances)
+
+
+def frames_of(utterance: Utterance, settings: FeatureSettings) -> tuple[FloatArray, str]:
+    """The frames [T, I] that the settings keep of an utterance; a note on its audio, or ""."""
+    if settings.path is not None:
+        return read_own(Path(settings.path), utterance.id), ""
+    audio = read_audio(Path(utterance.audio))
+    extract = extractor_of(settings.kind, settings.extractor)
+    return selected(extract(audio.samples), settings), audio.note
 
 
 def selected(frames: FloatArray, settings: FeatureSettings) -> FloatArray:
-    """The frames [t, 45] of `frames` [T, 45] that the settings keep; never none."""
+    """The frames [t, I] of `frames` [T, I] that the settings keep; never none."""
+    if settings.frames != "voiced":
+        return frames
     voiced = frames[:, NAMES.index("f0")] > 0
-    return frames[voiced] if settings.frames == "voiced" and voiced.any() else frames
+    return frames[voiced] if voiced.any() else frames
 
 
 def pool(frames: FloatArray, width: int) -> FloatArray:
-    """Means [ceil(T / width), 45] of `width` neighbouring frames [T, 45]; the last of the rest."""
+    """Means [ceil(T / width), I] of `width` neighbouring frames [T, I]; the last of the rest."""
     starts = np.arange(0, len(frames), width)
     sums = np.add.reduceat(frames.astype(np.float64), starts, axis=0)
     sizes = np.minimum(width, len(frames) - starts)

@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -27,7 +28,8 @@ from numpy.typing import NDArray
 
 from activations.errors import GateswapError, InputError
 from activations.files import UNFINISHED, atomically
-from bench.features.parts import Part, compute_part, leave_with_parent, load_part
+from bench.features.moments import Moments, normalisation
+from bench.features.parts import Utterance, compute_part, leave_with_parent, load_part
 from bench.features.settings import FeatureSettings
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
+WEARER = re.compile(r"Ses\d\d[FM]_")
 PART_SIZE = 24  # utterances: a second or two of work, which is what an interruption can lose
 
 
@@ -44,10 +47,11 @@ PART_SIZE = 24  # utterances: a second or two of work, which is what an interrup
 class FeatureStore:
     """Normalised, capped and pooled frames of every utterance of a corpus.
 
-    frames: [F, 45] float32, mapped from disk. offsets, lengths: [U] int64, where in it the frames
+    frames: [F, I] float32, mapped from disk. offsets, lengths: [U] int64, where in it the frames
     of the utterance in row u of the corpus's table are, and how many; none has 0. ids: [U] the
-    utterances' ids. names: the 45 columns. key: hash of corpus and settings. settings: what
+    utterances' ids. names: the I columns. key: hash of corpus and settings. settings: what
     `FeatureSettings.as_dict` said. notes: how many files had to be mixed down or resampled.
+    moments: where frames are not normalised yet because folds will be (normalise: corpus).
     """
 
     folder: Path
@@ -59,12 +63,13 @@ class FeatureStore:
     names: tuple[str, ...]
     settings: dict[str, Any]
     notes: dict[str, int]
+    moments: Moments | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def of(self, row: int) -> FloatArray:
-        """Frames [T, 45] of the utterance in `row` of the corpus's table."""
+        """Frames [T, I] of the utterance in `row` of the corpus's table."""
         return self.frames[self.offsets[row] : self.offsets[row] + self.lengths[row]]
 
     @staticmethod
@@ -75,9 +80,14 @@ class FeatureStore:
             about = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
             with np.load(folder / "index.npz") as index:
                 lengths, ids = index["lengths"], tuple(index["ids"].tolist())
-            frames = np.load(folder / "frames.npy", mmap_mode="r")
+            # copy on write: torch takes no memory that must not be written, and nobody writes it
+            frames = np.load(folder / "frames.npy", mmap_mode="c")
             names = tuple(about["settings"]["names"])
             key, settings, notes = about["key"], about["settings"], about["notes"]
+            moments = None
+            if settings.get("normalise") == "corpus":
+                with np.load(folder / "moments.npz") as parts:
+                    moments = Moments(parts["counts"], parts["means"], parts["squares"])
         except FileNotFoundError as error:
             raise InputError(
                 f"{folder} is not a feature store: {Path(error.filename).name} is missing. "
@@ -88,7 +98,9 @@ class FeatureStore:
         if frames.shape != (lengths.sum(), len(names)) or len(ids) != len(lengths):
             raise InputError(_damaged(folder, "its files do not fit together"))
         offsets = np.cumsum(lengths) - lengths
-        return FeatureStore(folder, key, frames, offsets, lengths, ids, names, settings, notes)
+        return FeatureStore(
+            folder, key, frames, offsets, lengths, ids, names, settings, notes, moments
+        )
 
 
 def compute_features(
@@ -109,7 +121,8 @@ def compute_features(
     """
     settings = settings or FeatureSettings()
     report = progress or (lambda *_: None)
-    _check_audio(corpus)
+    _check_audio(corpus, needed=settings.path is None)
+    check_wearers(corpus, settings)
     try:
         key = settings.key(corpus.fingerprint)
     except OSError as error:
@@ -139,12 +152,26 @@ def _damaged(folder: Path, reason: str) -> str:
     return f"{folder} is damaged ({reason}). Delete it and compute the features again."
 
 
-def _check_audio(corpus: "Corpus") -> None:
+def check_wearers(corpus: "Corpus", settings: FeatureSettings) -> None:
+    """Raise InputError where normalising by marker wearer is asked of ids that name none."""
+    if settings.normalise != "wearer":
+        return
+    for utterance in corpus.table["id"].astype(str):
+        if not WEARER.match(utterance):
+            raise InputError(
+                "features.normalise: wearer needs IEMOCAP's ids (Ses01F_impro01_M003); "
+                f"{utterance} names no marker wearer. Take features.normalise: speaker"
+            )
+
+
+def _check_audio(corpus: "Corpus", *, needed: bool) -> None:
     if corpus.faults:
         more = f" ({len(corpus.faults) - 1:,} more such faults)" if len(corpus.faults) > 1 else ""
         raise InputError(f"{corpus.faults[0]}{more}")
     if not len(corpus):
         raise InputError(f"{corpus.root}: corpus {corpus.name} has no utterances.")
+    if not needed:
+        return
     missing = [str(path) for path in corpus.table["audio"] if not Path(str(path)).is_file()]
     if missing:
         raise InputError(
@@ -187,38 +214,77 @@ def _compute(
         "settings": settings.as_dict(),
         "notes": dict(Counter(note for part in parts for note in part.notes if note)),
     }
-    speakers, ids = (
-        np.asarray(corpus.table[column].astype(str).tolist()) for column in ("speaker", "id")
-    )
-    _write_store(target, parts, speakers, ids, about)
+    _write_store(target, parts, _groups(corpus, settings), corpus, settings, about)
     shutil.rmtree(parts_folder)
+
+
+def _groups(corpus: "Corpus", settings: FeatureSettings) -> NDArray[Any] | None:
+    """By what each utterance's frames are normalised here, [U]; None: they are not."""
+    if settings.normalise in ("none", "corpus"):
+        return None
+    ids, speakers = (corpus.table[column].astype(str).tolist() for column in ("id", "speaker"))
+    if settings.normalise == "wearer":
+        return np.asarray([utterance[:6] for utterance in ids])
+    return np.asarray(speakers)
+
+
+@dataclass(frozen=True, eq=False)
+class _PartFile:
+    """A part on disk, and all of it but its frames, which together may not fit into memory."""
+
+    path: Path
+    first: int
+    lengths: IntArray
+    moments: Moments
+    notes: tuple[str, ...]
+
+    def frames(self) -> FloatArray:
+        """Its frames. Raises GateswapError where they are gone."""
+        part = load_part(self.path, self.first, len(self.lengths))
+        if part is None:
+            raise GateswapError(
+                f"{self.path}: a part that was just computed is gone. Run it again."
+            )
+        return part.frames
 
 
 def _compute_parts(
     corpus: "Corpus", folder: Path, settings: FeatureSettings, jobs: int, report: Progress
-) -> list[Part]:
+) -> list[_PartFile]:
     """All parts of the corpus in order, those that `folder` lacks computed by `jobs` processes."""
-    files = [str(path) for path in corpus.table["audio"]]
-    firsts = range(0, len(files), PART_SIZE)
-    batches = {first: tuple(files[first : first + PART_SIZE]) for first in firsts}
+    utterances = [
+        Utterance(str(audio), str(name))
+        for audio, name in zip(corpus.table["audio"], corpus.table["id"], strict=True)
+    ]
+    firsts = range(0, len(utterances), PART_SIZE)
+    batches = {first: tuple(utterances[first : first + PART_SIZE]) for first in firsts}
     paths = {first: folder / f"{first:08d}.npz" for first in firsts}
     missing = [
         first for first in firsts if load_part(paths[first], first, len(batches[first])) is None
     ]
-    done = len(files) - sum(len(batches[first]) for first in missing)
-    report(done, len(files))
+    done = len(utterances) - sum(len(batches[first]) for first in missing)
+    report(done, len(utterances))
     tasks = [(paths[first], first, batches[first], settings) for first in missing]
     for count in _run(tasks, min(jobs, len(tasks))):
         done += count
-        report(done, len(files))
-    parts = [load_part(paths[first], first, len(batches[first])) for first in firsts]
-    if any(part is None for part in parts):
-        raise GateswapError(f"{folder}: a part that was just computed is gone. Run it again.")
-    return [part for part in parts if part is not None]
+        report(done, len(utterances))
+    parts = []
+    for first in firsts:
+        part = load_part(paths[first], first, len(batches[first]))
+        if part is None:
+            raise GateswapError(f"{folder}: a part that was just computed is gone. Run it again.")
+        moments = Moments(part.counts, part.means, part.squares)
+        parts.append(_PartFile(paths[first], first, part.lengths, moments, part.notes))
+        if part.means.shape[1] != parts[0].moments.means.shape[1]:
+            raise InputError(
+                f"{folder}: utterances have {parts[0].moments.means.shape[1]} and "
+                f"{part.means.shape[1]} features; all must have equally many"
+            )
+    return parts
 
 
 def _run(
-    tasks: list[tuple[Path, int, tuple[str, ...], FeatureSettings]], jobs: int
+    tasks: list[tuple[Path, int, tuple[Utterance, ...], FeatureSettings]], jobs: int
 ) -> Iterator[int]:
     """`compute_part` of each task, in `jobs` processes; its results in the order they come."""
     if jobs <= 1:
@@ -266,42 +332,24 @@ def _conditions_of_workers() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
 
 
-def normalisation(
-    parts: list[Part], speakers: NDArray[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What to subtract from and multiply with each utterance's frames: two arrays [U, 45].
-
-    They are the mean and one over the standard deviation (of the population, as scipy's zscore)
-    over all frames of the utterance's speaker, combined from the utterances' own moments (Chan,
-    Golub & LeVeque, 1979), which does not cancel as sums of squares do. A feature that is constant
-    for a speaker, up to float32's rounding, is multiplied by 0.
-    """
-    counts = np.concatenate([part.counts for part in parts])[:, None].astype(np.float64)
-    means = np.concatenate([part.means for part in parts])
-    squares = np.concatenate([part.squares for part in parts])
-    centre, scale = np.empty_like(means), np.empty_like(means)
-    for speaker in np.unique(speakers):
-        rows = speakers == speaker
-        total = counts[rows].sum()
-        mean = (counts[rows] * means[rows]).sum(axis=0) / total
-        between = (counts[rows] * (means[rows] - mean) ** 2).sum(axis=0)
-        deviation = np.sqrt((squares[rows].sum(axis=0) + between) / total)
-        varies = deviation > 1e-6 * np.maximum(1.0, np.abs(mean))
-        centre[rows] = mean
-        scale[rows] = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
-    return centre, scale
-
-
 def _write_store(
     target: Path,
-    parts: list[Part],
-    speakers: NDArray[Any],
-    ids: NDArray[Any],
+    parts: list[_PartFile],
+    groups: NDArray[Any] | None,
+    corpus: "Corpus",
+    settings: FeatureSettings,
     about: dict[str, Any],
 ) -> None:
-    """Write the store beside `target`, then move it there."""
-    centre, scale = normalisation(parts, speakers)
+    """Write the store beside `target`, part by part, then move it there."""
+    moments = Moments(
+        *(
+            np.concatenate([getattr(part.moments, name) for part in parts])
+            for name in ("counts", "means", "squares")
+        )
+    )
+    centre, scale = normalisation(moments, groups)
     lengths = np.concatenate([part.lengths for part in parts])
+    ids = np.asarray(corpus.table["id"].astype(str).tolist())
     with atomically(target) as building:
         building.mkdir()
         frames = np.lib.format.open_memmap(
@@ -312,12 +360,20 @@ def _write_store(
         )
         at = 0
         for part in parts:
-            rows = np.repeat(np.arange(part.first, part.first + len(part.lengths)), part.lengths)
-            frames[at : at + len(rows)] = (part.frames - centre[rows]) * scale[rows]
+            own = np.arange(part.first, part.first + len(part.lengths))
+            rows = np.repeat(own, part.lengths)
+            normal = (part.frames() - centre[rows]) * scale[rows]
+            if settings.pool_tail == "zeros":
+                last = np.cumsum(part.lengths) - 1
+                left = np.minimum(moments.counts[own], settings.cap) % settings.pool
+                normal[last] *= np.where(left, left / settings.pool, 1.0)[:, None]
+            if not np.isfinite(normal).all():
+                raise GateswapError(f"features of corpus {corpus.name} are not finite.")
+            frames[at : at + len(rows)] = normal
             at += len(rows)
-        if not np.isfinite(frames).all():
-            raise GateswapError(f"features of corpus {about['corpus']['name']} are not finite.")
         frames.flush()
         np.savez(building / "index.npz", lengths=lengths, ids=ids)
+        if settings.normalise == "corpus":
+            np.savez(building / "moments.npz", **vars(moments))
         text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
         (building / "settings.json").write_text(text, encoding="utf-8")

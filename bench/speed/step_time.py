@@ -132,6 +132,7 @@ class _Features:
     frames: NDArray[np.float32]
     offsets: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    moments: None = None
 
 
 def _wait(device: torch.device) -> None:

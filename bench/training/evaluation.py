@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.data.batches import TrainingData, gather
+from bench.data.batches import EVERYTHING, Hearing, TrainingData, gather
 from bench.data.members import Member
 from bench.network.network import Network
 
@@ -18,11 +18,15 @@ from bench.network.network import Network
 class Evaluation:
     """The development and test sets of M members, cut into batches of `rows` once.
 
-    utterances: how many of an example's three the network hears.
+    hearing: what the networks hear of their examples.
     """
 
     def __init__(
-        self, members: Sequence[Member], data: TrainingData, rows: int, utterances: int = 3
+        self,
+        members: Sequence[Member],
+        data: TrainingData,
+        rows: int,
+        hearing: Hearing = EVERYTHING,
     ) -> None:
         folds = [data.folds[member.fold] for member in members]
         self._data = data
@@ -34,12 +38,12 @@ class Evaluation:
         self._back: list[Tensor] = []  # [n_dev + n_test]: where each example's logits come out
         for m, fold in enumerate(folds):
             own = torch.cat([torch.from_numpy(fold.dev), torch.from_numpy(fold.test)])
-            lengths = data.lengths[:utterances, own].sum(0)
+            lengths = data.lengths[: hearing.utterances, own].sum(0)
             by_length = torch.argsort(lengths, descending=True, stable=True)
             self._examples[m, : len(own)] = own[by_length]
             self._present[m, : len(own)] = True
             self._back.append(torch.argsort(by_length))
-        self._rows = rows
+        self._rows, self._hearing = rows, hearing
 
     @torch.no_grad()
     def logits(self, network: Network) -> list[tuple[Tensor, Tensor]]:
@@ -51,7 +55,7 @@ class Evaluation:
             strict=True,
         )
         for examples, present in batches:
-            batch = gather(self._data, examples, present, utterances=network.utterances)
+            batch = gather(self._data, examples, present, self._hearing)
             parts.append(network(batch.frames, batch.packing))
         together = torch.cat(parts, 1).cpu()
         own = [together[m].index_select(0, back) for m, back in enumerate(self._back)]

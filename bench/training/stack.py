@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from bench.data.batches import Batch, Order, TrainingData, gather, gather_in_room
+from bench.data.batches import Batch, Hearing, Order, TrainingData, gather, gather_in_room
 from bench.data.members import Member
 from bench.network.adam import StackedAdam
 from bench.network.dropout import DropoutSource
@@ -43,6 +43,7 @@ class Stack:
             classes=len(data.examples.classes),
             implementation=implementation,
         )
+        self.hearing = Hearing.of(members, data, self.network.utterances)
         self._parameters = list(self.network.parameters())
         self._implementation = self.network.implementation
         self.optimiser = StackedAdam(
@@ -89,8 +90,7 @@ class Stack:
         """Train all members on their next batch."""
         self._examples = examples = self._order.examples(self.steps)
         if self.recorded is None:
-            heard = self.network.utterances
-            self._train(gather(self._data, examples, utterances=heard), self.steps)
+            self._train(gather(self._data, examples, hearing=self.hearing), self.steps)
         else:
             self.recorded(examples)
         self.steps += 1
@@ -110,8 +110,7 @@ class Stack:
 
     def _train_in_room(self, examples: Tensor, room: int, steps: int) -> None:
         """A step whose shapes, and all it asks of the host, are the same for every batch."""
-        heard = self.network.utterances
-        batch = gather_in_room(self._data, examples, room, steps, utterances=heard)
+        batch = gather_in_room(self._data, examples, room, steps, self.hearing)
         self._train(batch, self._number)
 
     def _train(self, batch: Batch, step: int | Tensor) -> None:

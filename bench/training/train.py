@@ -76,8 +76,7 @@ def train_stack(
     started = time.perf_counter()
     settings = settings or TrainingSettings()
     stack = Stack(members, data, settings.implementation)
-    heard = stack.network.utterances
-    evaluation = Evaluation(members, data, settings.evaluation_rows, heard)
+    evaluation = Evaluation(members, data, settings.evaluation_rows, stack.hearing)
     records = [_Record(member, data) for member in members]
     steps, every = members[0].hyper.steps, members[0].hyper.evaluate_every
     dev_uar = float("nan")
@@ -92,7 +91,7 @@ def train_stack(
             on_progress(Progress(step, steps, alive, dev_uar))
         if not alive:
             break
-    diagnostics = _diagnose(stack.network, data, members, settings.diagnostic_utterances)
+    diagnostics = _diagnose(stack, data, members, settings.diagnostic_utterances)
     about = _About(
         origin=settings.origin,
         environment=_environment(stack.network, data.device),
@@ -215,7 +214,7 @@ class _Record:
 
 
 def _diagnose(
-    network: Network, data: TrainingData, members: Sequence[Member], utterances: int
+    stack: Stack, data: TrainingData, members: Sequence[Member], utterances: int
 ) -> list[dict[str, NDArray[np.float32]]]:
     """Diagnostics of each member on development examples spread evenly over its dev set."""
     examples = torch.zeros(len(members), utterances, dtype=torch.int64)
@@ -225,7 +224,7 @@ def _diagnose(
         n = min(utterances, len(dev))
         examples[m, :n] = torch.from_numpy(dev[np.linspace(0, len(dev) - 1, n).round().astype(int)])
         present[m, :n] = True
-    return diagnose(network, gather(data, examples, present, utterances=network.utterances))
+    return diagnose(stack.network, gather(data, examples, present, stack.hearing))
 
 
 def _environment(network: Network, device: torch.device) -> Environment:

@@ -31,6 +31,7 @@ class Store:
     frames: npt.NDArray[np.float32]
     offsets: npt.NDArray[np.int64]
     lengths: npt.NDArray[np.int64]
+    moments: None = None
 
 
 def data(examples: int = 36, longest: int = 9, seed: int = 0) -> TrainingData:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data.batches import Batch, gather
+from bench.data.batches import Batch, Hearing, gather
 from bench.data.members import Hyperparameters, Variant
 from bench.network import norm
 from bench.network.dropout import DropoutSource
@@ -30,7 +30,7 @@ def batch(members: int = 3, rows: int = 6, empty: bool = False) -> Batch:
     examples = torch.randint(36, (members, rows), generator=generator)
     present = torch.ones(members, rows, dtype=torch.bool)
     present[:, 0] = not empty
-    return gather(tiny.data(), examples, present, utterances=1)
+    return gather(tiny.data(), examples, present, hearing=Hearing(1))
 
 
 class Plain(nn.Module):
@@ -111,7 +111,7 @@ def test_member_computes_the_same_bits_in_a_stack_as_alone_with_an_empty_row(poo
         net = network(variant, hyper, KEYS[members])
         examples = torch.randint(36, (3, 6), generator=torch.Generator().manual_seed(0))[members]
         present = torch.arange(6).expand(len(members), 6) > 0
-        given = gather(tiny.data(), examples, present, utterances=1)
+        given = gather(tiny.data(), examples, present, hearing=Hearing(1))
         source = DropoutSource(
             KEYS[members],
             torch.full((len(members),), 0.3),

@@ -8,7 +8,7 @@ import torch
 
 from activations.kernels.dispatch import recurrence
 from activations.kernels.packing import Packing
-from bench.data.batches import Batch, gather
+from bench.data.batches import Batch, Hearing, gather
 from bench.data.members import Variant
 from bench.network.iaan import IAAN
 from bench.network.kinds import network_class
@@ -94,7 +94,7 @@ def test_lower_layer_s_error_is_what_comes_through_the_layers_above() -> None:
     net = network_class("gru")(
         Variant("relu", direction="bigru"), hyper, torch.tensor([5]), features=5, classes=4
     )
-    given = gather(tiny.data(), torch.tensor([[3]]), utterances=1)
+    given = gather(tiny.data(), torch.tensor([[3]]), hearing=Hearing(1))
     found = diagnose(net, given)[0]
     lower, upper = (recurrence.gru for recurrence in net.recurrences)
     states = lower(given.frames, given.packing)[0].detach().requires_grad_()
