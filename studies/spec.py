@@ -36,7 +36,7 @@ from bench.corpora.layouts import Layout
 from bench.corpora.reading import FILES, check_format
 from bench.data.members import Activation, Direction, Hyperparameters, Pooling, ResetOrder, Variant
 from bench.data.protocol import Protocol
-from bench.features.kinds import Kind
+from bench.features.extractors import Kind
 from bench.features.settings import Extractor, FeatureSettings, Frames, Normalise, PoolTail
 from bench.network import kinds
 

@@ -21,7 +21,7 @@ from activations.errors import InputError
 from activations.files import atomically
 from bench.corpora.audio import read_audio
 from bench.features.extract import NAMES
-from bench.features.kinds import extractor_of, read_own
+from bench.features.extractors import extractor_of, read_own
 from bench.features.settings import FeatureSettings
 
 FloatArray = NDArray[np.float32]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from bench.features.kinds import Kind, definition_of
+from bench.features.extractors import Kind, definition_of
 
 Frames = Literal["all", "voiced"]
 Extractor = Literal["librosa", "opensmile"]
@@ -20,7 +20,7 @@ LATER = ("kind", "extractor", "normalise", "pool_tail", "path")  # a store witho
 class FeatureSettings:
     """Which features, and how their frames are selected, normalised, capped and pooled.
 
-    kind: see bench.features.kinds. extractor: of `iaan45`, "librosa" or "opensmile". path: the
+    kind: see bench.features.extractors. extractor: of `iaan45`, "librosa" or "opensmile". path: the
     folder of `own` features.
     frames: "all", or "voiced" for those with an F0, which only `iaan45` has (an utterance without
         any keeps all of its frames).

@@ -16,7 +16,7 @@ from bench.data.examples import build_examples
 from bench.data.folds import Fold
 from bench.data.members import Member, Variant
 from bench.data.protocol import Protocol
-from bench.features import FeatureSettings, compute_features, kinds
+from bench.features import FeatureSettings, compute_features, extractors
 from bench.features.extract import NAMES, delta
 from bench.features.parts import pool
 from tests.bench.features.test_store import make_corpus, signal_of
@@ -36,8 +36,8 @@ EXTRACTED = [
 def test_every_kind_gives_finite_frames_also_of_the_shortest_sound(
     kind: Any, extractor: str, columns: int
 ) -> None:
-    extract = kinds.extractor_of(kind, extractor)
-    assert len(kinds.definition_of(kind, extractor, None)["names"]) == columns
+    extract = extractors.extractor_of(kind, extractor)
+    assert len(extractors.definition_of(kind, extractor, None)["names"]) == columns
     for samples in (signal_of(3), signal_of(3)[:1], signal_of(3)[:700], np.zeros(5000, np.float32)):
         frames = extract(samples)
         assert frames.shape[0] >= 1
@@ -62,7 +62,7 @@ def test_opensmiles_second_slope_is_the_regression_of_its_first() -> None:
 
 def test_logmel_is_loudest_where_a_tone_is() -> None:
     tone = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(8000) / 16_000).astype(np.float32)
-    bands = kinds.extractor_of("logmel", "librosa")(tone)[10]
+    bands = extractors.extractor_of("logmel", "librosa")(tone)[10]
     import librosa
 
     edges = librosa.mel_frequencies(66, fmin=0, fmax=8000)
@@ -117,11 +117,11 @@ def test_own_features_are_stored_under_their_content_whatever_their_path(
             store.of(row), np.load(folder / f"{name}.npy").astype(np.float32)
         )
     moved = folder.rename(folder.with_name("moved"))
-    kinds.own_definition.cache_clear()
+    extractors.own_definition.cache_clear()
     again = FeatureSettings(kind="own", path=str(moved), normalise="none", pool=1)
     assert again.key(corpus.fingerprint) == store.key
     np.save(moved / "u000.npy", np.ones((2, 6)))
-    kinds.own_definition.cache_clear()
+    extractors.own_definition.cache_clear()
     assert again.key(corpus.fingerprint) != store.key
 
 
@@ -152,7 +152,7 @@ def test_folder_without_features_is_told(tmp_path: Path) -> None:
 
 
 def raw(corpus: Corpus, row: int) -> np.ndarray:
-    return kinds.extractor_of("logmel", "librosa")(
+    return extractors.extractor_of("logmel", "librosa")(
         read_audio(Path(corpus.table["audio"][row])).samples
     )
 
