@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,26 @@ from reports.statistics.means import POINTS, known, mean_of_known, seed_means
 from reports.statistics.ranks import Ranks, friedman_nemenyi
 from reports.statistics.variance import VarianceComponents, variance_components
 
-PROVENANCE = ("code_version", "kernel", "device", "precision", "torch", "host", "features")
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What made the results: the values found in their identities, sorted."""
+
+    code_version: tuple[str, ...]
+    kernel: tuple[str, ...]
+    device: tuple[str, ...]
+    precision: tuple[str, ...]
+    torch: tuple[str, ...]
+    host: tuple[str, ...]
+    features: tuple[str, ...]
+
+    @classmethod
+    def of(cls, results: Sequence[MemberResult]) -> "Provenance":
+        """Collect them."""
+        names = [field.name for field in fields(cls)]
+        return cls(
+            **{n: tuple(sorted({str(getattr(r.identity, n)) for r in results})) for n in names}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +110,7 @@ class Analysis:
     and direction, none where they were not crossed. gap: what the rule of selection changes.
     searched: settings that tuning or the study varied.
     missing: runs without a result; complete: there are none. notes: what was left out and why.
-    provenance: the values found in the results' identities. test_train_ratio [fold].
+    provenance: what made the results. test_train_ratio [fold].
     """
 
     study: str
@@ -126,7 +145,7 @@ class Analysis:
     searched: tuple[SearchedSetting, ...]
     missing: tuple[Run, ...]
     notes: tuple[str, ...]
-    provenance: dict[str, tuple[str, ...]]
+    provenance: Provenance
 
     def comparison(self, variant: str) -> BaselineComparison | None:
         """The comparison of a variant, or None for a baseline."""
@@ -218,10 +237,7 @@ def analyse(
         searched=settings_tried([*results, *tuned]),
         missing=scores.missing,
         notes=tuple(notes),
-        provenance={
-            name: tuple(sorted({str(getattr(result.identity, name)) for result in results}))
-            for name in PROVENANCE
-        },
+        provenance=Provenance.of(results),
     )
 
 

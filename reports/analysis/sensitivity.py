@@ -33,7 +33,7 @@ def settings_tried(results: Sequence[MemberResult]) -> tuple[SearchedSetting, ..
     trials: dict[tuple[str, tuple[tuple[str, object], ...]], list[float]] = {}
     for result in results:
         key = (result.variant.label, tuple(result.hyper.as_dict().items()))
-        trials.setdefault(key, []).append(_dev_score(result))
+        trials.setdefault(key, []).append(POINTS * result.dev_uar())
     found = []
     first = dict(next(iter(trials))[1]) if trials else {}
     for name in first:
@@ -47,8 +47,3 @@ def settings_tried(results: Sequence[MemberResult]) -> tuple[SearchedSetting, ..
                 SearchedSetting(name, labels, tuple(map(float, values)), tuple(map(float, scores)))
             )
     return tuple(found)
-
-
-def _dev_score(result: MemberResult) -> float:
-    """Dev UAR of the checkpoint chosen on dev, in points; chance for a diverged run."""
-    return POINTS * result.dev_uar()

@@ -20,7 +20,7 @@ from reports.figures.style import (
     paper_style,
     styles_of,
 )
-from reports.statistics.conclusions import p_text
+from reports.statistics.conclusions import p_text, signed
 from reports.statistics.corrected_t import TTest
 
 
@@ -125,8 +125,8 @@ def _figures(estimate: float, low: float, high: float) -> str:
     if not np.isfinite(estimate):
         return "–"
     if not np.isfinite(low):
-        return f"{estimate:+.1f}"
-    return f"{estimate:+.1f} [{low:+.1f}, {high:+.1f}]".replace("-", "−")
+        return signed(estimate)
+    return f"{signed(estimate)} [{signed(low)}, {signed(high)}]"
 
 
 def _interval(

@@ -9,7 +9,7 @@ from reports.figures.style import GRID, MUTED, PAGE, paper_style, styles_of
 
 # rule, marker, size, words
 RULES = (
-    ("last", "|", 7.0, "last step"),
+    ("last", "|", 11.0, "last step"),
     ("dev", "o", 5.0, "best on dev"),
     ("oracle", "*", 7.5, "best on test (oracle)"),
 )

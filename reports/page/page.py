@@ -126,6 +126,7 @@ def render(
             | {"image": embedded(figure.files["svg"])}
             for figure in drawn
         ],
+        provenance=vars(analysis.provenance),
         published=published_systems(),
         costs=[_cost(gates) for gates in analysis.diagnostics],
         paragraph=paragraph,
