@@ -269,14 +269,10 @@ def tune(
 @app.command()
 def status(study: Study, workspace: WorkspaceFolder = RUNS, as_json: Json = False) -> None:
     """Show how far a study is."""
-    from studies.results import PlanRecord
-    from studies.status import find_study, study_status
+    import studies
     from studies.terminal.display import print_status
 
-    place = Workspace(workspace)
-    folder = place.study(find_study(study, place))
-    record = PlanRecord.read(folder)
-    found = study_status(record.study, record.members, folder)
+    found = studies.status(study, workspace=workspace)
     if as_json:
         _print_json(found.as_dict())
     else:
@@ -304,7 +300,7 @@ def report(
 ) -> None:
     """Write the report of a study, single figures of it, or a comparison of two studies."""
     from reports import study as of_study
-    from studies.status import find_study
+    from studies.completion import find_study
 
     place = Workspace(workspace)
     name = find_study(study, place)
@@ -352,8 +348,8 @@ def validate_statistics(
 @app.command()
 def mirror(study: Study, workspace: WorkspaceFolder = RUNS) -> None:
     """Rebuild what MLflow and Optuna lack of a study from its result files."""
+    from studies.completion import find_study
     from studies.runner import mirror_study
-    from studies.status import find_study
 
     place = Workspace(workspace)
     members, trials = mirror_study(find_study(study, place), place)
@@ -492,7 +488,7 @@ def _baseline(name: str, place: Workspace, given: str | None) -> str:
     """
     from activations import get
     from studies.loading import load
-    from studies.results import PlanRecord
+    from studies.result_files import PlanRecord
 
     folder = place.study(name)
     PlanRecord.read(folder)

@@ -10,7 +10,7 @@ from reports.figures.searched_settings import SENSITIVITY
 from reports.figures.style import FORMATS
 from reports.page.page import write_report
 from reports.page.versus import write_versus
-from studies.results import PlanRecord, ResultFolder, read_study
+from studies.result_files import PlanRecord, ResultFolder, read_study
 from studies.workspace import StudyFolder, Workspace
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.data.protocol import Protocol
 from bench.training.identity import Conditions, CorpusIdentity
-from studies.results import PlanRecord
+from studies.result_files import PlanRecord
 from studies.spec import StudySpec
 
 RESULTS_VERSION = 1  # raise it when the same member would come out differently: all are run anew

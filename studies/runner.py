@@ -23,6 +23,7 @@ from activations.kernels.precision import at_precision
 from bench.training.identity import Origin
 from bench.training.train import Progress, TrainingSettings
 from studies import tuning
+from studies.completion import Status, study_status
 from studies.execution.devices import check_precision, choose_devices
 from studies.execution.engines import Engine, Finished, OneDevice, Stack, describe_stack
 from studies.execution.interrupts import uninterrupted
@@ -32,9 +33,8 @@ from studies.loading import load
 from studies.material import Material, corpus_folder, foresee, read_material, training_source
 from studies.plan import Data, Plan, Trial, make_plan
 from studies.progress import SILENT, Display, TrainingView
-from studies.results import PlanRecord, ResultFolder
+from studies.result_files import PlanRecord, ResultFolder
 from studies.spec import StudySpec
-from studies.status import Status, study_status
 from studies.tracking import Mirror
 from studies.workspace import StudyFolder, Workspace, writable
 
@@ -65,14 +65,17 @@ def run_study(
     workspace: Workspace,
     *,
     machine: Machine = AUTOMATIC,
+    mirror: bool = True,
     display: Display = SILENT,
 ) -> Outcome:
     """Train every member of a study that has no result file.
 
+    mirror: whether MLflow and Optuna learn of it at once; `mirror_study` tells them later.
+
     Raises InputError for a corpus, device, precision or folder that cannot be used; GateswapError
     after an interruption, or after the other stacks where one failed.
     """
-    session = _Session(spec, workspace, machine, display)
+    session = _Session(spec, workspace, machine, display, mirror=mirror)
     with _alone(session.folder), contextlib.closing(session):
         plan = make_plan(spec, session.material().data)
         _announce(plan, session.folder, session.results, display)
@@ -147,7 +150,13 @@ class _Session:
     """What one process holds while it trains members of a study."""
 
     def __init__(
-        self, spec: StudySpec, workspace: Workspace, machine: Machine, display: Display
+        self,
+        spec: StudySpec,
+        workspace: Workspace,
+        machine: Machine,
+        display: Display,
+        *,
+        mirror: bool = True,
     ) -> None:
         self._spec, self._workspace, self._display = spec, workspace, display
         corpus_folder(spec, workspace)  # which has to be said, before any folder is made
@@ -157,7 +166,8 @@ class _Session:
         self._material: Material | None = None
         self._engine: Engine | None = None
         self._mirror: Mirror | None = None
-        self._mirrored = True  # until it fails
+        self._mirrors = mirror
+        self._mirrored = mirror  # until it fails
         self.folder = workspace.study(spec.name)
         self.results = ResultFolder(writable(self.folder.results))
 
@@ -248,6 +258,8 @@ class _Session:
 
     def _update_optuna(self) -> None:
         """Copy finished trials to Optuna; a failure there is reported and stops nothing."""
+        if not self._mirrors:
+            return
         results = self.results.by_hash()
         trials = tuning.finished_trials(self._spec, self.material().data, results)
         try:

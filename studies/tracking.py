@@ -22,7 +22,7 @@ import numpy as np
 from activations.errors import GateswapError, InputError
 from bench.training import metrics
 from bench.training.results import CURVES, SELECTIONS, MemberResult
-from studies.results import ResultFolder
+from studies.result_files import ResultFolder
 from studies.workspace import Workspace
 
 if TYPE_CHECKING:  # MLflow takes seconds to import

@@ -24,7 +24,7 @@ import gateswap
 from activations import names
 from studies.loading import load
 from studies.plan import Data, make_plan
-from studies.results import ResultFolder
+from studies.result_files import ResultFolder
 from studies.workspace import Workspace
 from tests.studies.conftest import DATA, fake_result
 

@@ -21,7 +21,7 @@ import pytest
 
 import gateswap
 from bench.training.results import MemberResult
-from studies.results import SUFFIX, UNFINISHED, PlanRecord, ResultFolder, read_study
+from studies.result_files import SUFFIX, UNFINISHED, PlanRecord, ResultFolder, read_study
 from studies.workspace import StudyFolder, Workspace
 
 SPEC = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("activations", "bench")
+PACKAGES = ("activations", "bench", "studies")
 MIRRORED = ("cpu", "gpu")  # rooms with a module of the same name as the one it stands in for
 LONG: dict[str, str] = {}  # longer than 400 lines, and why
 
@@ -44,6 +44,7 @@ def test_a_module_is_short_or_has_a_reason(package: str) -> None:
     [
         ("activations", {"numpy", "torch", "sympy", "matplotlib"}),
         ("bench", {"numpy", "torch", "sympy", "matplotlib", "pandas", "librosa", "soundfile"}),
+        ("studies", {"numpy", "torch", "sympy", "pydantic", "pandas", "mlflow", "optuna", "rich"}),
     ],
 )
 def test_importing_a_package_imports_nothing_heavy(package: str, heavy: set[str]) -> None:

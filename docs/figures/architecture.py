@@ -57,7 +57,7 @@ BOXES = (
     Box("studies/plan.py", "members, hashes, stacks", 1.25),
     Box("studies/runner.py", "what has no file yet", 2.5),
     Box("studies/execution", "processes and devices", 3.75),
-    Box("studies/results.py", "one file a member", 5),
+    Box("studies/result_files.py", "one file a member", 5),
     Box("reports/page", "page, tables", 0),
     Box("reports/figures", "one module a figure", 1.25),
     Box("reports/analysis", "all that is said", 2.5),
@@ -77,7 +77,7 @@ ARROWS = (
     ("studies/spec.py", "studies/plan.py", "StudySpec"),
     ("studies/plan.py", "studies/runner.py", "Plan"),
     ("studies/runner.py", "studies/execution", "stacks"),
-    ("bench/training", "studies/results.py", "MemberResult"),
+    ("bench/training", "studies/result_files.py", "MemberResult"),
     ("reports/statistics", "reports/analysis", "tests"),
     ("reports/analysis", "reports/figures", "Analysis"),
     ("reports/figures", "reports/page", "SVG"),
@@ -116,7 +116,7 @@ def _execution_to_training(by_path: dict[str, Box]) -> str:
 
 
 def _results_to_statistics(by_path: dict[str, Box]) -> str:
-    start, end = by_path["studies/results.py"], by_path["reports/statistics"]
+    start, end = by_path["studies/result_files.py"], by_path["reports/statistics"]
     up, y, right = start.left + BOX_W / 2, end.top + BOX_H / 2, end.left + BOX_W
     points = [(up, start.top), (up, y), (right, y)]
     return _path(points, "scores[variant, fold, seed]", ((right + up) / 2 + 10, end.top - 6))

@@ -28,7 +28,7 @@ from rich.text import Text
 from studies.progress import Count
 
 if TYPE_CHECKING:  # a table of activations needs neither plans nor torch
-    from studies.status import Status
+    from studies.completion import Status
     from studies.terminal.doctor import Diagnosis
 
 SECONDS_BETWEEN_LINES = 15.0

@@ -11,7 +11,7 @@ from bench.training.identity import CorpusIdentity
 from bench.training.results import MemberResult
 from studies.loading import load
 from studies.plan import Data, make_plan
-from studies.results import PlanRecord, read_study
+from studies.result_files import PlanRecord, read_study
 from studies.workspace import StudyFolder, Workspace
 
 HERE = Path(__file__).parent

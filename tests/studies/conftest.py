@@ -13,7 +13,7 @@ from bench.training.identity import CorpusIdentity, Identity
 from bench.training.results import CURVES, SELECTIONS, MemberResult
 from studies.loading import load
 from studies.plan import Data, Plan, make_plan
-from studies.results import ResultFolder
+from studies.result_files import ResultFolder
 from studies.spec import StudySpec
 from studies.workspace import StudyFolder, Workspace
 

@@ -12,7 +12,7 @@ from activations import get, register
 from activations.errors import InputError
 from studies.loading import load
 from studies.plan import make_plan
-from studies.results import PlanRecord, ResultFolder
+from studies.result_files import PlanRecord, ResultFolder
 from studies.workspace import Workspace
 from tests.studies.conftest import DATA, MakeResult
 

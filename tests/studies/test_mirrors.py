@@ -13,7 +13,7 @@ from activations.errors import GateswapError, InputError
 from studies import tuning
 from studies.loading import load
 from studies.plan import Plan, Trial, make_plan
-from studies.results import ResultFolder
+from studies.result_files import ResultFolder
 from studies.runner import mirror_study
 from studies.spec import StudySpec
 from studies.tracking import Mirror, confusion_table, server_command, tracking_uri

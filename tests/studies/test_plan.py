@@ -9,7 +9,7 @@ from bench.data.members import Activation, Hyperparameters, Member, Variant
 from bench.data.protocol import Protocol
 from studies.loading import load
 from studies.plan import Data, Plan, make_plan, member_hash
-from studies.results import PlanRecord
+from studies.result_files import PlanRecord
 from studies.workspace import Workspace
 from tests.studies.conftest import CORPUS, DATA
 

@@ -8,13 +8,13 @@ import torch
 from activations.errors import InputError
 from activations.kernels.precision import at_precision, precision
 from bench.training.train import train_stack
+from studies.completion import study_status
 from studies.execution.devices import check_precision, choose_devices
 from studies.kinds import Kind, kinds_here, kinds_of, mixture
 from studies.plan import Plan
-from studies.results import ResultFolder
+from studies.result_files import ResultFolder
 from studies.runner import Machine, run_study
 from studies.spec import StudySpec
-from studies.status import study_status
 from studies.terminal.display import TerminalDisplay
 from studies.workspace import StudyFolder, Workspace
 from tests.bench import tiny

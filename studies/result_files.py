@@ -26,9 +26,12 @@ SUFFIX = ".npz"
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """Result files by hash."""
+    """Result files by hash. A file is read once: what was read or written stays in memory."""
 
     path: Path
+    _known: dict[str, MemberResult] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def hashes(self) -> set[str]:
         """The members that have a file, whole or not."""
@@ -40,7 +43,9 @@ class ResultFolder:
 
     def read(self, member_hash: str) -> MemberResult:
         """Read one result. Raises InputError for a file that is missing or torn."""
-        return MemberResult.load(self.file(member_hash))
+        if member_hash not in self._known:
+            self._known[member_hash] = MemberResult.load(self.file(member_hash))
+        return self._known[member_hash]
 
     def by_hash(self, *, besides: Collection[str] = ()) -> dict[str, MemberResult]:
         """Read every whole result but `besides`; files that are not whole are passed over."""
@@ -53,6 +58,7 @@ class ResultFolder:
     def write(self, member_hash: str, result: MemberResult) -> None:
         """Write one result, all or nothing. Raises GateswapError where the disk refuses."""
         write_atomically(self.file(member_hash), result.to_bytes())
+        self._known[member_hash] = result
 
     def clean(self, report: Callable[[str], None]) -> None:
         """Remove what killed processes left: half files, and result files that are torn.

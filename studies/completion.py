@@ -16,7 +16,7 @@ from bench.training.results import MemberResult
 from studies.kinds import Kind, kinds_of
 from studies.loading import load
 from studies.plan import Trial, group_trials
-from studies.results import ResultFolder
+from studies.result_files import ResultFolder
 from studies.workspace import StudyFolder, Workspace
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from activations.errors import InputError
 from studies.plan import Plan
-from studies.results import ResultFolder, read_study
+from studies.result_files import ResultFolder, read_study
 from studies.workspace import StudyFolder, Workspace, writable
 from tests.studies.conftest import MakeResult
 

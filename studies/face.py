@@ -1,0 +1,136 @@
+"""What `import studies` offers to notebooks: a study by name, file or specification.
+
+- Silent unless a display is given, and every word of a workspace is a folder's path: nothing here
+  needs another import.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from studies.progress import SILENT, Display
+from studies.workspace import DEFAULT, Workspace
+
+if TYPE_CHECKING:  # a status needs neither torch nor pydantic
+    from bench.training.results import MemberResult
+    from studies.completion import Status
+    from studies.plan import Trial
+    from studies.spec import StudySpec
+
+
+def load(
+    study: str | Path, overrides: Sequence[str] = (), *, workspace: str | Path = DEFAULT
+) -> "StudySpec":
+    """The specification of a study: a shipped one's name, a YAML file, or one of the workspace's.
+
+    overrides: `key=value` as on the command line. Raises InputError naming field and remedy.
+
+    >>> import studies
+    >>> spec = studies.load("demo", ["training.steps=300", "variants.activation=[tanh, SiLU]"])
+    >>> spec.hyperparameters().steps
+    300
+    >>> [variant.label for variant in spec.variants.variants()]
+    ['tanh · gru', 'silu · gru', 'tanh · bigru', 'silu · bigru']
+    """
+    from studies import loading
+
+    return loading.load(str(study), overrides, workspace=Workspace(Path(workspace)))
+
+
+def run(
+    study: "str | Path | StudySpec",
+    overrides: Sequence[str] = (),
+    *,
+    workspace: str | Path = DEFAULT,
+    device: str = "auto",
+    precision: str = "ieee",
+    mirror: bool = True,
+    display: Display = SILENT,
+) -> "list[MemberResult]":
+    """Train what is missing of a study and return all its results, in the plan's order.
+
+    device, precision: as on the command line. mirror: whether MLflow and Optuna are kept up to
+    date. display: who is told what happens, nobody by default.
+    Raises InputError for what cannot be used, GateswapError where training was stopped or failed.
+    `help(studies)` has an example.
+    """
+    from studies.runner import Machine, run_study
+
+    place = Workspace(Path(workspace))
+    spec = _specification(study, overrides, workspace)
+    machine = Machine(device=device, precision=precision)
+    run_study(spec, place, machine=machine, mirror=mirror, display=display)
+    return results(spec.name, workspace=workspace)
+
+
+def tune(
+    study: "str | Path | StudySpec",
+    overrides: Sequence[str] = (),
+    *,
+    trials: int = 10,
+    workspace: str | Path = DEFAULT,
+    device: str = "auto",
+    precision: str = "ieee",
+    display: Display = SILENT,
+) -> "dict[str, list[tuple[Trial, float]]]":
+    """Bring every variant to `trials` finished trials; the best first, by the variant's label.
+
+    Each comes with its mean dev UAR (a share). The specification's `search` says what is searched.
+    Raises as `run` does, and InputError where there is nothing to search:
+
+    >>> import studies, tempfile
+    >>> spec = studies.load("demo", ["search={}"])
+    >>> studies.tune(spec, workspace=tempfile.mkdtemp())  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    activations.errors.InputError: study demo does not say what to tune; add to it, for example, ...
+    """
+    from studies.runner import Machine, tune_study
+
+    return tune_study(
+        _specification(study, overrides, workspace),
+        Workspace(Path(workspace)),
+        trials=trials,
+        machine=Machine(device=device, precision=precision),
+        display=display,
+    )
+
+
+def status(study: str, *, workspace: str | Path = DEFAULT) -> "Status":
+    """How far a study of the workspace is: members, finished ones, and the time that is left.
+
+    Raises InputError for a study that was never run there. `help(studies)` has an example.
+    """
+    from studies.completion import find_study, study_status
+    from studies.result_files import PlanRecord
+
+    place = Workspace(Path(workspace))
+    folder = place.study(find_study(study, place))
+    record = PlanRecord.read(folder)
+    return study_status(record.study, record.members, folder)
+
+
+def results(study: str, *, workspace: str | Path = DEFAULT) -> "list[MemberResult]":
+    """The finished members of a study of the workspace, in the plan's order.
+
+    Raises InputError for a study that was never run there:
+
+    >>> import studies, tempfile
+    >>> studies.results("demo", workspace=tempfile.mkdtemp())  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    activations.errors.InputError: study demo has not been run in ...; start it with: ...
+    """
+    from studies.completion import find_study
+    from studies.result_files import read_study
+
+    place = Workspace(Path(workspace))
+    return read_study(place.study(find_study(study, place)))
+
+
+def _specification(
+    study: "str | Path | StudySpec", overrides: Sequence[str], workspace: str | Path
+) -> "StudySpec":
+    if isinstance(study, str | Path):
+        return load(study, overrides, workspace=workspace)
+    if overrides:
+        raise ValueError("overrides belong to a study's name or file, not to its specification")
+    return study
