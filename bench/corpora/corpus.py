@@ -9,8 +9,10 @@
 """
 
 import hashlib
+import math
 import os
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,11 +20,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.corpora.digests import digests_of
+
 COLUMNS = (
     "id",  # unique in the corpus
-    "audio",  # absolute path of the file that holds this utterance and nothing else
-    "start",  # seconds, in the dialogue; NaN where unknown
-    "end",  # seconds, in the dialogue; NaN where unknown
+    "audio",  # absolute path of its file, which holds nothing else unless `segment` is True
+    "start",  # seconds, in the dialogue (of a segment: in its file); NaN where unknown
+    "end",  # seconds, in the dialogue (of a segment: in its file); NaN where unknown
     "speaker",  # unique in the corpus
     "dialog",  # the conversation the turn belongs to
     "turn",  # place in the dialogue, from 0
@@ -34,15 +38,24 @@ COLUMNS = (
 )
 OPTIONAL: dict[str, str | bool] = {
     "split": "",  # "train", "dev" or "test" of the corpus's own split, "" outside of it
+    "segment": False,  # True where the utterance is cut out of a longer file, by start and end
 }  # and what they are where a reader does not know
+UNDIGESTED = (  # numbers that nothing is computed from; NaN where unknown
+    "seconds",  # how long the utterance is, by its file's head
+    "valence",
+    "activation",
+    "dominance",
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """Utterances of one corpus, with what is known of its flaws.
 
-    table: one row per utterance with `COLUMNS` and `OPTIONAL`, sorted by (dialog, turn), with the
-    index 0 … n-1.
+    table: one row per utterance with `COLUMNS`, `OPTIONAL` and `UNDIGESTED`, sorted by (dialog,
+    turn), with the index 0 … n-1.
+    placed: whether the place of an utterance's file below `root` is part of the content.
+    digests: a database where hashes of files are kept, or None.
     problems: one sentence each; the corpus can be used, but it is not what it is said to be.
     notes: one sentence each, of what was found and is as it should be.
     faults: one sentence each; features cannot be computed until they are mended. Only a reader that
@@ -57,6 +70,8 @@ class Corpus:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    placed: bool = False
+    digests: Path | None = None
 
     def __post_init__(self) -> None:
         missing = [column for column in COLUMNS if column not in self.table.columns]
@@ -72,11 +87,11 @@ class Corpus:
             )
         if list(self.table.index) != list(range(len(self.table))):
             raise ValueError(f"the index of the table of corpus {self.name} is not 0 … n-1")
-        absent = [name for name in OPTIONAL if name not in self.table]
+        absent = [name for name in (*OPTIONAL, *UNDIGESTED) if name not in self.table]
         if absent:
             filled = self.table.copy()
             for name in absent:
-                filled[name] = OPTIONAL[name]
+                filled[name] = OPTIONAL.get(name, math.nan)
             object.__setattr__(self, "table", filled)
 
     def __len__(self) -> int:
@@ -89,8 +104,9 @@ class Corpus:
         Reads all audio once: a second per gigabyte that the system has cached.
         """
         digest = hashlib.blake2b(digest_size=16)
+        content = self._content
         for row in self.table.itertuples(index=False):
-            path = Path(str(row.audio))
+            audio = str(row.audio)
             fields = [str(getattr(row, column)) for column in COLUMNS if column != "audio"]
             # what no reader knew of says nothing: a corpus without it keeps its fingerprint
             fields += [
@@ -98,8 +114,10 @@ class Corpus:
                 for column, default in OPTIONAL.items()
                 if getattr(row, column) != default
             ]
-            digest.update("\x1f".join([*fields, _relative(path, self.root)]).encode())
-            digest.update(bytes.fromhex(file_digest(path)))
+            if self.placed:
+                fields.append(_relative(Path(audio), self.root.absolute()))
+            digest.update("\x1f".join(fields).encode())
+            digest.update(bytes.fromhex(content[audio]))
         return digest.hexdigest()
 
     @cached_property
@@ -110,17 +128,31 @@ class Corpus:
         """
         sizes: dict[int, list[str]] = {}
         for audio in self.table["audio"].unique():
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 sizes.setdefault(os.stat(audio).st_size, []).append(audio)
-        content: dict[str, str] = {}
-        for alike in (paths for paths in sizes.values() if len(paths) > 1):
-            for audio in alike:
-                with suppress(OSError):
-                    content[audio] = file_digest(Path(audio))
-        groups: dict[str, list[int]] = {}
-        for row, audio in enumerate(self.table["audio"]):
-            groups.setdefault(content.get(audio, audio), []).append(row)
+        alike = [
+            audio
+            for paths in sizes.values()
+            for audio in paths
+            if len(paths) > 1 and os.access(audio, os.R_OK)
+        ]
+        content = digests_of(alike, self.digests)
+        groups: dict[tuple[object, ...], list[int]] = {}
+        columns = (self.table[name].tolist() for name in ("audio", "segment", "start", "end"))
+        for row, (audio, segment, start, end) in enumerate(zip(*columns, strict=True)):
+            stretch = (str(start), str(end)) if segment else ()
+            groups.setdefault((content.get(audio, audio), *stretch), []).append(row)
         return tuple(tuple(rows) for rows in groups.values() if len(rows) > 1)
+
+    @cached_property
+    def _content(self) -> Mapping[str, str]:
+        return digests_of((str(path) for path in self.table["audio"]), self.digests)
+
+    @property
+    def hours(self) -> float:
+        """Hours of speech, by the heads of the files; NaN where no reader looked at them."""
+        seconds = float(self.table["seconds"].sum(min_count=1))
+        return seconds / 3600
 
     @property
     def labels(self) -> dict[str, int]:
@@ -129,10 +161,11 @@ class Corpus:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def file_digest(path: Path) -> str:
-    """Hash (128 hex digits) of a file's bytes. Raises OSError where it cannot be read."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()
+def hours_of(table: pd.DataFrame) -> str:
+    """How much speech a table with `seconds` has, as a sentence."""
+    hours = float(table["seconds"].sum()) / 3600
+    length = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+    return f"{length} of speech in {len(table):,} utterances"
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -93,6 +93,7 @@ def read_iemocap(root: Path, *, strict: bool = True) -> Corpus:
         synthetic=synthetic,
         problems=tuple(problems),
         faults=tuple(faults),
+        placed=True,
     )
 
 

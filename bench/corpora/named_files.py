@@ -15,8 +15,8 @@ from typing import NoReturn
 import pandas as pd
 
 from activations.errors import InputError
-from bench.corpora.audio import audio_fault
-from bench.corpora.corpus import COLUMNS, OPTIONAL, Corpus
+from bench.corpora.checks import check_audio
+from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.layouts import Annotations, Layout, fill
 from bench.corpora.names import nfc
 
@@ -84,19 +84,20 @@ def read_named_files(root: Path, layout: Layout, *, strict: bool = True) -> Corp
         notes.append(f"{whole}{len(found):,} of the release's {layout.utterances:,} recordings")
     table = pd.DataFrame(found).sort_values(["dialog", "turn"], kind="stable")
     table = table.reset_index(drop=True)
-    faults = [
-        f"{audio} {fault}" for audio in table["audio"] if (fault := audio_fault(Path(str(audio))))
-    ]
+    checked = check_audio(table, root)
+    table["seconds"] = checked.seconds
+    faults = checked.faults
+    notes.append(hours_of(table))
     if faults and strict:
         more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""
-        raise InputError(f"{faults[0]}{more}; copy it again or remove the file")
+        raise InputError(f"{root}: {faults[0]}{more}; copy it again or remove the file")
     return Corpus(
         name=layout.title.partition(" (")[0].partition(",")[0],
         root=root,
-        table=table[[*COLUMNS, *OPTIONAL]],
+        table=table,
         problems=tuple(problems),
         notes=tuple(notes),
-        faults=tuple(faults),
+        faults=faults,
     )
 
 

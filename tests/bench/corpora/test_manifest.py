@@ -1,8 +1,10 @@
 """Any corpus through one CSV, and where exactly it is wrong."""
 
+import unicodedata
 import wave
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from activations.errors import InputError
@@ -43,18 +45,23 @@ def test_four_columns_are_enough_and_the_others_claim_nothing(tmp_path: Path) ->
 def test_every_column_is_taken_when_it_is_there(tmp_path: Path) -> None:
     write(
         tmp_path,
-        "\ufeffid,audio,start,end,speaker,dialog,turn,session,label,text,gender,improvised,mood\n"
-        'x,wavs/a.wav,1.5,2,F,d1,4,one,ang,"No, never",f,yes,grim\n'
-        "y,wavs/b.wav,0.5,1,M,d1,3,one,neu,Oh,Male,0,fine\n",
+        "\ufeffid,audio,start,end,speaker,dialog,turn,session,label,text,gender,improvised,split,"
+        "valence,mood\n"
+        'x,wavs/a.wav,0.002,0.008,F,d1,4,one,ang,"No, never",f,yes,Validation,2.5,grim\n'
+        "y,wavs/b.wav,,0.005,M,d1,3,one,neu,Oh,Male,0,,,fine\n",
     )
     table = read_manifest(tmp_path).table
+    assert table["split"].to_list() == ["", "dev"]
+    assert table["segment"].to_list() == [True, True]
+    assert table["valence"].isna().to_list() == [True, False]
+    assert table["seconds"].round(6).to_list() == [0.005, 0.006]
     assert table["id"].to_list() == ["y", "x"]
     assert table["turn"].to_list() == [3, 4]
     assert table["text"].to_list() == ["Oh", "No, never"]
     assert table["gender"].to_list() == ["male", "female"]
     assert table["improvised"].to_list() == [False, True]
     assert table["session"].to_list() == ["one", "one"]
-    assert table["start"].to_list() == [0.5, 1.5]
+    assert table["end"].to_list() == [0.005, 0.008]
 
 
 def test_without_turns_the_rows_order_is_the_dialogues_order(tmp_path: Path) -> None:
@@ -79,6 +86,79 @@ def test_dialogues_without_sessions_can_be_folded_by_speaker(tmp_path: Path) -> 
     assert [fold.name for fold in folds] == list("ABCDEF")
     with pytest.raises(InputError, match=r"dialogue d0 is in .* protocol.test_unit: speaker"):
         make_folds(build_examples(corpus, Protocol()), Protocol())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id;audio;speaker;label;start\r\nu;wavs/a.wav;s;ang;0,005\r\n",  # Excel in Berlin
+        "sep=;\nid;audio;speaker;label;start\nu;wavs/a.wav;s;ang;0.005\n",
+        "id\taudio\tspeaker\tlabel\tstart\nu\twavs/a.wav\ts\tang\t0.005\n",
+        ",id,audio,speaker,label,start\n0,u,wavs/a.wav,s,ang,0.005\n",  # pandas' index
+        "id,audio,speaker,label,start,,,\nu,wavs/a.wav,s,ang,0.005,,,\n",  # emptied columns
+        "id,audio,speaker,label,start\nu,wavs/a.wav,s,ang,0.005,,\n\n,,,,\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_what_spreadsheets_write_is_read(tmp_path: Path, text: str, encoding: str) -> None:
+    write(tmp_path, "")
+    (tmp_path / "manifest.csv").write_bytes(text.encode(encoding))
+    table = read_manifest(tmp_path).table
+    assert table["id"].to_list() == ["u"]
+    assert table["start"].to_list() == [0.005]
+
+
+def test_a_table_in_parquet_is_the_same_corpus_as_in_csv(tmp_path: Path) -> None:
+    text = "id,audio,speaker,label,turn,start\n1,wavs/a.wav,7,yes,0,\n2,wavs/b.wav,8,no,1,0.005\n"
+    write(tmp_path, text)
+    from_csv = read_manifest(tmp_path)
+    table = pd.DataFrame(
+        {"id": [1, 2], "audio": ["wavs/a.wav", "wavs/b.wav"], "speaker": [7.0, 8.0],
+         "label": ["yes", "no"], "turn": [0, 1], "start": [None, 0.005]}
+    )  # fmt: skip
+    table.to_parquet(tmp_path / "manifest.parquet")
+    with pytest.raises(InputError, match="name the one that is meant"):
+        read_manifest(tmp_path)
+    from_parquet = read_manifest(tmp_path / "manifest.parquet")
+    assert from_parquet.fingerprint == from_csv.fingerprint
+    (tmp_path / "manifest.parquet").write_bytes(b"PAR1 but not really PAR1")
+    with pytest.raises(InputError, match=r"manifest.parquet cannot be read as Parquet \("):
+        read_manifest(tmp_path / "manifest.parquet")
+
+
+def test_a_spreadsheet_and_a_manifest_one_folder_below_are_named(tmp_path: Path) -> None:
+    (tmp_path / "manifest.xlsx").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"manifest.xlsx is a spreadsheet; save it as manifest.c"):
+        read_manifest(tmp_path)
+    (tmp_path / "manifest.xlsx").unlink()
+    (tmp_path / "below").mkdir()
+    write(tmp_path / "below", "")
+    with pytest.raises(InputError, match=r"but .*/below does; give that folder"):
+        read_manifest(tmp_path)
+
+
+def test_names_are_composed_and_files_found_in_either_form(tmp_path: Path) -> None:
+    write(tmp_path, "")
+    split = unicodedata.normalize("NFD", "Zoë")
+    (tmp_path / "wavs" / "a.wav").rename(tmp_path / "wavs" / f"{split}.wav")
+    lines = [f"ü,wavs/{split}.wav,{split},ang", "v,wavs/Zoë.wav,Zoë,ang"]
+    (tmp_path / "manifest.csv").write_text("\n".join(["id,audio,speaker,label", *lines]))
+    corpus = read_manifest(tmp_path)
+    assert set(corpus.table["speaker"]) == {"Zoë"}
+    assert corpus.faults == ()
+
+
+def test_the_fingerprint_does_not_depend_on_paths_or_the_order_of_the_rows(tmp_path: Path) -> None:
+    write(tmp_path, "id,audio,speaker,label\nu,wavs/a.wav,s,ang\nv,wavs/b.wav,t,neu\n")
+    first = read_manifest(tmp_path).fingerprint
+    (tmp_path / "wavs").rename(tmp_path / "audio")
+    (tmp_path / "manifest.csv").write_text(
+        "label,id,audio,speaker\nneu,v,audio/b.wav,t\nang,u,audio/a.wav,s\n"
+    )
+    assert read_manifest(tmp_path).fingerprint == first
+    link = tmp_path.parent / f"{tmp_path.name}-link"
+    link.symlink_to(tmp_path)
+    assert read_manifest(link).fingerprint == first
 
 
 HEADER = "id,audio,start,speaker,dialog,turn,label,gender,improvised\n"
@@ -113,6 +193,15 @@ HEADER = "id,audio,start,speaker,dialog,turn,label,gender,improvised\n"
             "row 3, column turn: '0' is not a new turn of dialogue d (row 2 has it)",
         ),
         ('id,audio,speaker,label\n"u,wavs/a.wav,s,ang\n', "cannot be read as UTF-8 CSV"),
+        ("id,audio,speaker,label\nu,wavs/a.wav,s,ang,neu\n", "row 2: 5 cells where the header has"),
+        (
+            "id,audio,speaker,label,start,end\nu,wavs/a.wav,s,ang,0.5,0.4\n",
+            "row 2, column end: '0.4' is not later than the start (0.5 s)",
+        ),
+        ("id,audio,speaker,label,split\nu,wavs/a.wav,s,ang,x\n", "column split: 'x' is not one of"),
+        ("id,audio,speaker,label,valence\nu,wavs/a.wav,s,ang,x\n", "valence: 'x' is not a number"),
+        ("id,audio,speaker,label\nu,wavs/a.wav," + "s" * 501 + ",ang\n", "at most 500 characters"),
+        ("id,audio,speaker,label\nu,a\0.wav,s,ang\n", "is no path: it holds a NUL character"),
     ],
 )
 def test_what_is_wrong_is_named_by_file_row_and_column(

@@ -92,7 +92,10 @@ def test_emodb_as_it_is_published_is_read_by_speaker_and_emotion() -> None:
         "15",
         "16",
     ]
-    assert corpus.notes == ("339 of the release's 535 recordings",)
+    assert corpus.notes == (
+        "339 of the release's 535 recordings",
+        "15.9 minutes of speech in 339 utterances",
+    )
 
 
 def test_ravdess_as_it_is_published_is_read_by_actor_and_emotion() -> None:
@@ -112,12 +115,13 @@ def test_a_release_that_is_complete_says_so(tmp_path: Path) -> None:
         for number in range(1, 31 if label == "n" else 16)
     ]
     record(tmp_path, *names[:1])
-    assert read_corpus(tmp_path, "savee").notes == ("1 of the release's 480 recordings",)
+    assert read_corpus(tmp_path, "savee").notes[0] == "1 of the release's 480 recordings"
     for name in names[1:]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(tmp_path / names[0], tmp_path / name)
-    (note,) = read_corpus(tmp_path, "savee").notes
-    assert note == "complete: 480 of the release's 480 recordings"
+    assert (
+        read_corpus(tmp_path, "savee").notes[0] == "complete: 480 of the release's 480 recordings"
+    )
 
 
 def test_the_same_recording_in_two_folders_counts_once(tmp_path: Path) -> None:
