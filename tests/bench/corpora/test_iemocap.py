@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from activations.errors import InputError
 from bench.corpora.iemocap import RELEASE_COUNTS, read_iemocap
 from bench.corpora.reading import read_corpus
 from bench.data.describe import describe
-from bench.data.examples import build_examples
 from bench.data.protocol import Protocol
 
 HEADER = "% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n\n"
@@ -286,13 +286,145 @@ def test_without_strictness_broken_audio_is_listed_and_the_table_is_whole(root: 
     assert corpus.faults[0] in describe(corpus, Protocol())["problems"]
 
 
-def test_a_full_release_has_no_problem(tmp_path: Path) -> None:
-    """Annotations with the release's counts by session; the words and the audio do not matter."""
+def test_a_full_release_says_that_it_is_complete_and_one_turn_less_that_it_is_not(
+    tmp_path: Path,
+) -> None:
+    """The release's counts by session, in one long dialogue each; the words do not matter."""
+    others = dict(zip(RELEASE_COUNTS, (901, 901, 901, 901, 904), strict=True))
     for session, count in RELEASE_COUNTS.items():
-        labels = np.resize(["ang", "hap", "exc", "neu", "sad"], count).tolist() + ["xxx"] * 30
-        turns = [(f"{'FM'[i % 2]}{i:04d}", label, float(i)) for i, label in enumerate(labels)]
-        write_dialogue(tmp_path, f"{session}F_impro01", turns)
+        labels = np.resize(["ang", "hap", "exc", "neu", "sad"], count).tolist()
+        labels += ["xxx", "fru"] * (others[session] // 2) + ["oth"] * (others[session] % 2)
+        lines = [
+            summary(f"{session}F_impro01_{'FM'[i % 2]}{i:04d}", label, i / 1000, (i + 1) / 1000)
+            for i, label in enumerate(labels)
+        ]
+        cut_from_stereo(tmp_path, f"{session}F_impro01", "".join(lines), seconds=3.0)
     corpus = read_iemocap(tmp_path)
     assert corpus.problems == ()
-    examples = build_examples(corpus, Protocol())
-    assert len(examples) == 5531
+    assert corpus.notes[0] == "complete: all 10,039 turns of the release, 5,531 of its four classes"
+    assert corpus.notes[1] == "10,039 utterances are cut out of dialog/wav, both channels mixed"
+    path = tmp_path / "Session5" / "dialog" / "EmoEvaluation" / "Ses05F_impro01.txt"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))
+    assert "(10,038 of 10,039 turns of any label)" in read_iemocap(tmp_path).problems[0]
+    path.write_text("".join(lines[1:]))
+    assert (
+        "5,530 of 5,531 four-class utterances found (Ses05 1,240 of 1,241)"
+        in (read_iemocap(tmp_path).problems[0])
+    )
+
+
+def cut_from_stereo(root: Path, dialogue: str, evaluation: str, seconds: float) -> Path:
+    """A dialogue of which there is only the stereo recording, as noise."""
+    session = root / f"Session{dialogue[4]}" / "dialog"
+    for kind, text in (("EmoEvaluation", evaluation), ("transcriptions", "")):
+        (session / kind).mkdir(parents=True, exist_ok=True)
+        (session / kind / f"{dialogue}.txt").write_text(text)
+    for line in evaluation.splitlines():
+        name = line.split("\t")[1]
+        with (session / "transcriptions" / f"{dialogue}.txt").open("a") as file:
+            file.write(f"{name} [0-1]: Words.\n")
+    (session / "wav").mkdir(exist_ok=True)
+    noise = np.random.default_rng(int(dialogue[4])).uniform(-0.5, 0.5, (round(16e3 * seconds), 2))
+    soundfile.write(str(session / "wav" / f"{dialogue}.wav"), noise, 16_000)
+    return session / "wav" / f"{dialogue}.wav"
+
+
+def test_turns_without_their_own_recording_are_cut_out_of_the_dialogues(tmp_path: Path) -> None:
+    lines = summary("Ses01F_impro01_F000", "neu", 0.5, 1.5)
+    lines += summary("Ses01F_impro01_M000", "ang", 2.5, 4.5)
+    whole = cut_from_stereo(tmp_path, "Ses01F_impro01", lines, seconds=4.0)
+    with pytest.raises(InputError, match=r"impro01.wav has 4.00 s, and no stretch from 2.5 to 4.5"):
+        read_iemocap(tmp_path)
+    row = read_iemocap(tmp_path, strict=False).table.iloc[0]
+    assert (row["audio"], row["segment"], row["seconds"]) == (str(whole), True, 1.0)
+
+
+def test_dimensions_are_kept(root: Path) -> None:
+    path = root / "Session1" / "dialog" / "EmoEvaluation" / "Ses01M_impro01.txt"
+    path.write_text(path.read_text().replace("[2.5000, 2.5000, 2.5000]", "[1.5, 2.0, 4.5]", 1))
+    row = read_iemocap(root).table.set_index("id").loc["Ses01M_impro01_F000"]
+    assert (row["valence"], row["activation"], row["dominance"]) == (1.5, 2.0, 4.5)
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_line(root: Path) -> None:
+    path = root / "Session1" / "dialog" / "EmoEvaluation" / "Ses01M_impro01.txt"
+    text = path.read_text().removeprefix(HEADER)
+    path.write_text(text, encoding="utf-8-sig")
+    assert len(read_iemocap(root)) == 4
+
+
+def test_a_copy_of_an_annotation_file_is_named_and_not_read(root: Path) -> None:
+    folder = root / "Session1" / "dialog" / "EmoEvaluation"
+    (folder / "Ses01M_impro01 (1).txt").write_bytes((folder / "Ses01M_impro01.txt").read_bytes())
+    corpus = read_iemocap(root)
+    assert len(corpus) == 4
+    name = "Session1/dialog/EmoEvaluation/Ses01M_impro01 (1).txt"
+    assert corpus.problems[1] == f"{name} is not named as a dialogue and is not read"
+
+
+def test_an_empty_annotation_file_is_told(root: Path) -> None:
+    write_dialogue(root, "Ses01F_impro02", [("F000", "neu", 1.0)]).write_text("")
+    problems = read_iemocap(root).problems
+    assert "Session1/dialog/EmoEvaluation/Ses01F_impro02.txt has no turn" in problems
+
+
+def test_many_missing_transcriptions_are_one_sentence(root: Path) -> None:
+    for number in range(2, 9):
+        write_dialogue(root, f"Ses01F_impro0{number}", [("F000", "neu", 1.0)])
+    for path in (root / "Session1" / "dialog" / "transcriptions").iterdir():
+        path.unlink()
+    problems = read_iemocap(root).problems
+    assert problems[1:] == (
+        "Session1/dialog/transcriptions/Ses01F_impro02.txt (and 7 more) is missing: turns are "
+        "ordered by start time",
+    )
+
+
+def test_a_turn_that_ends_before_it_starts_is_named(root: Path) -> None:
+    path = root / "Session1" / "dialog" / "EmoEvaluation" / "Ses01M_impro01.txt"
+    path.write_text(path.read_text() + summary("Ses01M_impro01_M009", "neu", 5.0, 4.0))
+    with pytest.raises(InputError, match="is not a turn that ends after its start"):
+        read_iemocap(root)
+
+
+def test_sessions_that_are_missing_are_told_by_name(root: Path) -> None:
+    assert "Ses04 is missing, Ses05 is missing" in read_iemocap(root).problems[0]
+
+
+def test_two_releases_in_one_folder_and_a_manifest_are_named(root: Path, tmp_path: Path) -> None:
+    write_dialogue(tmp_path / "second", "Ses01F_impro02", [("F000", "neu", 1.0)])
+    with pytest.raises(InputError, match=r"several releases: .*IEMOCAP_full_release, .*second"):
+        read_iemocap(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "manifest.csv").write_text("id,audio,speaker,label\n")
+    with pytest.raises(InputError, match=r"but manifest.csv; read it with --format manifest"):
+        read_iemocap(other)
+
+
+def test_the_release_is_found_two_levels_down(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    root.rename(tmp_path / "data" / "IEMOCAP_full_release")
+    assert len(read_iemocap(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '{"name": 3}', "{" * 100_000, '{"name": "x'])
+def test_whatever_marks_a_corpus_as_synthetic_does_so(root: Path, content: str) -> None:
+    (root / "SYNTHETIC.json").write_text(content)
+    assert read_iemocap(root).name == "synthetic corpus"
+
+
+def test_a_folder_in_the_place_of_the_synthetic_mark_marks_nothing(root: Path) -> None:
+    (root / "SYNTHETIC.json").mkdir()
+    assert not read_iemocap(root).synthetic
+
+
+def test_the_fingerprint_is_the_same_by_every_path_to_the_folder(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = read_iemocap(root).fingerprint
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(root)
+    for path in (Path(root.name), Path("link"), root / "Session1"):
+        assert read_iemocap(path).fingerprint == expected
