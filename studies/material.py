@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -99,7 +99,9 @@ def read_folds(
                 dialogues_per_session=spec.corpus.dialogues_per_session or DEMO_DIALOGUES,
                 progress=count,
             )
-    corpus = read_corpus(root, layout, pattern=spec.corpus.layout())
+    corpus = replace(
+        read_corpus(root, layout, pattern=spec.corpus.layout()), digests=workspace.digests
+    )
     for problem in (*corpus.problems, *suspicions(corpus, spec.protocol)):
         display.say(f"{corpus.name}: problem: {problem}")
     examples = build_examples(corpus, spec.protocol)

@@ -47,6 +47,11 @@ class Workspace:
     root: Path
 
     @property
+    def digests(self) -> Path:
+        """Hashes of audio files that were read before."""
+        return self.root / "corpora" / "digests.sqlite"
+
+    @property
     def corpora(self) -> Path:
         """Corpora that gateswap made itself."""
         return self.root / "corpora"

@@ -144,6 +144,21 @@ class Corpus:
             groups.setdefault((content.get(audio, audio), *stretch), []).append(row)
         return tuple(tuple(rows) for rows in groups.values() if len(rows) > 1)
 
+    @property
+    def stretches(self) -> list[tuple[float | None, float | None]]:
+        """Of each row the seconds of its file between which the utterance lies.
+
+        None stands for the file's beginning or end, and both for a file that holds nothing else.
+        """
+        columns = (self.table[name].tolist() for name in ("segment", "start", "end"))
+        return [
+            (
+                None if not segment or math.isnan(start) else float(start),
+                None if not segment or math.isnan(end) else float(end),
+            )
+            for segment, start, end in zip(*columns, strict=True)
+        ]
+
     @cached_property
     def _content(self) -> Mapping[str, str]:
         return digests_of((str(path) for path in self.table["audio"]), self.digests)

@@ -48,10 +48,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Utterance:
-    """What features are made of: where an utterance's audio is, and its id."""
+    """What features are made of: where an utterance's audio is, and its id.
+
+    start, end: seconds of the file that are the utterance, None for its beginning and its end.
+    """
 
     audio: str
     id: str
+    start: float | None = None
+    end: float | None = None
 
 
 def compute_part(
@@ -93,7 +98,7 @@ def frames_of(utterance: Utterance, settings: FeatureSettings) -> tuple[FloatArr
     """The frames [T, I] that the settings keep of an utterance; a note on its audio, or ""."""
     if settings.path is not None:
         return read_own(Path(settings.path), utterance.id), ""
-    audio = read_audio(Path(utterance.audio))
+    audio = read_audio(Path(utterance.audio), utterance.start, utterance.end)
     extract = extractor_of(settings.kind, settings.extractor)
     return selected(extract(audio.samples), settings), audio.note
 

@@ -253,8 +253,10 @@ def _compute_parts(
 ) -> list[_PartFile]:
     """All parts of the corpus in order, those that `folder` lacks computed by `jobs` processes."""
     utterances = [
-        Utterance(str(audio), str(name))
-        for audio, name in zip(corpus.table["audio"], corpus.table["id"], strict=True)
+        Utterance(str(audio), str(name), *stretch)
+        for audio, name, stretch in zip(
+            corpus.table["audio"], corpus.table["id"], corpus.stretches, strict=True
+        )
     ]
     firsts = range(0, len(utterances), PART_SIZE)
     batches = {first: tuple(utterances[first : first + PART_SIZE]) for first in firsts}
