@@ -141,3 +141,15 @@ def test_this_candidate_activation_gives_onnxruntimes_states(
 @pytest.mark.parametrize("gate", ACTIVATIONS)
 def test_this_gate_activation_gives_onnxruntimes_states(gate, reset, implementation):
     compare(gate, "Tanh", reset=reset, bidirectional=True, implementation=implementation)
+
+
+# a few: what differs between activations is the same code as in the kernel of "after"
+@pytest.mark.parametrize(
+    ("gate", "candidate"),
+    [("Sigmoid", "Tanh"), ("HardSigmoid", "LeakyRelu"), ("Softsign", "Elu")],
+)
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["gru", "bigru"])
+def test_the_compiled_kernel_that_resets_before_gives_onnxruntimes_states(
+    gate, candidate, bidirectional
+):
+    compare(gate, candidate, reset="before", bidirectional=bidirectional, implementation="cpu")

@@ -1,5 +1,7 @@
 """Recurrence, CPU implementation: gru.c with the cell's activations compiled into it.
 
+- A cell whose reset gate acts before the product runs gru_before.c, which is compiled after gru.c
+  and takes the same call.
 - One library for each triple of activations, compiled at first use and kept on disk (compiler.py).
 - Results, and what is kept for the backward pass, lie in memory that is used again (memory.py);
   work runs on torch's threads (threads.py).
@@ -52,8 +54,6 @@ def available(cell: Cell, dtype: torch.dtype) -> str | None:
     """
     if dtype != torch.float32:
         return f"the CPU kernel computes in float32, not {str(dtype).removeprefix('torch.')}"
-    if cell.reset_order != "after":
-        return "the CPU kernel has no reset_order='before'"
     try:
         _load(cell)
     except CompilerError as error:
@@ -94,12 +94,11 @@ def forward(
     h0 = None if h0 is None else h0.contiguous()
     parameters = _contiguous(parameters)
     N, D, H = packing.N, w_hh.shape[1], w_hh.shape[3]
-    library = _load(cell)
     h = empty(*(shape or (N, D, H)))
     saved = empty(*saved_shape(cell, N, D, H, save=save))
     call = _call(packing, w_hh, b_hh, h0, parameters, h, saved if save else None)
     call.gates_x = gates_x.data_ptr()
-    _run(library.gru_forward, call, library)
+    _run(_function(cell, "forward"), call, cell)
     return h, saved
 
 
@@ -136,15 +135,14 @@ def backward(
     d_w_hh, d_b_hh = torch.empty_like(w_hh), torch.empty_like(b_hh)
     d_h0 = None if h0 is None else torch.empty_like(h0)
     d_parameters = tuple(torch.empty_like(each) for each in parameters)
-    library = _load(cell)
     call = _call(packing, w_hh, b_hh, h0, parameters, h, saved)
-    sums = empty(library.gru_sums(ctypes.byref(call)))
+    sums = empty(_load(cell).gru_sums(ctypes.byref(call)))
     call.d_h, call.d_gates_x, call.d_hn = d_h.data_ptr(), d_gates_x.data_ptr(), d_hn.data_ptr()
     call.d_w_hh, call.d_b_hh = d_w_hh.data_ptr(), d_b_hh.data_ptr()
     call.d_h0 = None if d_h0 is None else d_h0.data_ptr()
     call.d_parameters = _pointers(d_parameters)
     call.sums = sums.data_ptr()
-    _run(library.gru_backward, call, library)
+    _run(_function(cell, "backward"), call, cell)
     return d_gates_x, d_w_hh, d_b_hh, d_h0, d_parameters
 
 
@@ -181,8 +179,8 @@ def _call(
     return call
 
 
-def _run(function: Any, call: _Call, library: ctypes.CDLL) -> None:
-    scratch = empty(call.threads * library.gru_scratch_bytes(ctypes.byref(call)) // 4)
+def _run(function: Any, call: _Call, cell: Cell) -> None:
+    scratch = empty(call.threads * _function(cell, "scratch_bytes")(ctypes.byref(call)) // 4)
     call.scratch = scratch.data_ptr()
     call.parallel = parallel_region()
     function(ctypes.byref(call))
@@ -192,18 +190,21 @@ def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
     return (_POINTER * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
+def _function(cell: Cell, name: str) -> Any:
+    """The kernel's forward, backward or scratch_bytes for the cell's reset order."""
+    prefix = "gru" if cell.reset_order == "after" else "gru_before"
+    return getattr(_load(cell), f"{prefix}_{name}")
+
+
 @cache
 def _load(cell: Cell) -> ctypes.CDLL:
     library = load_library(_source(cell))
-    for name, result in (
-        ("gru_forward", None),
-        ("gru_backward", None),
-        ("gru_sums", _I64),
-        ("gru_scratch_bytes", _I64),
-    ):
-        function = getattr(library, name)
-        function.argtypes = [ctypes.POINTER(_Call)]
-        function.restype = result
+    for name in ("forward", "backward", "scratch_bytes", "sums"):
+        for prefix in ("gru", "gru_before"):
+            function = getattr(library, f"{prefix}_{name}", None)
+            if function is not None:
+                function.argtypes = [ctypes.POINTER(_Call)]
+                function.restype = None if name in ("forward", "backward") else _I64
     library.gru_padded.argtypes = [_I64]
     library.gru_padded.restype = _I64
     return library
@@ -212,6 +213,8 @@ def _load(cell: Cell) -> ctypes.CDLL:
 @cache
 def _source(cell: Cell) -> str:
     folder = files("activations.kernels.cpu")
-    names = ("vmath.h", "product.h", "gru.c")
-    vmath, product, gru = ((folder / name).read_text("utf-8") for name in names)
-    return "\n".join((vmath, product, c_source(cell), gru))
+    names = ["vmath.h", "product.h", "gru.c"]
+    if cell.reset_order == "before":
+        names.append("gru_before.c")
+    vmath, product, *recurrences = ((folder / name).read_text("utf-8") for name in names)
+    return "\n".join((vmath, product, c_source(cell), *recurrences))

@@ -3,6 +3,7 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,6 +22,12 @@ LEARNED = Cell(
     parse("sigmoid(x)*a; a=0.9 per unit"),
     parse("tanh(x)+a*min(x,0)+b*sin(x); a=0.1, b=0.2 per unit"),
 )
+BEFORE = {
+    "tanh, reset before": replace(TANH, reset_order="before"),
+    "learned, reset before": replace(LEARNED, reset_order="before"),
+}
+CELLS = {"tanh": TANH, "learned": LEARNED} | BEFORE
+every_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 LENGTHS = torch.tensor(
     [[3, 0, 5, 5, 1, 2, 4, 3, 1, 5, 2], [0] * 11, [1, 4, 2, 0, 0, 6, 1, 1, 2, 3, 6]]
 )
@@ -111,7 +118,7 @@ def test_an_activation_at_one_site_is_at_that_site(site):
 
 
 @pytest.mark.parametrize("H", [1, 3, 16, 45, 64, 100])
-@pytest.mark.parametrize("cell", [TANH, LEARNED], ids=["tanh", "learned"])
+@every_cell
 def test_any_hidden_size_equals_the_reference(cell, H):
     assert_equals_reference(cell, Packing.from_lengths(LENGTHS), H=H)
 
@@ -123,30 +130,36 @@ def test_any_hidden_size_equals_the_reference(cell, H):
 )
 @pytest.mark.parametrize("with_h0", [True, False], ids=["h0", "zeros"])
 @pytest.mark.parametrize("D", [1, 2])
-def test_any_lengths_equal_the_reference(lengths, with_h0, D):
+@pytest.mark.parametrize("reset_order", ["after", "before"])
+def test_any_lengths_equal_the_reference(lengths, with_h0, D, reset_order):
     packing = Packing.from_lengths(torch.tensor(lengths))
-    assert_equals_reference(LEARNED, packing, D=D, with_h0=with_h0)
+    cell = replace(LEARNED, reset_order=reset_order)
+    assert_equals_reference(cell, packing, D=D, with_h0=with_h0)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
-def test_a_batch_without_any_frame_has_no_states_and_zero_gradients(rows):
+@every_cell
+def test_a_batch_without_any_frame_has_no_states_and_zero_gradients(rows, cell):
     packing = Packing.from_lengths(torch.zeros(2, rows, dtype=torch.int64))
-    tensors, d_h = inputs(LEARNED, packing)
-    for label, got in run("cpu", LEARNED, packing, tensors, d_h).items():
+    tensors, d_h = inputs(cell, packing)
+    for label, got in run("cpu", cell, packing, tensors, d_h).items():
         assert not got.any(), label
 
 
-def test_more_frames_than_one_block_of_the_weight_gradient_equal_the_reference():
-    assert_equals_reference(TANH, Packing.full(1, 30, 25), H=33)
+@every_cell
+def test_more_frames_than_one_block_of_the_weight_gradient_equal_the_reference(cell):
+    assert_equals_reference(cell, Packing.full(1, 30, 25), H=33)
 
 
 @pytest.mark.parametrize("per_unit", [False, True])
-def test_learnable_parameters_per_layer_and_per_unit_equal_the_reference(per_unit):
-    assert_equals_reference(LEARNED, Packing.from_lengths(LENGTHS), per_unit=per_unit)
+@pytest.mark.parametrize("reset_order", ["after", "before"])
+def test_learnable_parameters_per_layer_and_per_unit_equal_the_reference(per_unit, reset_order):
+    cell = replace(LEARNED, reset_order=reset_order)
+    assert_equals_reference(cell, Packing.from_lengths(LENGTHS), per_unit=per_unit)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
-@pytest.mark.parametrize("cell", [TANH, LEARNED], ids=["tanh", "learned"])
+@every_cell
 def test_results_are_the_same_bits_for_any_number_of_threads(cell, threads):
     packing = Packing.from_lengths(LENGTHS)
     tensors, d_h = inputs(cell, packing, H=50)
@@ -163,21 +176,29 @@ def test_results_are_the_same_bits_for_any_number_of_threads(cell, threads):
 
 
 @pytest.mark.parametrize("g", [0, 2])
-def test_a_groups_results_are_the_same_bits_with_and_without_companions(g):
+@every_cell
+def test_a_groups_results_are_the_same_bits_with_and_without_companions(g, cell):
     packing = Packing.from_lengths(LENGTHS)
-    tensors, d_h = inputs(LEARNED, packing)
-    together = run("cpu", LEARNED, packing, tensors, d_h)
+    tensors, d_h = inputs(cell, packing)
+    together = run("cpu", cell, packing, tensors, d_h)
     own = slice(*packing.bounds[g : g + 2])
     alone = Packing.from_lengths(LENGTHS[g : g + 1])
     mine = [tensors[0][own], *(each[g : g + 1] for each in tensors[1:])]
-    for label, got in run("cpu", LEARNED, alone, mine, d_h[own]).items():
+    for label, got in run("cpu", cell, alone, mine, d_h[own]).items():
         frames = label in ("h", "gates_x")
         assert torch.equal(got, together[label][own if frames else slice(g, g + 1)]), label
 
 
-@pytest.mark.parametrize("name", ["tanh", "relu", "hard_sigmoid", "arelu", "gelu", "elu", "sqnl"])
-def test_a_nan_in_one_row_stays_in_that_row_and_is_not_lost(name):
-    cell = Cell(get("sigmoid"), get("sigmoid"), get(name))
+@pytest.mark.parametrize(
+    ("name", "reset_order"),
+    [
+        *((name, "after") for name in ("tanh", "relu", "hard_sigmoid", "arelu", "gelu", "sqnl")),
+        ("tanh", "before"),
+        ("relu", "before"),
+    ],
+)
+def test_a_nan_in_one_row_stays_in_that_row_and_is_not_lost(name, reset_order):
+    cell = Cell(get("sigmoid"), get("sigmoid"), get(name), reset_order)
     packing = Packing.full(1, 4, 9)
     tensors, d_h = inputs(cell, packing, D=1)
     tensors[0][packing.starts[0, 1] + 3] = torch.nan
@@ -185,6 +206,17 @@ def test_a_nan_in_one_row_stays_in_that_row_and_is_not_lost(name):
     assert h[1:, 3].isnan().all()
     assert not h[0].isnan().any()
     assert not h[:, [b for b in range(9) if b != 3]].isnan().any()
+
+
+@pytest.mark.parametrize("reset_order", ["after", "before"])
+def test_a_nan_in_the_reset_gate_alone_reaches_the_first_state(reset_order):
+    packing = Packing.full(1, 2, 3)
+    cell = replace(TANH, reset_order=reset_order)
+    tensors, d_h = inputs(cell, packing, D=1, H=20)
+    tensors[0][1, 0, :20] = torch.nan  # the second row's r at step 0, where h is zero
+    h = run("cpu", cell, packing, tensors, d_h, with_h0=False)["h"].view(2, 3, -1)
+    assert h[:, 1].isnan().all()
+    assert not h[:, [0, 2]].isnan().any()
 
 
 def test_second_backward_through_a_kept_graph_gives_the_same_gradients():
@@ -199,13 +231,14 @@ def test_second_backward_through_a_kept_graph_gives_the_same_gradients():
     assert all(map(torch.equal, first, second))
 
 
-def test_without_gradients_the_states_are_the_same_bits():
+@every_cell
+def test_without_gradients_the_states_are_the_same_bits(cell):
     packing = Packing.from_lengths(LENGTHS)
-    tensors, d_h = inputs(TANH, packing)
-    wanted = run("cpu", TANH, packing, tensors, d_h)["h"]
+    tensors, d_h = inputs(cell, packing)
+    wanted = run("cpu", cell, packing, tensors, d_h)["h"]
     gates_x, w_hh, b_hh, h0, *parameters = (each.float() for each in tensors)
     h = dispatch.recurrence(
-        gates_x, w_hh, b_hh, packing, TANH, tuple(parameters), h0, implementation="cpu"
+        gates_x, w_hh, b_hh, packing, cell, tuple(parameters), h0, implementation="cpu"
     )
     assert torch.equal(h, wanted)
     assert not h.requires_grad
@@ -241,8 +274,6 @@ def test_a_forked_process_computes_the_same_bits_and_does_not_hang():
 def test_what_cannot_run_says_why(monkeypatch, tmp_path):
     assert cpu.available(TANH, torch.float32) is None
     assert "float32, not float64" in cpu.available(TANH, torch.float64)
-    before = Cell(TANH.update, TANH.reset, TANH.candidate, "before")
-    assert "reset_order='before'" in cpu.available(before, torch.float32)
     caches = (compiler.find_compiler, compiler.load_library, cpu._load)
     for each in caches:
         each.cache_clear()
