@@ -100,7 +100,8 @@ def read_folds(
                 progress=count,
             )
     corpus = replace(
-        read_corpus(root, layout, pattern=spec.corpus.layout()), digests=workspace.digests
+        read_corpus(root, layout, pattern=spec.corpus.layout(), selection=spec.corpus.selection()),
+        digests=workspace.digests,
     )
     for problem in (*corpus.problems, *suspicions(corpus, spec.protocol)):
         display.say(f"{corpus.name}: problem: {problem}")
@@ -151,6 +152,8 @@ def corpus_folder(spec: StudySpec, workspace: Workspace) -> Path:
         seed = DEMO_SEED if corpus.seed is None else corpus.seed
         size = corpus.dialogues_per_session or DEMO_DIALOGUES
         return workspace.corpora / f"demo-{seed}-{size}"
+    if corpus.path is None and corpus.selection().database is not None:
+        return workspace.corpora / "audb"
     if corpus.path is None:
         raise InputError(
             f"study {spec.name} needs a corpus; say where it is: "

@@ -32,8 +32,9 @@ from activations import registry
 from activations.errors import InputError
 from activations.formula.formula import Formula
 from activations.formula.parser import parse
+from bench.corpora.audformat_database import Selection
 from bench.corpora.layouts import Layout
-from bench.corpora.reading import FILES, check_format
+from bench.corpora.reading import AUDFORMAT, FILES, check_format
 from bench.data.members import Activation, Direction, Hyperparameters, Pooling, ResetOrder, Variant
 from bench.data.protocol import Protocol
 from bench.features.extractors import Kind
@@ -134,6 +135,17 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class AudformatSpec(Section):
+    """What is taken of an audformat database; see bench.corpora.audformat_database.Selection."""
+
+    database: str | None = None
+    version: str | None = None
+    table: Annotated[tuple[str, ...], Several] = ()
+    label: str | None = None
+    speaker: str | None = None
+    session: str | None = None
+
+
 _ALWAYS_WRITTEN = ("format", "path", "seed", "dialogues_per_session")
 
 
@@ -141,21 +153,24 @@ class CorpusSpec(Section):
     """Which speech. format `demo`: spoken by gateswap into the workspace when first needed.
 
     path: the corpus's folder, for the other formats. pattern: how its files are named, for the
-    format `files`; see bench/corpora/layouts.toml. allow_problems: train on a corpus that is not
+    format `files`; see bench/corpora/layouts.toml. audformat: what is taken of an audformat
+    database. allow_problems: train on a corpus that is not
     what it is said to be. seed, dialogues_per_session: the demo's.
     """
 
     format: Annotated[str, AfterValidator(_format)]
     path: Annotated[str, AfterValidator(_absolute)] | None = None
     pattern: Annotated[dict[str, Any], AfterValidator(_pattern)] | None = None
+    audformat: AudformatSpec | None = None
     allow_problems: Annotated[bool, Strict()] = False
     seed: Annotated[Int, Field(ge=0)] | None = None
-    dialogues_per_session: Annotated[Int, Field(ge=1)] | None = None
+    dialogues_per_session: Annotated[Int, Field(ge=1, le=1000)] | None = None
 
     @model_validator(mode="after")
     def _belong_to_the_format(self) -> Self:
         others = ["path"] if self.format == "demo" else ["seed", "dialogues_per_session"]
         others += ["pattern"] if self.format != FILES else []
+        others += ["audformat"] if self.format != AUDFORMAT else []
         for name in others:
             if getattr(self, name) is not None:
                 raise ValueError(f"corpus.{name} has no meaning with corpus.format: {self.format}")
@@ -168,6 +183,10 @@ class CorpusSpec(Section):
         """Written out, a field that other formats have is no field of this one."""
         data: dict[str, Any] = dump(self)
         return {k: v for k, v in data.items() if k in _ALWAYS_WRITTEN or v not in (None, False)}
+
+    def selection(self) -> Selection:
+        """What is taken of an audformat database."""
+        return Selection(**(self.audformat.model_dump() if self.audformat else {}))
 
     def layout(self) -> Layout | None:
         """The pattern of the format `files`."""

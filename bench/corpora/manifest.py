@@ -18,6 +18,7 @@ from bench.corpora.checks import check_audio
 from bench.corpora.corpus import COLUMNS, OPTIONAL, Corpus, hours_of
 from bench.corpora.names import find_file, nfc
 from bench.corpora.tables import SPREADSHEETS, read_rows
+from bench.corpora.words import BOOLEANS, GENDERS, SPLITS
 
 _Value = TypeVar("_Value")
 
@@ -26,28 +27,6 @@ MANIFESTS = (MANIFEST, "manifest.parquet")
 REQUIRED = ("id", "audio", "speaker", "label")
 DIMENSIONS = ("valence", "activation", "dominance")
 READ = (*COLUMNS, "split", *DIMENSIONS)  # the columns that a manifest may have
-GENDERS = {"": "", "f": "female", "female": "female", "m": "male", "male": "male"}
-BOOLEANS = {
-    "": False,
-    "0": False,
-    "false": False,
-    "no": False,
-    "1": True,
-    "true": True,
-    "yes": True,
-}
-SPLITS = {
-    "": "",
-    "train": "train",
-    "training": "train",
-    "dev": "dev",
-    "devel": "dev",
-    "development": "dev",
-    "val": "dev",
-    "valid": "dev",
-    "validation": "dev",
-    "test": "test",
-}
 LONGEST_NAME = 500  # characters: the longest of a column decides how much memory all of it takes
 
 

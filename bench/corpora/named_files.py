@@ -19,11 +19,11 @@ from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.layouts import Annotations, Layout, fill
 from bench.corpora.names import nfc
+from bench.corpora.words import GENDERS
 
 AUDIO = "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64 sph nist"
 VIDEO = "m4a mp4 avi mkv webm aac wma"  # which soundfile does not read: named, not passed over
 SUFFIXES = frozenset(f".{name}" for name in f"{AUDIO} {VIDEO}".split())
-GENDERS = {"f": "female", "female": "female", "m": "male", "male": "male"}
 SPLITS = ("train", "dev", "test", "")
 MOST_LINE = 100_000  # characters: what is longer is no annotation
 

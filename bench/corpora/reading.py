@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from activations.errors import InputError
+from bench.corpora.audformat_database import Selection, read_audformat
 from bench.corpora.corpus import Corpus
 from bench.corpora.iemocap import read_iemocap
 from bench.corpora.layouts import Layout, layouts
@@ -12,12 +13,13 @@ from bench.corpora.manifest import read_manifest
 from bench.corpora.named_files import read_named_files
 
 FILES = "files"  # the format whose pattern the user gives
+AUDFORMAT = "audformat"
 READERS: dict[str, Callable[..., Corpus]] = {"iemocap": read_iemocap, "manifest": read_manifest}
 
 
 def formats() -> tuple[str, ...]:
     """The names of all layouts."""
-    return (*READERS, *layouts(), FILES)
+    return (*READERS, AUDFORMAT, *layouts(), FILES)
 
 
 def check_format(name: str, *others: str) -> str:
@@ -35,11 +37,13 @@ def read_corpus(
     format: str = "iemocap",  # noqa: A002
     *,
     pattern: Layout | None = None,
+    selection: Selection | None = None,
     strict: bool = True,
 ) -> Corpus:
     """Read the corpus in a folder that is laid out as `format` says (one of `formats()`).
 
-    pattern: how its files are named, for the format "files". strict: refuse missing or broken
+    pattern: how its files are named, for the format "files". selection: what is taken of an
+    audformat database. strict: refuse missing or broken
     audio; otherwise the corpus lists it in `faults`.
     Raises InputError naming what is wrong and what to do about it.
     """
@@ -51,6 +55,8 @@ def read_corpus(
                 "(docs/corpora.md)"
             )
         return read_named_files(root, pattern, strict=strict)
+    if format == AUDFORMAT:
+        return read_audformat(root, selection or Selection(), strict=strict)
     if format in READERS:
         return READERS[format](root, strict=strict)
     return read_named_files(root, layouts()[format], strict=strict)

@@ -24,8 +24,8 @@ Layout = Annotated[
     str,
     typer.Option(
         "--format",
-        help="How the folder is laid out: iemocap, manifest, or a corpus known by its file names: "
-        "emodb, ravdess, crema-d, savee, tess, msp-improv, msp-podcast, meld.",
+        help="How the folder is laid out: iemocap, manifest, audformat, or a corpus known by its "
+        "file names: emodb, ravdess, crema-d, savee, tess, msp-improv, msp-podcast, meld.",
     ),
 ]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; by default one per core.")]

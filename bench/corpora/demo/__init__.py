@@ -8,11 +8,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -24,12 +25,18 @@ from activations.errors import GateswapError, InputError
 from bench.corpora.demo import speak
 from bench.corpora.demo.annotate import turn_ids, write_annotations
 from bench.corpora.demo.plan import Dialogue, plan_corpus
-from bench.corpora.iemocap import SYNTHETIC_MARKER
+from bench.corpora.iemocap import MOST_MARKER, SYNTHETIC_MARKER
 
 __all__ = ["write_demo_corpus"]
 
 REVISION = 3  # of the recipe: a demo of another revision is made again
 NAME = "demo (synthetic speech)"
+MOST_DIALOGUES = 1_000  # of a session: a hundred times the default, a day of speaking
+# a file of any demo, also of another revision
+_OF_A_DEMO = re.compile(
+    r"Session\d/(dialog/(EmoEvaluation|transcriptions)/Ses0\d[FM]_\w+\.txt|"
+    r"sentences/wav/Ses0\d[FM]_\w+/Ses0\d[FM]_\w+\.wav)"
+)
 
 Progress = Callable[[int, int], None]
 
@@ -46,7 +53,8 @@ def write_demo_corpus(
 
     jobs: processes that speak at once (default: one per core); they do not change a byte.
     progress: called with (utterances spoken, utterances in all).
-    A demo of the same settings that is there already is kept; one of other settings is replaced.
+    A demo of the same settings that is there already is kept; one of other settings is replaced,
+    unless something lies there that no demo wrote.
     Raises InputError when `root` holds anything else, cannot be written, or when espeak-ng is not
     installed; GateswapError when espeak-ng fails.
     """
@@ -57,15 +65,21 @@ def write_demo_corpus(
         "seed": seed,
         "dialogues_per_session": dialogues_per_session,
     }
-    if seed < 0 or dialogues_per_session < 1:
+    if seed < 0 or not 1 <= dialogues_per_session <= MOST_DIALOGUES:
         raise InputError(
-            f"the demo corpus needs a seed from 0 up and at least one dialogue per session, not "
-            f"seed {seed} and {dialogues_per_session}"
+            f"the demo corpus needs a seed from 0 up and 1 to {MOST_DIALOGUES:,} dialogues per "
+            f"session, not seed {seed} and {dialogues_per_session}"
         )
     root = Path(root).absolute()
     present = _present(root)
     if present is not None and {name: present.get(name) for name in settings} == settings:
         return root
+    foreign = None if present is None else _foreign(root, present)
+    if foreign is not None:
+        raise InputError(
+            f"{root} holds a demo corpus of other settings and {foreign}, which no demo wrote; "
+            "move it away or choose another folder"
+        )
     settings["synthesiser"] = _synthesiser()
     dialogues = plan_corpus(seed, dialogues_per_session)
     try:
@@ -94,14 +108,39 @@ def _present(root: Path) -> dict[str, Any] | None:
     try:
         if not root.exists() or (root.is_dir() and not any(root.iterdir())):
             return None
-        settings = json.loads((root / SYNTHETIC_MARKER).read_text(encoding="utf-8"))
-        if settings["name"] == NAME:
-            return dict(settings)
-    except (OSError, ValueError, KeyError, TypeError):
+        marker = root / SYNTHETIC_MARKER
+        if marker.stat().st_size <= MOST_MARKER:
+            settings = json.loads(marker.read_text(encoding="utf-8"))
+            if settings["name"] == NAME:
+                return dict(settings)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # whatever is there, no demo wrote it
     raise InputError(
         f"{root} is there and is no demo corpus; choose a folder that is empty or does not exist"
     )
+
+
+def _foreign(root: Path, settings: Mapping[str, Any]) -> str | None:
+    """The first file below `root` that a demo of these settings does not have."""
+    seed, size = settings.get("seed"), settings.get("dialogues_per_session")
+    written: set[str] = set()
+    known = settings.get("revision") == REVISION and isinstance(seed, int) and isinstance(size, int)
+    if known and int(str(seed)) >= 0 and 1 <= int(str(size)) <= MOST_DIALOGUES:
+        for dialogue in plan_corpus(int(str(seed)), int(str(size))):
+            session = f"Session{dialogue.session}"
+            wavs = f"{session}/sentences/wav/{dialogue.name}"
+            written |= {
+                f"{session}/dialog/{kind}/{dialogue.name}.txt"
+                for kind in ("EmoEvaluation", "transcriptions")
+            }
+            written |= {f"{wavs}/{name}.wav" for name in turn_ids(dialogue)}
+    for folder, _, names in os.walk(root):
+        for name in sorted(names):
+            path = (Path(folder) / name).relative_to(root).as_posix()
+            ours = path in written if written else _OF_A_DEMO.fullmatch(path)
+            if not ours and path != SYNTHETIC_MARKER:
+                return path
+    return None
 
 
 def _synthesiser() -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -235,6 +236,25 @@ def test_a_demo_of_other_settings_is_replaced(tmp_path: Path) -> None:
     write_demo_corpus(root, seed=2, dialogues_per_session=1)
     assert json.loads((root / "SYNTHETIC.json").read_text())["seed"] == 2
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]  # nothing is left beside it
+
+
+@pytest.mark.parametrize(
+    "path", ["notes.txt", "Session1/dialog/wav/mine.wav", "Session1/dialog/EmoEvaluation/mine.txt"]
+)
+@pytest.mark.parametrize("revision", ["this", "another"])
+def test_a_demo_beside_which_somebody_put_a_file_is_never_replaced(
+    demo: Path, tmp_path: Path, path: str, revision: str
+) -> None:
+    root = tmp_path / "demo"
+    shutil.copytree(demo, root)
+    if revision == "another":
+        marker = json.loads((root / "SYNTHETIC.json").read_text())
+        (root / "SYNTHETIC.json").write_text(json.dumps(marker | {"revision": 0}))
+    (root / path).parent.mkdir(exist_ok=True)
+    (root / path).write_text("mine")
+    with pytest.raises(InputError, match=rf"and {path}, which no demo wrote; move it away"):
+        write_demo_corpus(root, seed=1, dialogues_per_session=1)
+    assert (root / path).read_text() == "mine"
 
 
 def test_an_empty_folder_is_filled_and_progress_is_told(tmp_path: Path) -> None:
