@@ -18,10 +18,11 @@ from reports.analysis.breakdown import Subset, breakdown
 from reports.analysis.comparisons import (
     BaselineComparison,
     Settings,
-    compare,
+    compare_families,
     resolve_baselines,
 )
 from reports.analysis.curves import LearningCurve, learning_curves
+from reports.analysis.families import Family
 from reports.analysis.gate_diagnostics import GateDiagnostics, diagnose
 from reports.analysis.selection_gap import SelectionGaps, selection_gaps
 from reports.analysis.sensitivity import SearchedSetting, settings_tried
@@ -33,6 +34,7 @@ from reports.statistics.factorial import FactorContrast, factor_contrasts
 from reports.statistics.means import POINTS, known, mean_of_known, seed_means
 from reports.statistics.ranks import Ranks, friedman_nemenyi
 from reports.statistics.variance import VarianceComponents, variance_components
+from reports.statistics.verdicts import Permission
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,7 @@ class VariantSummary:
 class Analysis:
     """All there is to say about one study against one baseline.
 
+    permission: what may be concluded, and why not more; families: what was judged together.
     scores [variant, fold, seed]: UAR in points under `settings.selection`. summaries, comparisons
     (without the baselines), diagnostics, curves: per variant. probability_relevant [variant,
     variant]: P(row better than column by more than the rope).
@@ -133,6 +136,8 @@ class Analysis:
     scores: FloatArray
     summaries: tuple[VariantSummary, ...]
     comparisons: tuple[BaselineComparison, ...]
+    families: tuple[Family, ...]
+    permission: Permission
     probability_relevant: FloatArray
     confusion: FloatArray
     subsets: tuple[Subset, ...]
@@ -191,7 +196,8 @@ def analyse(
     by_label: dict[str, list[MemberResult]] = {label: [] for label in scores.variants}
     for result, run in zip(results, scores.runs, strict=True):
         by_label[run.variant].append(result)
-    notes: list[str] = []
+    comparisons, families, allowed = compare_families(scores, predictions, baselines, settings)
+    notes = _notes_on_families(families, scores)
     return Analysis(
         study=scores.study,
         corpus=scores.corpus,
@@ -212,7 +218,9 @@ def analyse(
         utterances=int(predictions.ids.size),
         scores=table,
         summaries=tuple(_summary(scores, v, baselines.get(v), settings) for v in scores.variants),
-        comparisons=compare(scores, predictions, baselines, settings),
+        comparisons=comparisons,
+        families=families,
+        permission=allowed,
         probability_relevant=probability_better(means, scores.ratio, rope=settings.rope),
         confusion=_confusion(predictions, selection),
         subsets=breakdown(
@@ -239,6 +247,27 @@ def analyse(
         notes=tuple(notes),
         provenance=Provenance.of(results),
     )
+
+
+def _notes_on_families(families: Sequence[Family], scores: Scores) -> list[str]:
+    """Which test carries the verdicts, and what the tests count as one."""
+    notes = []
+    for family in families:
+        of = "" if family.name == "all" else f" of the {family.name} family"
+        if family.rule == "moderated":
+            notes.append(
+                f"Verdicts{of} rest on the moderated t-test: {family.why}. Each standard deviation "
+                f"over folds is drawn towards {family.prior_spread:.1f} points, with at most the "
+                f"weight of {family.prior_degrees:.1f} degrees of freedom."
+            )
+        else:
+            notes.append(f"Verdicts{of} rest on the corrected t-test: {family.why}.")
+    if families and families[0].units < len(scores.folds):
+        notes.append(
+            f"{len(scores.folds)} folds count as {families[0].units}: folds whose test speakers "
+            "talk to each other are trained on the same speech."
+        )
+    return notes
 
 
 def _summary(

@@ -2,7 +2,8 @@
 
 - An activation is compared with the baseline activation in the same direction: "elu · bigru"
   with "tanh · bigru", since "tanh · gru" would mix two changes.
-- The family over which p-values are adjusted is every comparison of the report.
+- The family over which p-values are adjusted is the plan's primary comparisons and, apart from
+  them, all others; without primary ones it is every comparison of the report.
 - What cannot be computed from an unfinished study is None, never a number from less than it says.
 """
 
@@ -12,25 +13,31 @@ import numpy as np
 
 from activations.errors import InputError
 from bench.training.results import SELECTIONS
+from reports.analysis.families import Family, Judged, judge_families
 from reports.score_table import Predictions, Row, Scores
 from reports.statistics.arrays import FloatArray
-from reports.statistics.bayes import Posterior, correlated_t_posterior
+from reports.statistics.bayes import Posterior, posterior_of
 from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
 from reports.statistics.conclusions import Conclusion, Evidence, conclude
 from reports.statistics.corrected_t import TTest, corrected_t_test, seed_averaged_differences
+from reports.statistics.divergence import divergence_p
 from reports.statistics.effects import EffectSizes, effect_sizes
-from reports.statistics.equivalence import Equivalence, equivalence_test
+from reports.statistics.equivalence import Equivalence, equivalence_of
 from reports.statistics.means import mean_of_known
 from reports.statistics.multiplicity import holm
 from reports.statistics.permutation import block_contributions, sign_flip_test
 from reports.statistics.power import Power, detectable_difference, power_analysis
+from reports.statistics.verdicts import Permission, Standing, permission
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Levels and margins of the report. rope and margin are the same; effect: the gain to plan for.
 
-    All in points but level (of a family), confidence and power. seed: of all resampling.
+    All in points but level (of a family), confidence and power. seed: of all resampling. primary:
+    labels of the variants whose comparisons the plan names as primary, a family of their own.
+    departures: half sentences on where this report is not what was planned; with any, it gives no
+    verdicts.
     """
 
     selection: str = "dev"
@@ -40,6 +47,8 @@ class Settings:
     effect: float = 2.0
     power: float = 0.8
     seed: int = 0
+    primary: tuple[str, ...] = ()
+    departures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +73,14 @@ class BaselineComparison:
     """All tests of one variant against its baseline; points, variant − baseline, seeds averaged.
 
     folds, differences: names of the folds both have results in, and the difference of UAR in each.
-    test, p_holm: of UAR under the settings' selection; war: the same test of WAR; by_selection:
-    of UAR under each selection rule. posterior, equivalence, equivalence_p_holm,
-    power (of this comparison alone), detectable_in_family (smallest difference the first step of
-    Holm's procedure detects), effects. speakers, fold_flips: sign-flip tests over speakers and
-    over folds. speaker_bootstrap: the difference of pooled UAR, speakers resampled.
+    test, p_holm: of UAR under the settings' selection, by the rule of the `family` it belongs to;
+    NaN where no p is due. without: the same without the pairs of runs of which one diverged.
+    war: corrected t-test of WAR; by_selection: of UAR under each selection rule. posterior,
+    equivalence, equivalence_p_holm (by the family's rule), power (of this comparison alone),
+    detectable_in_family (smallest difference the first step of Holm's procedure detects),
+    divergence_p: that it diverges as often as its baseline. effects. speakers, fold_flips:
+    sign-flip tests over speakers and over folds. speaker_bootstrap: the difference of pooled UAR,
+    speakers resampled.
     None: not computable from the results there are.
     """
 
@@ -76,8 +88,11 @@ class BaselineComparison:
     baseline: str
     folds: tuple[str, ...]
     differences: FloatArray
+    family: str
     test: TTest | None
     p_holm: float
+    without: TTest | None
+    divergence_p: float
     war: TTest | None
     by_selection: dict[str, TTest | None]
     posterior: Posterior | None
@@ -130,28 +145,67 @@ def compare(
     scores: Scores, predictions: Predictions, baselines: dict[str, str], settings: Settings
 ) -> tuple[BaselineComparison, ...]:
     """Return every comparison of `baselines`, in the order of the variants, tests adjusted."""
+    return compare_families(scores, predictions, baselines, settings)[0]
+
+
+def compare_families(
+    scores: Scores, predictions: Predictions, baselines: dict[str, str], settings: Settings
+) -> tuple[tuple[BaselineComparison, ...], tuple[Family, ...], Permission]:
+    """Return every comparison, the families they were judged in, and what may be concluded."""
     rng = np.random.default_rng(settings.seed)
     pairs = [(v, baselines[v]) for v in scores.variants if v in baselines]
-    made = [_alone(scores, predictions, v, b, settings, rng) for v, b in pairs]
-    p_values = holm([c.test.p if c.test else np.nan for c in made])
-    equal = holm([c.equivalence.p if c.equivalence else np.nan for c in made])
-    family = sum(c.test is not None for c in made)
+    allowed = permission(
+        missing=len(scores.missing),
+        runs=len(scores.missing) + len(scores.runs),
+        selection=settings.selection,
+        level=settings.level,
+        departures=settings.departures,
+    )
+    families, judged = judge_families(
+        scores,
+        predictions,
+        pairs,
+        selection=settings.selection,
+        primary=settings.primary,
+        permission=allowed,
+        margin=settings.rope,
+        confidence=settings.confidence,
+    )
+    made = [_alone(scores, predictions, v, b, judged[v], settings, rng) for v, b in pairs]
+    equal = _adjusted_equivalence(made, families, allowed)
     speakers = _flips(_speaker_contributions(predictions, pairs, settings.selection), settings, rng)
     folds = _flips([_fold_contributions(scores.folds, c) for c in made], settings, rng)
+    ratios = {family.name: family.ratio for family in families}
     finished = []
     for place, comparison in enumerate(made):
+        found = judged[comparison.variant]
+        standing = allowed.standing
+        if standing == "confirmatory" and found.family == "exploratory":
+            standing = "exploratory"
         comparison = replace(
             comparison,
-            p_holm=float(p_values[place]),
             equivalence_p_holm=float(equal[place]),
-            detectable_in_family=_in_family(scores, comparison, family, settings),
+            detectable_in_family=_in_family(comparison, found, ratios[found.family], settings),
             speakers=speakers[place],
             fold_flips=folds[place],
         )
-        finished.append(
-            replace(comparison, conclusion=_conclude(scores, comparison, family, settings))
-        )
-    return tuple(finished)
+        conclusion = _conclude(scores, comparison, found, standing, settings, allowed.level)
+        finished.append(replace(comparison, conclusion=conclusion))
+    return tuple(finished), families, allowed
+
+
+def _adjusted_equivalence(
+    made: list[BaselineComparison], families: tuple[Family, ...], allowed: Permission
+) -> FloatArray:
+    """Holm's p of the equivalence tests, each family by itself; NaN where no p is due."""
+    adjusted = np.full(len(made), np.nan)
+    if allowed.standing not in ("confirmatory", "exploratory"):
+        return adjusted
+    for family in families:
+        mine = [i for i, c in enumerate(made) if c.family == family.name]
+        p = [e.p if (e := made[i].equivalence) is not None else np.nan for i in mine]
+        adjusted[mine] = holm(p)
+    return adjusted
 
 
 def _alikeness(row: Row, baseline: Row) -> tuple[bool, int]:
@@ -167,10 +221,11 @@ def _alone(
     predictions: Predictions,
     variant: str,
     baseline: str,
+    judged: Judged,
     settings: Settings,
     rng: np.random.Generator,
 ) -> BaselineComparison:
-    """Everything but what needs the family; those fields are filled by `compare`."""
+    """Everything but what needs the other comparisons, which `compare_families` fills in."""
     selection = settings.selection
     first, second = (scores.of(label, selection=selection) for label in (variant, baseline))
     differences, usable = seed_averaged_differences(first, second)
@@ -179,8 +234,13 @@ def _alone(
         baseline=baseline,
         folds=tuple(name for name, used in zip(scores.folds, usable, strict=True) if used),
         differences=differences[usable],
-        test=None,
-        p_holm=float("nan"),
+        family=judged.family,
+        test=judged.test,
+        p_holm=judged.p_adjusted,
+        without=judged.without,
+        divergence_p=divergence_p(
+            *(scores.data["diverged"].sel(variant=label).values for label in (variant, baseline))
+        ),
         war=_test(scores, variant, baseline, "war", selection, settings),
         by_selection={
             rule: _test(scores, variant, baseline, "uar", rule, settings) for rule in SELECTIONS
@@ -196,20 +256,22 @@ def _alone(
         speaker_bootstrap=_bootstrap(predictions, variant, baseline, settings, rng),
         conclusion=Conclusion(verdict="not compared", sentence=""),
     )
-    if usable.sum() < 2:
+    test = judged.test
+    if test is None:
         return comparison
-    paired, ratio, level = differences[usable], scores.ratio[usable], settings.level
     return replace(
         comparison,
-        test=corrected_t_test(paired, ratio, confidence=settings.confidence),
-        posterior=correlated_t_posterior(
-            paired, ratio, rope=settings.rope, credibility=settings.confidence
-        ),
-        equivalence=equivalence_test(paired, ratio, margin=settings.rope, level=level),
+        posterior=posterior_of(test, rope=settings.rope),
+        equivalence=equivalence_of(test, margin=settings.rope, level=settings.level),
         power=power_analysis(
-            first, second, scores.ratio, effect=settings.effect, level=level, power=settings.power
+            first,
+            second,
+            scores.ratio,
+            effect=settings.effect,
+            level=settings.level,
+            power=settings.power,
         ),
-        effects=effect_sizes(paired),
+        effects=effect_sizes(differences[usable]),
     )
 
 
@@ -294,24 +356,30 @@ def _flips(
 
 
 def _in_family(
-    scores: Scores, comparison: BaselineComparison, family: int, settings: Settings
+    comparison: BaselineComparison, judged: Judged, ratio: FloatArray, settings: Settings
 ) -> float:
-    if comparison.test is None:
+    test = comparison.test
+    if test is None:
         return float("nan")
-    used = np.array([name in comparison.folds for name in scores.folds])
     return detectable_difference(
-        comparison.test.spread,
-        scores.ratio[used],
-        level=settings.level / family,
+        test.spread,
+        np.full(test.folds, np.nanmean(ratio)),
+        level=settings.level / judged.comparisons,
         power=settings.power,
+        degrees=test.degrees_of_freedom,
     )
 
 
 def _conclude(
-    scores: Scores, comparison: BaselineComparison, family: int, settings: Settings
+    scores: Scores,
+    comparison: BaselineComparison,
+    judged: Judged,
+    standing: Standing,
+    settings: Settings,
+    level: float,
 ) -> Conclusion:
-    own = scores.data.sel(variant=comparison.variant)
-    missing = sum(run.variant == comparison.variant for run in scores.missing)
+    counts = [_counts(scores, label) for label in (comparison.variant, comparison.baseline)]
+    (runs, missing, diverged), (baseline_runs, baseline_missing, baseline_diverged) = counts
     return conclude(
         Evidence(
             variant=comparison.variant,
@@ -323,12 +391,24 @@ def _conclude(
             equivalence_p_adjusted=comparison.equivalence_p_holm,
             detectable=comparison.detectable_in_family,
             power=settings.power,
-            comparisons=family,
-            diverged=int(own["diverged"].sum()),
-            baseline_diverged=int(scores.data["diverged"].sel(variant=comparison.baseline).sum()),
+            comparisons=judged.comparisons,
+            standing=standing,
+            without=judged.without,
+            depends=judged.depends,
+            diverged=diverged,
+            baseline_diverged=baseline_diverged,
             missing=missing,
-            runs=missing + int(own["present"].sum()),
+            baseline_missing=baseline_missing,
+            runs=runs,
+            baseline_runs=baseline_runs,
             synthetic=scores.synthetic,
         ),
-        level=settings.level,
+        level=level,
     )
+
+
+def _counts(scores: Scores, variant: str) -> tuple[int, int, int]:
+    """Planned, missing and diverged runs of a variant."""
+    own = scores.data.sel(variant=variant)
+    missing = sum(run.variant == variant for run in scores.missing)
+    return missing + int(own["present"].sum()), missing, int(own["diverged"].sum())

@@ -4,6 +4,7 @@ Every figure in it comes from the Analysis; a sentence about something that was 
 out, so that nobody has to remember to delete it.
 """
 
+import re
 import tomllib
 from importlib.resources import files
 
@@ -21,7 +22,9 @@ def methods_paragraph(analysis: Analysis) -> str:
     kinds = {"gru": "GRU", "bigru": "bidirectional GRU"}
     cells = " and ".join(kinds[d] for d in directions)
     spoken = "synthetic speech" if analysis.synthetic else "speech"
-    corpus = "IEMOCAP \\cite{busso2008}" if analysis.corpus == "iemocap" else analysis.corpus
+    corpus = (
+        "IEMOCAP \\cite{busso2008}" if analysis.corpus.lower() == "iemocap" else analysis.corpus
+    )
     sentences = [
         f"We compared {len(names)} candidate activations ({', '.join(names)}) inside the {cells} "
         "cells \\cite{cho2014} of the Interaction-Aware Attention Network \\cite{yeh2019}, "
@@ -38,12 +41,9 @@ def methods_paragraph(analysis: Analysis) -> str:
             "the test set, which is optimistic by construction.",
             "last": "The last checkpoint was scored by unweighted average recall (UAR).",
         }[settings.selection],
-        f"Differences to the baseline ({analysis.baseline}, same direction) were averaged over "
-        "seeds and tested over folds with the corrected resampled t-test \\cite{nadeau2003} "
-        f"(mean test-to-training ratio {ratio:.2f}), adjusted by Holm's procedure "
-        f"\\cite{{holm1979}} over {len(analysis.comparisons)} comparisons at {settings.level:g}, "
-        "and with the Bayesian correlated t-test \\cite{benavoli2017} with a region of practical "
-        f"equivalence of ±{settings.rope:g} points.",
+        "Features were z-scored per speaker over all of a speaker's speech, test speech included "
+        "(transductive normalisation, no labels used).",
+        _tests(analysis, ratio),
     ]
     flips = [c.speakers for c in analysis.comparisons if c.speakers is not None]
     if flips and flips[0].reachable:
@@ -65,12 +65,37 @@ def methods_paragraph(analysis: Analysis) -> str:
     return " ".join(sentences)
 
 
+def _tests(analysis: Analysis, ratio: float) -> str:
+    """How differences were tested, family by family."""
+    settings = analysis.settings
+    tests = []
+    for family in analysis.families:
+        of = "" if family.name == "all" else f"{family.name} "
+        count = len(family.variants)
+        tested = (
+            "the corrected resampled t-test \\cite{nadeau2003}"
+            if family.rule == "corrected"
+            else "a moderated t-test \\cite{smyth2004,phipson2016} with the corrected variance of "
+            "\\cite{nadeau2003}"
+        )
+        tests.append(f"{count} {of}comparison{'s' if count > 1 else ''} with {tested}")
+    return (
+        f"Differences to the baseline ({analysis.baseline}, same direction) were averaged over "
+        f"seeds and tested over folds: {' and '.join(tests)} (mean test-to-training ratio "
+        f"{ratio:.2f}), each family adjusted by Holm's procedure \\cite{{holm1979}} at "
+        f"{analysis.permission.level:.3g}, with the posterior of the same tests "
+        "\\cite{benavoli2017} and a region of practical equivalence of "
+        f"±{settings.rope:g} points."
+    )
+
+
 def bibtex(paragraph: str) -> str:
     """BibTeX of the works that a paragraph cites, in the order of references.toml."""
     text = files("reports.page").joinpath("references.toml").read_text(encoding="utf-8")
+    cited = {key for keys in re.findall(r"\\cite\{([^}]*)\}", paragraph) for key in keys.split(",")}
     entries = []
     for key, fields in tomllib.loads(text).items():
-        if f"\\cite{{{key}}}" not in paragraph:
+        if key not in cited:
             continue
         kind = fields.pop("type")
         body = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items())

@@ -27,6 +27,7 @@ from reports.figures.gallery import FigureFiles, write_figures
 from reports.page import tables
 from reports.page.methods import bibtex, methods_paragraph
 from reports.page.templates import embedded, fill
+from reports.statistics.divergence import divergence_rate
 from reports.statistics.means import POINTS
 
 MEMORY = 2**20
@@ -142,6 +143,12 @@ def headline(analysis: Analysis) -> str:
     verdicts = [comparison.conclusion.verdict for comparison in analysis.comparisons]
     if not verdicts:
         return "There is only the baseline: nothing to compare."
+    if analysis.permission.standing != "confirmatory":
+        return {
+            "interim": "Not finished: estimates so far, and no verdict yet.",
+            "descriptive": "Checkpoints were chosen on the test set: estimates, and no verdicts.",
+            "exploratory": "Not the analysis that was planned: estimates, and no verdicts.",
+        }[analysis.permission.standing]
     best = max(
         (c for c in analysis.comparisons if c.conclusion.verdict == "better" and c.test),
         key=lambda c: c.test.mean if c.test else 0.0,
@@ -161,7 +168,13 @@ def headline(analysis: Analysis) -> str:
         rest.append(f"{counts['worse']} shown to be worse")
     if counts["equal"]:
         rest.append(f"{counts['equal']} shown to be practically equal")
-    open_ones = total - sum(counts.values())
+    depending = verdicts.count("depends on diverged runs")
+    if depending:
+        rest.append(f"{depending} whose verdict depends on diverged runs")
+    beside = verdicts.count("exploratory")
+    if beside:
+        rest.append(f"{beside} outside the planned comparisons")
+    open_ones = total - sum(counts.values()) - depending - beside
     if open_ones:
         rest.append(f"{open_ones} undecided by this design")
     return f"{said}{'; ' if rest else ''}{', '.join(rest)}."
@@ -172,6 +185,7 @@ def _cost(gates: GateDiagnostics) -> dict[str, object]:
         "variant": gates.variant,
         "runs": gates.runs,
         "diverged": gates.diverged,
+        "divergence": divergence_rate(gates.diverged, gates.runs),
         "diverged_at": ", ".join(str(step) for step in gates.diverged_at),
         "seconds": gates.seconds,
         "memory": gates.memory_bytes / MEMORY,

@@ -52,7 +52,16 @@ def correlated_t_posterior(
     """
     if rope < 0:
         raise ValueError("rope must not be negative")
-    test = corrected_t_test(differences, test_train_ratio, confidence=credibility)
+    return posterior_of(
+        corrected_t_test(differences, test_train_ratio, confidence=credibility), rope=rope
+    )
+
+
+def posterior_of(test: TTest, *, rope: float = 1.0) -> Posterior:
+    """The posterior that belongs to a t-test: Student's t at its mean, scaled by its error.
+
+    With a moderated test the prior of the variance is the family's, as in `moderated`.
+    """
     worse = _below(-rope, test)
     better = _below(-rope, test, sign=-1)
     return Posterior(
@@ -63,7 +72,7 @@ def correlated_t_posterior(
         mean=test.mean,
         low=test.low,
         high=test.high,
-        credibility=credibility,
+        credibility=test.confidence,
     )
 
 

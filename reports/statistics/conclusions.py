@@ -2,6 +2,8 @@
 
 - "Better" and "worse" need the family's corrected p; "equal" needs its own test; all else is
   undecided, and then the sentence says what the design could have seen.
+- A verdict is given once, by the plan: elsewhere a sentence states the estimate and no verdict.
+- A verdict that hangs on runs that diverged is none.
 - Tests that rest on other assumptions (speakers, utterances) never turn the verdict.
 """
 
@@ -10,8 +12,20 @@ from typing import Literal
 
 from reports.statistics.corrected_t import TTest
 from reports.statistics.equivalence import Equivalence
+from reports.statistics.verdicts import Standing
 
-Verdict = Literal["better", "worse", "equal", "undecided", "not compared", "baseline"]
+Verdict = Literal[
+    "better",
+    "worse",
+    "equal",
+    "undecided",
+    "depends on diverged runs",
+    "interim",
+    "descriptive",
+    "exploratory",
+    "not compared",
+    "baseline",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +41,11 @@ class Evidence:
     """What a conclusion rests on; p-values are adjusted over the family of variants.
 
     difference, equivalence: None where fewer than two folds could be compared. detectable: points
-    that the design, corrected for `comparisons`, finds with probability `power`.
-    diverged, missing: runs of the variant, of `runs` planned; baseline_diverged: the baseline's.
+    that the design, corrected for `comparisons`, finds with probability `power`. standing: what
+    the report may say. without: the test without the pairs of runs of which one diverged, None
+    where nothing diverged or too little is left; depends: the verdict would be another one there.
+    diverged, missing: runs of the variant, of `runs` planned; baseline_diverged,
+    baseline_missing: the baseline's, of `baseline_runs`.
     """
 
     variant: str
@@ -41,10 +58,15 @@ class Evidence:
     detectable: float
     power: float
     comparisons: int
+    standing: Standing
+    without: TTest | None
+    depends: bool
     diverged: int
     baseline_diverged: int
     missing: int
+    baseline_missing: int
     runs: int
+    baseline_runs: int
     synthetic: bool
 
 
@@ -56,8 +78,12 @@ def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
         sentence = f"{who} cannot be compared yet: fewer than two folds have results of both"
         return _conclusion("not compared", sentence, evidence)
     unit = f"points {evidence.metric}"
+    if evidence.standing != "confirmatory":
+        return _estimate(evidence, test, f"{who} differ by {signed(test.mean)} {unit}")
     interval = f"{test.confidence:.0%} interval {signed(test.low)} to {signed(test.high)}"
     adjusted = f"adjusted {p_text(evidence.p_adjusted)}"
+    if evidence.depends:
+        return _conclusion("depends on diverged runs", _both(evidence, test, who, unit), evidence)
     if test.standard_error == 0:
         sentence = (
             f"{who} differ by exactly {signed(test.mean)} {unit} in every fold: nothing can be "
@@ -101,6 +127,30 @@ def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
     return _conclusion("undecided", sentence, evidence)
 
 
+def _estimate(evidence: Evidence, test: TTest, difference: str) -> Conclusion:
+    """Where no verdict is due: the estimate, its interval, and why that is all."""
+    why = {
+        "interim": "interim: no verdict before the plan is complete",
+        "descriptive": "descriptive: the checkpoint was chosen on the test set",
+        "exploratory": "exploratory: not what was planned, so no verdict",
+    }[evidence.standing]
+    interval = f"{test.confidence:.0%} interval {signed(test.low)} to {signed(test.high)}"
+    verdict: Verdict = evidence.standing if evidence.standing != "confirmatory" else "undecided"
+    return _conclusion(verdict, f"{difference} ({interval}); {why}", evidence)
+
+
+def _both(evidence: Evidence, test: TTest, who: str, unit: str) -> str:
+    """The difference with and without the runs that diverged."""
+    reads = f"{signed(test.mean)} {unit} ({signed(test.low)} to {signed(test.high)})"
+    other = evidence.without
+    left = (
+        f"{signed(other.mean)} ({signed(other.low)} to {signed(other.high)}) without them"
+        if other is not None
+        else "and nothing is left to compare without them"
+    )
+    return f"whether {who} differ depends on diverged runs: {reads} with them, {left}"
+
+
 def signed(points: float) -> str:
     """A difference with its sign and one decimal, a true minus, no negative zero."""
     rounded = round(points, 1) + 0.0
@@ -117,9 +167,18 @@ def _conclusion(verdict: Verdict, sentence: str, evidence: Evidence) -> Conclusi
         runs = f"{evidence.diverged} of {evidence.runs} runs"
         sentence += f"; {runs} diverged and count with the score of a constant answer"
     if evidence.baseline_diverged:
-        sentence += f"; of the baseline, {evidence.baseline_diverged} runs diverged"
-    if evidence.missing:
-        sentence += f"; {evidence.missing} of {evidence.runs} runs are missing, so this may change"
+        runs = f"{evidence.baseline_diverged} of {evidence.baseline_runs} runs"
+        sentence += f"; of the baseline, {runs} diverged"
+    lacks = [
+        f"{count} of {of} runs of {name}"
+        for name, count, of in (
+            (evidence.variant, evidence.missing, evidence.runs),
+            (evidence.baseline, evidence.baseline_missing, evidence.baseline_runs),
+        )
+        if count
+    ]
+    if lacks:
+        sentence += f"; {' and '.join(lacks)} are missing, and only seeds that both have count"
     if evidence.synthetic:
         sentence += " (synthetic speech: this says nothing about real speech)"
     return Conclusion(verdict=verdict, sentence=sentence + ".")

@@ -27,7 +27,7 @@ class TTest:
     mean: float
     spread: float
     standard_error: float
-    degrees_of_freedom: int
+    degrees_of_freedom: float
     statistic: float
     p: float
     low: float
@@ -72,18 +72,31 @@ def corrected_t_test(
     if spread <= 1e-12 * max(1.0, float(np.abs(difference).max())):
         spread = 0.0
     error = spread * correction(folds, test_train_ratio) ** 0.5
-    if error > 0:
-        statistic = mean / error
+    return t_test_of(mean, spread, error, folds - 1, folds=folds, confidence=confidence)
+
+
+def t_test_of(
+    mean: float,
+    spread: float,
+    standard_error: float,
+    degrees_of_freedom: float,
+    *,
+    folds: int,
+    confidence: float = 0.95,
+) -> TTest:
+    """The two-sided t-test of a mean whose standard error and degrees of freedom are known."""
+    if standard_error > 0:
+        statistic = mean / standard_error
     else:
         statistic = 0.0 if mean == 0 else float(np.copysign(np.inf, mean))
-    reach = float(stats.t.ppf(0.5 + confidence / 2, folds - 1)) * error
+    reach = float(stats.t.ppf(0.5 + confidence / 2, degrees_of_freedom)) * standard_error
     return TTest(
         mean=mean,
         spread=spread,
-        standard_error=error,
-        degrees_of_freedom=folds - 1,
+        standard_error=standard_error,
+        degrees_of_freedom=degrees_of_freedom,
         statistic=statistic,
-        p=float(2 * stats.t.sf(abs(statistic), folds - 1)),
+        p=float(2 * stats.t.sf(abs(statistic), degrees_of_freedom)),
         low=mean - reach,
         high=mean + reach,
         confidence=confidence,

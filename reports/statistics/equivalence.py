@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy.typing as npt
 from scipy import stats
 
-from reports.statistics.corrected_t import corrected_t_test
+from reports.statistics.corrected_t import TTest, corrected_t_test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +45,15 @@ def equivalence_test(
     """
     if margin <= 0:
         raise ValueError("margin must be positive")
-    test = corrected_t_test(differences, test_train_ratio, confidence=1 - 2 * level)
+    return equivalence_of(
+        corrected_t_test(differences, test_train_ratio), margin=margin, level=level
+    )
+
+
+def equivalence_of(test: TTest, *, margin: float = 1.0, level: float = 0.05) -> Equivalence:
+    """TOST with the standard error and the degrees of freedom of a t-test of the same mean."""
     error, freedom = test.standard_error, test.degrees_of_freedom
+    reach = float(stats.t.ppf(1 - level, freedom)) * error
     if error == 0:
         p, smallest = float(abs(test.mean) >= margin), 0.0
     else:
@@ -57,9 +64,9 @@ def equivalence_test(
         level=level,
         p=p,
         equivalent=p < level,
-        low=test.low,
-        high=test.high,
-        smallest_margin=max(abs(test.low), abs(test.high)),
+        low=test.mean - reach,
+        high=test.mean + reach,
+        smallest_margin=abs(test.mean) + reach,
         smallest_p=smallest,
         reachable=smallest < level,
     )

@@ -47,18 +47,25 @@ class Power:
 
 
 def probability_to_find(
-    effect: float, spread: float, test_train_ratio: npt.ArrayLike, *, level: float = 0.05
+    effect: float,
+    spread: float,
+    test_train_ratio: npt.ArrayLike,
+    *,
+    level: float = 0.05,
+    degrees: float | None = None,
 ) -> float:
     """Probability that the corrected t-test finds a true difference, two-sided.
 
     effect: true difference in points; spread: standard deviation over folds of the seed-averaged
-    differences, in points; test_train_ratio: [fold]. Exact (non-central t) where folds are
-    correlated as Nadeau & Bengio (2003) assume. Raises ValueError for fewer than two folds.
+    differences, in points; test_train_ratio: [fold]. degrees: of freedom of the test, by default
+    folds − 1. Exact (non-central t) where folds are correlated as Nadeau & Bengio (2003) assume.
+    Raises ValueError for fewer than two folds.
     """
     folds = np.asarray(test_train_ratio).size
     if folds < 2:
         raise ValueError("power needs at least two folds")
-    return _power(effect, spread, folds, correction(folds, test_train_ratio), level)
+    factor = correction(folds, test_train_ratio)
+    return _power(effect, spread, degrees or folds - 1, factor, level)
 
 
 def detectable_difference(
@@ -67,6 +74,7 @@ def detectable_difference(
     *,
     level: float = 0.05,
     power: float = 0.8,
+    degrees: float | None = None,
 ) -> float:
     """Smallest true difference in points that the corrected t-test finds with probability `power`.
 
@@ -78,7 +86,8 @@ def detectable_difference(
         return 0.0
     unit = spread * np.sqrt(factor)
     # in standard errors; 2 degrees of freedom and level 0.001 still stay below 1000
-    found = optimize.brentq(lambda z: _power(z, 1.0, folds, 1.0, level) - power, 0.0, 5000.0)
+    freedom = degrees or folds - 1
+    found = optimize.brentq(lambda z: _power(z, 1.0, freedom, 1.0, level) - power, 0.0, 5000.0)
     return float(found * unit)
 
 
@@ -125,22 +134,22 @@ def power_analysis(
     )
 
 
-def _power(effect: float, spread: float, folds: int, factor: float, level: float) -> float:
+def _power(effect: float, spread: float, degrees: float, factor: float, level: float) -> float:
     """P(|T| > critical) of a non-central t, by averaging a normal tail over the estimated spread.
 
     scipy's own (1.17) returns NaN from a shift of about 30 standard errors on with few folds.
     """
     if spread == 0:
         return 1.0 if effect else level
-    critical = stats.t.ppf(1 - level / 2, folds - 1)
+    critical = stats.t.ppf(1 - level / 2, degrees)
     shift = abs(effect) / (spread * np.sqrt(factor))
-    estimated, weight = _spread_nodes(folds - 1)
+    estimated, weight = _spread_nodes(degrees)
     tails = special.ndtr(shift - critical * estimated) + special.ndtr(-shift - critical * estimated)
     return float(weight @ tails)
 
 
 @cache
-def _spread_nodes(freedom: int) -> tuple[FloatArray, FloatArray]:
+def _spread_nodes(freedom: float) -> tuple[FloatArray, FloatArray]:
     """Quadrature nodes and weights over the distribution of s / σ with `freedom` degrees."""
     node, weight = np.polynomial.legendre.leggauss(400)
     estimated = np.sqrt(stats.chi2.ppf((node + 1) / 2, freedom) / freedom)
@@ -176,6 +185,6 @@ def _folds_needed(
     present, train_units = shares.size, 1.0 / float(shares.mean())
     for folds in range(2, MOST_FOLDS + 1):
         units = train_units + folds - present
-        if units > 0 and _power(effect, spread, folds, 1 / folds + 1 / units, level) >= power:
+        if units > 0 and _power(effect, spread, folds - 1, 1 / folds + 1 / units, level) >= power:
             return folds
     return None

@@ -83,12 +83,10 @@ def test_the_same_results_give_the_same_analysis() -> None:
     assert analyse(results).as_dict() == analyse(results).as_dict()
 
 
-def test_family_makes_p_values_larger_and_detectable_differences_too(analysis: Analysis) -> None:
+def test_family_makes_p_values_larger(analysis: Analysis) -> None:
     for comparison in analysis.comparisons:
         assert comparison.test is not None
-        assert comparison.power is not None
         assert comparison.p_holm >= comparison.test.p
-        assert comparison.detectable_in_family > comparison.power.detectable
 
 
 def test_a_mean_is_corrected_and_seeds_are_apart_from_folds(analysis: Analysis) -> None:

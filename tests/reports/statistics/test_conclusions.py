@@ -27,10 +27,15 @@ def evidence(differences: list[float], **changes: object) -> Evidence:
         detectable=detectable_difference(test.spread, RATIO, level=0.05 / 8),
         power=0.8,
         comparisons=8,
+        standing="confirmatory",
+        without=None,
+        depends=False,
         diverged=0,
         baseline_diverged=0,
         missing=0,
+        baseline_missing=0,
         runs=25,
+        baseline_runs=25,
         synthetic=False,
     )
     return dataclasses.replace(made, **changes)
@@ -78,9 +83,13 @@ def test_a_sure_but_tiny_difference_is_said_not_to_matter() -> None:
 
 
 def test_divergence_gaps_and_synthetic_speech_are_never_left_unsaid() -> None:
-    found = conclude(evidence([1.0, 0, 2, 1, -1], diverged=3, missing=2, synthetic=True))
+    found = conclude(
+        evidence([1.0, 0, 2, 1, -1], diverged=3, missing=2, baseline_missing=4, synthetic=True)
+    )
     assert "3 of 25 runs diverged" in found.sentence
-    assert "2 of 25 runs are missing" in found.sentence
+    assert (
+        "2 of 25 runs of arelu · gru and 4 of 25 runs of tanh · gru are missing" in found.sentence
+    )
     assert "synthetic speech" in found.sentence
 
 
@@ -106,3 +115,25 @@ def test_everything_becomes_strict_json() -> None:
     text = json.dumps(data, allow_nan=False)
     assert json.loads(text)["gap"] == [None, 1.0]
     assert json.loads(text)["evidence"]["difference"]["folds"] == 5
+
+
+@pytest.mark.parametrize("standing", ["interim", "descriptive", "exploratory"])
+def test_what_was_not_planned_or_is_not_finished_gets_an_estimate_and_no_verdict(
+    standing: str,
+) -> None:
+    found = conclude(evidence([8.0, 8.4, 7.9, 8.2, 8.1], standing=standing))
+    assert found.verdict == standing
+    assert "+8.1 points UAR (95% interval" in found.sentence
+    assert "above" not in found.sentence
+    assert "p <" not in found.sentence
+
+
+def test_verdict_that_hangs_on_diverged_runs_is_told_with_both_numbers() -> None:
+    without = corrected_t_test([0.1, -0.2, 0.3, 0.0, 0.1], RATIO)
+    found = conclude(
+        evidence([8.0, 8.4, 7.9, 8.2, 8.1], depends=True, without=without, baseline_diverged=5)
+    )
+    assert found.verdict == "depends on diverged runs"
+    assert "+8.1 points UAR" in found.sentence
+    assert "+0.1 (" in found.sentence
+    assert "of the baseline, 5 of 25 runs diverged" in found.sentence

@@ -1,0 +1,197 @@
+"""Families of comparisons: what is judged together, by which test, and with what permission.
+
+- The plan's primary comparisons are one family; everything else is another, and exploratory.
+- A complete family is judged by the rule of `statistics.family`. Where runs are missing each
+  comparison is estimated by itself, from the seeds that both have, and gets no verdict.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.score_table import Predictions, Scores
+from reports.statistics.arrays import BoolArray, FloatArray, IntArray
+from reports.statistics.corrected_t import (
+    TTest,
+    corrected_t_test,
+    seed_averaged_differences,
+    t_test_of,
+)
+from reports.statistics.family import Judgement
+from reports.statistics.verdicts import Permission, family_verdicts, merged_units, shared_units
+
+Pair = tuple[str, str]  # variant, baseline
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Comparisons that were judged together.
+
+    name: "all", "primary" or "exploratory". variants: what was compared. rule: "moderated" or
+    "corrected"; why: half a sentence. prior_spread, prior_degrees: what scatter over folds was
+    drawn towards, in points, and the most weight of that; NaN and 0 where it was not. units: how
+    many independent folds the tests count; ratio [unit]: their n_test / n_train.
+    """
+
+    name: str
+    variants: tuple[str, ...]
+    rule: str
+    why: str
+    prior_spread: float
+    prior_degrees: float
+    units: int
+    ratio: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One comparison's test by the family's rule; None where fewer than two folds have both.
+
+    p_adjusted: Holm's, NaN where the family is not complete. without: the test without diverged
+    pairs; depends: the verdict would be another one.
+    """
+
+    family: str
+    comparisons: int
+    test: TTest | None
+    p_adjusted: float
+    without: TTest | None
+    depends: bool
+
+
+def judge_families(
+    scores: Scores,
+    predictions: Predictions,
+    pairs: Sequence[Pair],
+    *,
+    selection: str,
+    primary: Sequence[str],
+    permission: Permission,
+    margin: float,
+    confidence: float,
+) -> tuple[tuple[Family, ...], dict[str, Judged]]:
+    """Judge every pair; returns the families and, by variant, what was found.
+
+    primary: labels of the variants whose comparisons were planned as primary; none: all are one
+    family.
+    """
+    units = shared_units(predictions.fold, predictions.dialogs)
+    split = [("all", list(pairs))]
+    if primary:
+        split = [
+            ("primary", [pair for pair in pairs if pair[0] in primary]),
+            ("exploratory", [pair for pair in pairs if pair[0] not in primary]),
+        ]
+    families: list[Family] = []
+    found: dict[str, Judged] = {}
+    for name, members in split:
+        if members:
+            family, judged = _judge(
+                name, scores, members, units, selection, permission, margin, confidence
+            )
+            families.append(family)
+            found |= judged
+    return tuple(families), found
+
+
+def _judge(
+    name: str,
+    scores: Scores,
+    pairs: list[Pair],
+    units: IntArray,
+    selection: str,
+    permission: Permission,
+    margin: float,
+    confidence: float,
+) -> tuple[Family, dict[str, Judged]]:
+    first, second = (
+        np.stack([scores.of(pair[side], selection=selection) for pair in pairs]) for side in (0, 1)
+    )
+    both = np.isfinite(first) & np.isfinite(second)
+    if not both.any(axis=2).all() or len(units) != len(scores.folds) or units.max() < 1:
+        return _one_by_one(name, scores, pairs, selection, confidence)
+    groups = np.unique([baseline for _, baseline in pairs], return_inverse=True)[1]
+    lost = np.stack([_diverged(scores, v) | _diverged(scores, b) for v, b in pairs])
+    verdicts = family_verdicts(
+        first, second, lost, scores.ratio, groups,
+        units=units, level=permission.level, margin=margin,
+    )  # fmt: skip
+    judged = verdicts.judged
+    complete = permission.standing in ("confirmatory", "exploratory")
+    places = np.cumsum(verdicts.comparable) - 1
+    found = {}
+    for i, (variant, _) in enumerate(pairs):
+        without = None
+        if verdicts.without is not None and verdicts.comparable[i]:
+            without = _test(verdicts.without, int(places[i]), verdicts.units, confidence)
+        found[variant] = Judged(
+            family=name,
+            comparisons=len(pairs),
+            test=_test(judged, i, verdicts.units, confidence),
+            p_adjusted=float(judged.p_adjusted[i]) if complete else float("nan"),
+            without=without,
+            depends=bool(verdicts.depends[i]),
+        )
+    family = Family(
+        name=name,
+        variants=tuple(variant for variant, _ in pairs),
+        rule=judged.rule,
+        why=judged.why,
+        prior_spread=float(judged.prior_spread),
+        prior_degrees=float(judged.prior_degrees),
+        units=verdicts.units,
+        ratio=merged_units(scores.ratio[None], scores.ratio, units)[1],
+    )
+    return family, found
+
+
+def _one_by_one(
+    name: str, scores: Scores, pairs: list[Pair], selection: str, confidence: float
+) -> tuple[Family, dict[str, Judged]]:
+    """An unfinished family: each comparison from the folds that it has."""
+    found = {}
+    for variant, baseline in pairs:
+        differences, usable = seed_averaged_differences(
+            scores.of(variant, selection=selection), scores.of(baseline, selection=selection)
+        )
+        test = None
+        if usable.sum() >= 2:
+            test = corrected_t_test(
+                differences[usable], scores.ratio[usable], confidence=confidence
+            )
+        found[variant] = Judged(
+            family=name,
+            comparisons=len(pairs),
+            test=test,
+            p_adjusted=float("nan"),
+            without=None,
+            depends=False,
+        )
+    family = Family(
+        name=name,
+        variants=tuple(variant for variant, _ in pairs),
+        rule="corrected",
+        why="folds are missing, so that each comparison is estimated from its own",
+        prior_spread=float("nan"),
+        prior_degrees=0.0,
+        units=len(scores.folds),
+        ratio=scores.ratio,
+    )
+    return family, found
+
+
+def _test(judged: Judgement, place: int, units: int, confidence: float) -> TTest:
+    return t_test_of(
+        float(judged.mean[place]),
+        float(judged.spread[place]),
+        float(judged.standard_error[place]),
+        float(judged.degrees[place]),
+        folds=units,
+        confidence=confidence,
+    )
+
+
+def _diverged(scores: Scores, variant: str) -> BoolArray:
+    table = scores.data["diverged"].sel(variant=variant).transpose("fold", "seed")
+    return np.asarray(table.values, dtype=bool)
