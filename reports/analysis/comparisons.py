@@ -37,7 +37,7 @@ class Settings:
     All in points but level (of a family), confidence and power. seed: of all resampling. primary:
     labels of the variants whose comparisons the plan names as primary, a family of their own.
     departures: half sentences on where this report is not what was planned; with any, it gives no
-    verdicts.
+    verdicts. normalise: how features were ("speaker", "corpus", "none"), "" where it is not known.
     """
 
     selection: str = "dev"
@@ -49,6 +49,7 @@ class Settings:
     seed: int = 0
     primary: tuple[str, ...] = ()
     departures: tuple[str, ...] = ()
+    normalise: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,13 @@ from importlib.resources import files
 
 from reports.analysis.analysis import Analysis
 
+NORMALISED = {
+    "speaker": "Features were z-scored per speaker over all of a speaker's speech, that of test "
+    "speakers included (transductive normalisation; no labels are used).",
+    "corpus": "Features were z-scored by each fold's training speech.",
+    "none": "Features were not normalised.",
+}
+
 
 def methods_paragraph(analysis: Analysis) -> str:
     r"""The paragraph, citations as \cite{key}; keys are those of `bibtex`."""
@@ -41,8 +48,7 @@ def methods_paragraph(analysis: Analysis) -> str:
             "the test set, which is optimistic by construction.",
             "last": "The last checkpoint was scored by unweighted average recall (UAR).",
         }[settings.selection],
-        "Features were z-scored per speaker over all of a speaker's speech, test speech included "
-        "(transductive normalisation, no labels used).",
+        *([NORMALISED[settings.normalise]] if settings.normalise in NORMALISED else []),
         _tests(analysis, ratio),
     ]
     flips = [c.speakers for c in analysis.comparisons if c.speakers is not None]
