@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+import reports
 from activations.errors import InputError
 from bench.data.members import Variant
 from reports.analysis.analysis import Analysis, analyse
@@ -83,10 +84,32 @@ def test_the_same_results_give_the_same_analysis() -> None:
     assert analyse(results).as_dict() == analyse(results).as_dict()
 
 
-def test_family_makes_p_values_larger(analysis: Analysis) -> None:
+def test_unfinished_study_gets_estimates_and_no_p_and_no_verdict(analysis: Analysis) -> None:
+    assert analysis.permission.standing == "interim"
     for comparison in analysis.comparisons:
         assert comparison.test is not None
-        assert comparison.p_holm >= comparison.test.p * (1 - 1e-12)
+        assert np.isnan([comparison.p_holm, comparison.equivalence_p_holm]).all()
+        assert comparison.conclusion.verdict == "interim"
+
+
+def test_planned_comparisons_are_a_family_of_their_own_and_the_rest_is_exploratory() -> None:
+    results = reports.example(["tanh", "relu", "elu", "selu"], ["gru"], utterances=200)
+    planned = analyse(results, settings=Settings(primary=("relu · gru",)))
+    assert [(f.name, f.variants) for f in planned.families] == [
+        ("primary", ("relu · gru",)),
+        ("exploratory", ("elu · gru", "selu · gru")),
+    ]
+    first = planned.comparison("relu · gru")
+    others = [c for c in planned.comparisons if c is not first]
+    assert first is not None
+    assert first.test is not None
+    assert first.p_holm == pytest.approx(first.test.p)  # alone in its family
+    assert first.conclusion.verdict in ("better", "worse", "equal", "undecided")
+    assert [c.conclusion.verdict for c in others] == ["exploratory"] * 2
+    assert all(c.test and c.p_holm >= c.test.p * (1 - 1e-12) for c in others)
+    changed = analyse(results, settings=Settings(departures=("the margin was planned as 2",)))
+    assert {c.conclusion.verdict for c in changed.comparisons} == {"exploratory"}
+    assert "the margin was planned as 2" in changed.permission.why
 
 
 def test_a_mean_is_corrected_and_seeds_are_apart_from_folds(analysis: Analysis) -> None:
