@@ -62,17 +62,6 @@ def parse(text: str) -> Formula:
     return Formula(name=formula.text, expression=expression, parameters=parameters)
 
 
-def parse_expression(text: str, parameters: tuple[Parameter, ...], *, where: str) -> sympy.Expr:
-    """The expression of a formula whose parameters are declared elsewhere; `where` stands in
-    messages.
-
-    Raises InputError as `parse` does.
-    """
-    expression = _Reader(where, {parameter.name for parameter in parameters}).read(text)
-    _check(expression, parameters, where)
-    return expression
-
-
 def looks_like_a_formula(text: str) -> bool:
     """Whether a text is meant as a formula rather than as a name."""
     return any(character in text for character in "()+*/;<> =") or text.strip() == "x"

@@ -63,7 +63,7 @@ def each_fold(examples: Examples, protocol: Protocol) -> Iterator[Fold]:
     """
     cast = Cast.of(examples)
     for fold in _unchecked(examples, cast, protocol):
-        _check(fold, examples, cast, protocol)
+        check_fold(fold, examples, cast, protocol)
         yield fold
 
 
@@ -83,16 +83,6 @@ def _unchecked(examples: Examples, cast: Cast, protocol: Protocol) -> Iterator[F
             yield _fold(name, names, units, examples, cast, protocol, repeat)
 
 
-def check_fold(fold: Fold, examples: Examples, protocol: Protocol) -> None:
-    """Raise InputError unless the fold's sides are filled and keep speakers and dialogues apart.
-
-    No dialogue is on two sides; no speaker of the test side is on another one, nor heard there as
-    context; where the dev rule is by speakers neither is a speaker of the dev side. The corpus's
-    own split may share speakers. Every class has a training example.
-    """
-    _check(fold, examples, Cast.of(examples), protocol)
-
-
 def shared_speakers(fold: Fold, examples: Examples) -> list[str]:
     """Who is both in the training and in the test set: nobody, but for a corpus's own split."""
     return sorted(
@@ -100,7 +90,13 @@ def shared_speakers(fold: Fold, examples: Examples) -> list[str]:
     )
 
 
-def _check(fold: Fold, examples: Examples, cast: Cast, protocol: Protocol) -> None:
+def check_fold(fold: Fold, examples: Examples, cast: Cast, protocol: Protocol) -> None:
+    """Raise InputError unless the fold's sides are filled and keep speakers and dialogues apart.
+
+    cast: `Cast.of(examples)`. No dialogue is on two sides; no speaker of the test side is on
+    another one, nor heard there as context; where the dev rule is by speakers neither is a speaker
+    of the dev side. The corpus's own split may share speakers. Every class has a training example.
+    """
     sides = {"train": fold.train, "dev": fold.dev, "test": fold.test}
     if protocol.dev == "none":
         del sides["dev"]

@@ -264,13 +264,6 @@ class Member:
         )
 
     @property
-    def key(self) -> str:
-        """32 hexadecimal digits of all names and numbers, but not of formulas, the same on every
-        machine and in every version of Python.
-        """
-        return _digest(self.as_dict() | {"variant": self.variant.names})
-
-    @property
     def stream(self) -> int:
         """The 63-bit key of this run's random numbers: fold and seed, not the variant (see the
         module's docstring).

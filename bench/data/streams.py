@@ -32,16 +32,6 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)  # Salmon et al. 2011, table 2 (PHILOX_M4
 WEYL = (0x9E3779B9, 0xBB67AE85)  # golden ratio and sqrt(3) − 1: the key's increments per round
 
 
-def member_key(text: str) -> int:
-    """The 64-bit key, signed to fit torch.int64, of a member's identity: sha256's first 8 bytes."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)
-
-
-def member_keys(texts: Sequence[str], device: torch.device | str = "cpu") -> Tensor:
-    """Keys [M] int64 of a stack's members, on `device`."""
-    return torch.tensor([member_key(text) for text in texts], dtype=torch.int64, device=device)
-
-
 def philox4x32(
     counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -106,7 +96,7 @@ def words(keys: Tensor, purpose: str, step: int, blocks: int) -> tuple[Tensor, .
 def uniform(keys: Tensor, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
     """Uniform float32 [M, *shape] in [0, 1), multiples of 2^−24, on the keys' device.
 
-    keys: [M] int64 (`member_keys`). purpose: what the numbers are for; another name is another
+    keys: [M] int64 (`Member.stream`). purpose: what the numbers are for; another name is another
     stream. Raises ValueError as `words` does.
     """
     size = math.prod(shape)

@@ -114,7 +114,7 @@ TESTS = (
     "tests/activations/catalogue",
     "tests/activations/formula/test_facts.py",
     "tests/activations/kernels/cpu/test_recurrence.py",
-    "tests/activations/test_describe.py",
+    "tests/activations/test_description.py",
     "tests/docs/test_architecture.py",
     "tests/oracles/test_activation_oracles.py",
 )

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activations.errors import InputError
+from bench.data.cast import Cast
 from bench.data.examples import Examples
 from bench.data.folds import Fold, check_fold, make_folds
 from bench.data.protocol import Protocol
@@ -223,15 +224,15 @@ def test_a_fold_made_by_hand_is_checked(
 ) -> None:
     fold = Fold("hand", *(np.array(rows, dtype=np.int64) for rows in (train, dev, test)))
     with pytest.raises(InputError, match=words):
-        check_fold(fold, dyads(), Protocol())
+        check_fold(fold, dyads(), Cast.of(dyads()), Protocol())
 
 
 def test_dev_dialogues_may_share_speakers_with_training_but_not_with_the_test() -> None:
     protocol = Protocol(dev="dialogues")
     rows = np.arange(64, 72), np.arange(72, 80), np.arange(0, 8)
-    check_fold(Fold("hand", *rows), dyads(), protocol)
+    check_fold(Fold("hand", *rows), dyads(), Cast.of(dyads()), protocol)
     with pytest.raises(InputError, match="speaker S2F is in the dev and in the test set"):
-        check_fold(Fold("hand", rows[2], rows[1], rows[0]), dyads(), protocol)
+        check_fold(Fold("hand", rows[2], rows[1], rows[0]), dyads(), Cast.of(dyads()), protocol)
 
 
 @st.composite

@@ -25,8 +25,8 @@ def members(count: int, activation: str = "tanh", **settings: int) -> list[Membe
 
 
 def stack_of(members: Sequence[Member]) -> list[tuple[str, Member]]:
-    """The members with their hashes."""
-    return [(member.key, member) for member in members]
+    """The members under names that stand in for their hashes."""
+    return [(f"{member.variant.slug}-{member.fold}-{member.seed}", member) for member in members]
 
 
 def large_data() -> TrainingData:
