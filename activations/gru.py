@@ -12,14 +12,18 @@
 import numbers
 import warnings
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from activations import interop, onnx_layer
+from activations.errors import GateswapError
+from activations.kernels import dispatch
 from activations.kernels.cell import Cell
 from activations.kernels.packing import Packing, plain_tensors
+from activations.kernels.reference import one_step
 from activations.recurrent import (
     SITES,
     Recurrent,
@@ -120,6 +124,12 @@ class GRU(Recurrent):
             if lengths is not None:
                 raise ValueError("a PackedSequence has its lengths already; leave lengths out")
             return self._forward_packed(input, hx)
+        if not isinstance(input, Tensor):
+            return self._forward_unusual(input, hx, lengths)
+        if torch._C._get_tracing_state() is not None:
+            raise GateswapError(interop.NO_TORCHSCRIPT)
+        if self._streams(input, hx, lengths):
+            return self._one_step(input, hx)
         if input.dim() not in (2, 3):
             raise ValueError(f"GRU takes [T, B, I] or [T, I], got {list(input.shape)}")
         batched = input.dim() == 3
@@ -148,6 +158,71 @@ class GRU(Recurrent):
         if not batched:
             return h.squeeze(1), h_n.squeeze(1)
         return h.transpose(0, 1) if self.batch_first else h, h_n
+
+    def _streams(self, given: Tensor, hx: Tensor | None, lengths: Tensor | None) -> bool:
+        """Whether this is one step of a stream: on the CPU, without gradients, as things are."""
+        if torch.is_grad_enabled() or lengths is not None or given.dim() != 3:
+            return False
+        weight = cast(Tensor, self._parameters["weight_hh_l0"])
+        return (
+            given.shape[1 if self.batch_first else 0] == 1
+            and weight.device.type == "cpu"
+            and weight.dtype in (torch.float32, torch.float64)
+            and not _observed(given, hx, weight)
+            and not under_autocast(given)
+            and not torch._C._are_functorch_transforms_active()
+            and not dispatch.forward_mode()
+        )
+
+    def _one_step(self, given: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
+        """A batch of one step, in torch's own operations: kernels first pack their weights.
+
+        The same formulas as the reference's.
+        """
+        weight = cast(Tensor, self._parameters["weight_hh_l0"])
+        frames = given.squeeze(1 if self.batch_first else 0)
+        frames = check_frames(frames, self.input_size, weight)
+        L, D, B, H = self.num_layers, len(self._suffixes), len(frames), self.hidden_size
+        if hx is not None:
+            hx = check_state(hx, (L * D, B, H), weight)
+        self._require_runnable()
+        dropout = self.dropout if self.training else 0.0
+        final: list[Tensor] = []
+        for layer in range(L):
+            if layer and dropout:
+                frames = nn.functional.dropout(frames, dropout)
+            states = []
+            for suffix in self._suffixes:
+                name = f"_l{layer}{suffix}"
+                h = frames.new_zeros(B, H) if hx is None else hx[len(final)]
+                states.append(self._step(name, frames, h))
+                final.append(states[-1])
+            frames = states[0] if D == 1 else torch.cat(states, 1)
+        return frames.unsqueeze(1 if self.batch_first else 0), torch.stack(final)
+
+    def _step(self, name: str, x: Tensor, h: Tensor) -> Tensor:
+        parameters = self._parameters
+        values = [parameters.get(site + name) for site in SITES]
+        return one_step(
+            x,
+            h,
+            parameters["weight_ih" + name],  # type: ignore[arg-type]
+            parameters["weight_hh" + name],  # type: ignore[arg-type]
+            parameters["bias_ih" + name] if self.bias else None,
+            parameters["bias_hh" + name] if self.bias else None,
+            self.cell,
+            values,
+        )
+
+    def _forward_unusual(self, given: Any, hx: Any, lengths: Any) -> Any:
+        """What torch.fx passes through a leaf, and nothing else."""
+        from torch.fx import Proxy
+
+        if isinstance(given, Proxy):
+            path = given.tracer.path_of_module(self)  # type: ignore[attr-defined]
+            options = {} if lengths is None else {"lengths": lengths}
+            return given.tracer.create_proxy("call_module", path, (given, hx), options)
+        raise TypeError(f"GRU takes a Tensor or a PackedSequence, got {type(given).__name__}")
 
     def _forward_packed(
         self, packed: PackedSequence, hx: Tensor | None
@@ -249,10 +324,44 @@ class GRU(Recurrent):
             if layer and self.dropout and self.training:
                 frames = nn.functional.dropout(frames, self.dropout)
             start = None if hx is None else hx[layer]
+            if torch.onnx.is_in_onnx_export():
+                if batch_sizes is not None:
+                    raise ValueError(
+                        "ONNX has no packed sequences; export gru(x, lengths=lengths) instead"
+                    )
+                frames, h_n = self._onnx_layer(layer, frames, start, B, lengths)
+                final.append(h_n)
+                continue
             h = self._layer_operator(layer, frames, start, batch_sizes, lengths, steps)
             final.append(_observed_final(h, B, batch_sizes, lengths, start))
             frames = h.flatten(1)
         return frames.view(*leading, D * H).to(returned), torch.cat(final).to(returned)
+
+    def _onnx_layer(
+        self, layer: int, frames: Tensor, h0: Tensor | None, B: int, lengths: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """A layer while torch.onnx.export looks: frames [T * B, I] -> h [T * B, D·H], h_n."""
+        weights = (None if each is None else each[0] for each in self._layer_weights(layer))
+        w_ih, b_ih, w_hh, b_hh = weights
+        assert w_ih is not None
+        assert w_hh is not None
+        assert b_hh is not None
+        parameters = tuple(each[0] for each in self._activation_parameters(layer, w_hh[None]))
+        D, gates, _ = w_hh.shape
+        h, h_n = onnx_layer.layer(
+            frames.view(-1, B, frames.shape[1]),
+            (
+                w_ih.view(D, gates, -1),
+                None if b_ih is None else b_ih.view(D, gates),
+                w_hh,
+                b_hh,
+            ),
+            self.cell,
+            parameters,  # type: ignore[arg-type]
+            None if h0 is None else h0[0],
+            lengths,
+        )
+        return h.flatten(0, 1), h_n
 
     def _returned_type(self, frames: Tensor, hx: Tensor | None, weight: Tensor) -> torch.dtype:
         """The type torch.nn.GRU would return."""
@@ -261,6 +370,29 @@ class GRU(Recurrent):
         if frames.device.type == "cuda":
             return torch.get_autocast_dtype("cuda")
         return frames.dtype if hx is None else hx.dtype
+
+    def to_torch(self) -> nn.GRU:
+        """A torch.nn.GRU with these weights. Raises GateswapError unless it computes the same."""
+        return interop.to_torch(self)
+
+    def __prepare_scriptable__(self) -> nn.GRU:
+        """What torch.jit.script compiles in this module's place."""
+        if not interop.is_torchs(self.cell):
+            raise GateswapError(interop.NO_TORCHSCRIPT)
+        return self.to_torch()
+
+    @property
+    def qconfig(self) -> None:
+        """Set by torch.ao.quantization, which knows no module but torch's own."""
+        return None
+
+    @qconfig.setter
+    def qconfig(self, _: object) -> None:
+        warnings.warn(interop.NOT_QUANTIZED, stacklevel=2)
+
+    @qconfig.deleter
+    def qconfig(self) -> None:
+        """Nothing was kept."""
 
     @property
     def _states(self) -> int:
@@ -348,15 +480,17 @@ class StackedGRU(Recurrent):
             return frames, torch.stack(final).transpose(0, 1).flatten(1, 2)
 
 
+_PLAIN = (Tensor, nn.Parameter)
+
+
 def _observed(*tensors: Tensor | None) -> bool:
     """Whether calls must be operators: somebody traces them, or a tensor is not plain memory."""
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
         return True
-    return any(
-        tensor is not None
-        and (type(tensor) not in (Tensor, nn.Parameter) or tensor.device.type == "meta")
-        for tensor in tensors
-    )
+    for tensor in tensors:
+        if tensor is not None and (type(tensor) not in _PLAIN or tensor.is_meta):
+            return True
+    return False
 
 
 def _observed_final(

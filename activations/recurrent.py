@@ -63,6 +63,7 @@ class Recurrent(nn.Module):
         self.cell = cell
         self.implementation = implementation
         self._lead = lead
+        self._runnable: tuple[str, torch.dtype] | None = None
         self._cell_text = text_of(cell)
         self._suffixes = ("", "_reverse") if bidirectional else ("",)
 
@@ -120,6 +121,13 @@ class Recurrent(nn.Module):
             device=weight.device,
             dtype=computed_in(weight.dtype),
         )
+
+    def _require_runnable(self) -> None:
+        """Raise, or warn, as a call would that chooses an implementation; ask once."""
+        asked = self.implementation, next(self.parameters()).dtype
+        if self._runnable != asked:
+            self.chosen  # noqa: B018
+            self._runnable = asked
 
     def _layer(
         self,

@@ -8,11 +8,13 @@
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from activations.formula.torch_code import compile_torch
 from activations.kernels.cell import Cell, Parameters
 from activations.kernels.packing import Packing
 
@@ -94,6 +96,49 @@ def projection_gradients(
     d_weight = [d_out[start:end].t() @ frames[start:end] for start, end in groups]
     d_bias = [d_out[start:end].sum(0) for start, end in groups]
     return torch.cat(d_frames), torch.stack(d_weight), torch.stack(d_bias)
+
+
+def one_step(
+    x: Tensor,
+    h: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    cell: Cell,
+    values: Sequence[Tensor | None],
+) -> Tensor:
+    """One step without gradients: x [B, I], h [B, H] -> h' [B, H], for streams.
+
+    w_ih [3H, I], w_hh [3H, H], biases [3H]; values of (update, reset, candidate), each [P] or
+    [P, H], None without parameters.
+    """
+    update, reset, candidate = (
+        function if parameters is None else partial(_with_parameters, function, parameters)
+        for function, parameters in zip(_values(cell), values, strict=True)
+    )
+    linear, H = torch.nn.functional.linear, h.shape[1]
+    x_r, x_z, x_n = linear(x, w_ih, b_ih).chunk(3, 1)
+    if cell.reset_order == "after":
+        h_r, h_z, h_n = linear(h, w_hh, b_hh).chunk(3, 1)
+        n = candidate(x_n + reset(x_r + h_r)[0] * h_n)[0]
+    else:
+        b = None if b_hh is None else b_hh[: 2 * H]
+        h_r, h_z = linear(h, w_hh[: 2 * H], b).chunk(2, 1)
+        b = None if b_hh is None else b_hh[2 * H :]
+        n = candidate(x_n + linear(reset(x_r + h_r)[0] * h, w_hh[2 * H :], b))[0]
+    return torch.lerp(n, h, update(x_z + h_z)[0])
+
+
+@lru_cache(maxsize=256)
+def _values(cell: Cell) -> tuple[Callable[..., tuple[Tensor, ...]], ...]:
+    return tuple(compile_torch(formula.program()) for formula in cell.formulas)
+
+
+def _with_parameters(
+    function: Callable[..., tuple[Tensor, ...]], parameters: Tensor, x: Tensor
+) -> tuple[Tensor, ...]:
+    return function(x, *parameters.unbind(0))
 
 
 def available(cell: Cell, dtype: torch.dtype) -> str | None:  # noqa: ARG001

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,6 +55,11 @@ def find_compiler(variable: str | None = None) -> Compiler:
 
     Raises CompilerError where none works.
     """
+    if sys.platform == "win32":
+        raise CompilerError(
+            "the CPU kernels are for Linux and macOS; on Windows the reference runs, "
+            "or everything in WSL"
+        )
     asked = os.environ.get("CC", "") if variable is None else variable
     for name in (asked, *CANDIDATES):
         words = tuple(name.split())
@@ -104,7 +110,18 @@ def load_library(source: str) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
-        raise CompilerError(f"the compiled kernel does not load: {error}") from error
+        said = f"the compiled kernel does not load: {error}"
+        if _cannot_run_programs(path.parent):
+            said = (
+                f"{path.parent} is on a file system that runs no programs (noexec), so a compiled "
+                "kernel does not load from there; set XDG_CACHE_HOME to another folder"
+            )
+        raise CompilerError(said) from error
+
+
+def _cannot_run_programs(folder: Path) -> bool:
+    flag: int = getattr(os, "ST_NOEXEC", 0)
+    return bool(flag and os.statvfs(folder).f_flag & flag)
 
 
 def _run(command: tuple[str, ...], text: str) -> "subprocess.CompletedProcess[str]":

@@ -1,0 +1,116 @@
+"""Exported models in onnxruntime: torch's own numbers, for any batch, any time, any lengths."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from activations.formula.torch_code import compile_torch
+from activations.gru import GRU
+from activations.onnx_layer import operators_name
+from activations.registry import get, names
+
+pytest.importorskip("onnxscript")
+
+# float32 over nine steps of gates that need not contract: a few hundred roundings
+TOLERANCE = {"rtol": 2e-5, "atol": 2e-5}
+
+
+class Model(nn.Module):
+    """What a user would export: an encoder and a head, with lengths of padded rows."""
+
+    def __init__(self, layers, **options):
+        super().__init__()
+        self.encoder = GRU(5, 7, layers, bidirectional=True, batch_first=True, **options)
+        self.head = nn.Linear(14, 3)
+
+    def forward(self, x, h0, lengths):
+        output, h_n = self.encoder(x, h0, lengths=lengths)
+        return self.head(output), h_n
+
+
+def exported(model, given, dynamic_shapes, **options):
+    """An onnxruntime session of the model, and which operators it is made of."""
+    program = torch.onnx.export(
+        model.eval(), given, dynamo=True, dynamic_shapes=dynamic_shapes, verbose=False, **options
+    )
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        program.model_proto.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+    )
+    return session, [node.op_type for node in program.model_proto.graph.node]
+
+
+def compare(session, model, *given):
+    inputs = {each.name: value for each, value in zip(session.get_inputs(), given, strict=True)}
+    found = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    with torch.no_grad():
+        expected = model(*given)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert np.abs(ours).max() > 0.1
+        np.testing.assert_allclose(ours, theirs.numpy(), **TOLERANCE)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("options", "operator"),
+    [
+        ({"activation": "leaky_relu", "update_gate": "hard_sigmoid", "reset_gate": "hard_sigmoid"},
+         "GRU"),
+        ({"activation": "acon_c", "update_gate": "swish_beta", "reset": "before"}, "Scan"),
+    ],
+    ids=["operator", "scan"],
+)  # fmt: skip
+def test_an_exported_model_gives_torchs_numbers_for_other_batches_times_and_lengths(
+    options, operator
+):
+    torch.manual_seed(0)
+    layers = 2 if operator == "GRU" else 1
+    model = Model(layers, **options)
+    given = torch.randn(3, 6, 5), torch.randn(2 * layers, 3, 7), torch.tensor([4, 6, 2])
+    shapes = ({0: "B", 1: "T"}, {1: "B"}, {0: "B"})
+    session, operators = exported(model, given, shapes)
+    assert operators.count(operator) == 2
+    assert set(operators).isdisjoint({"GRU", "Scan"} - {operator})
+    compare(session, model, *given)
+    compare(
+        session, model, torch.randn(2, 9, 5), torch.randn(2 * layers, 2, 7), torch.tensor([9, 1])
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_every_activation_of_the_catalogue_is_the_same_function_in_onnxruntime():
+    class Catalogue(nn.Module):
+        """The code that a Scan's body is exported from."""
+
+        def forward(self, x):
+            values = []
+            for name in names():
+                formula = get(name)
+                parameters = [x.new_full((), value) for value in formula.initial]
+                values.append(compile_torch(formula.program())(x, *parameters)[0])
+            return torch.stack(values)
+
+    x = torch.linspace(-9, 9, 1201)
+    session, _ = exported(Catalogue(), (x,), None, optimize=False)
+    (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    exact = x.double()
+    for name, ours in zip(names(), found, strict=True):
+        formula = get(name)
+        truth = formula.torch_function(exact, *map(torch.tensor, map(np.float64, formula.initial)))
+        # 20 roundings of float32, relative to the largest value on the way: x or the result
+        scale = np.maximum(np.abs(truth.numpy()), 1 + np.abs(x.numpy()))
+        assert (np.abs(ours - truth.numpy()) <= 20 * 2.0**-24 * scale).all(), name
+
+
+def test_what_onnxs_operator_calls_an_activation_is_read_from_its_formula():
+    assert operators_name(get("tanh")) == ("Tanh", ())
+    assert operators_name(get("lecun_tanh")) == ("ScaledTanh", (1.7159, pytest.approx(2 / 3)))
+    assert operators_name(get("identity")) == ("Affine", (1.0, 0.0))
+    assert operators_name(get("rrelu")) == ("LeakyRelu", (pytest.approx(11 / 48),))
+    assert operators_name(get("where(x > 0.3, x, 0)")) == ("ThresholdedRelu", (0.3,))
+    assert operators_name(get("clamp(0.2*x + 0.5, 0, 1)")) == ("HardSigmoid", (0.2, 0.5))
+    for other in ("prelu", "gelu", "hardtanh", "x*x", "tanh(x)*x", "max(x,0)+max(x,1)"):
+        assert operators_name(get(other)) is None
