@@ -282,8 +282,12 @@ def status(study: Study, workspace: WorkspaceFolder = RUNS, as_json: Json = Fals
 @app.command()
 def report(
     study: Study,
-    other: Annotated[
-        str | None, typer.Argument(metavar="[STUDY]", help="Compare the first with this one.")
+    others: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[STUDY]...",
+            help="Compare the first with this one, or put several corpora together.",
+        ),
     ] = None,
     baseline: Annotated[
         str | None, typer.Option(help="The activation that the others are compared with.")
@@ -298,16 +302,16 @@ def report(
     ] = None,
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
-    """Write the report of a study, single figures of it, or a comparison of two studies."""
+    """Write the report of a study, single figures of it, or a comparison of several studies."""
     from reports import study as of_study
     from studies.completion import find_study
 
     place = Workspace(workspace)
     name = find_study(study, place)
     baseline = _baseline(name, place, baseline)
-    if other is not None:
-        second = find_study(other, place)
-        print(of_study.compare_with(name, second, place, baseline=baseline))
+    if others:
+        names = [name, *(find_study(other, place) for other in others)]
+        print(of_study.compare_with(names, place, baseline=baseline))
     elif figure or formats:
         drawn = of_study.draw_figures(
             name, place, baseline=baseline, names=figure or (), formats=formats or ()

@@ -8,6 +8,7 @@ from reports.analysis.analysis import analyse
 from reports.figures.gallery import write_figures
 from reports.figures.searched_settings import SENSITIVITY
 from reports.figures.style import FORMATS
+from reports.page.across import write_across
 from reports.page.page import write_report
 from reports.page.versus import write_versus
 from studies.result_files import PlanRecord, ResultFolder, read_study
@@ -76,18 +77,24 @@ def draw_figures(
     return [path for figure in drawn for path in figure.files.values()]
 
 
-def compare_with(name: str, other: str, place: Workspace, *, baseline: str) -> Path:
-    """Compare two studies of a workspace; return the page, which lies in the first one's folder.
+def compare_with(names: Sequence[str], place: Workspace, *, baseline: str) -> Path:
+    """Compare studies of a workspace; return the page, which lies in the first one's folder.
 
-    Raises InputError as `versus.write_versus`.
+    Two studies of one corpus are compared variant by variant (`versus`); studies of different
+    corpora are put together (`across`). Raises InputError as `versus.write_versus` and
+    `across_corpora.across_corpora`.
     """
-    studies = (place.study(name), place.study(other))
-    first, second = (read_study(study) for study in studies)
-    one, two = (list(PlanRecord.read(study).members.values()) for study in studies)
-    return write_versus(
-        first,
-        second,
-        studies[0].root / f"versus-{other}",
-        baseline=baseline,
-        planned=(one, two),
-    )
+    studies = [place.study(name) for name in names]
+    results = [read_study(study) for study in studies]
+    planned = [list(PlanRecord.read(study).members.values()) for study in studies]
+    corpora = [found[0].identity.corpus.fingerprint if found else "" for found in results]
+    if len(names) == 2 and corpora[0] == corpora[1]:
+        return write_versus(
+            results[0],
+            results[1],
+            studies[0].root / f"versus-{names[1]}",
+            baseline=baseline,
+            planned=(planned[0], planned[1]),
+        )
+    folder = studies[0].root / f"across-{'-'.join(names[1:])}"
+    return write_across(results, folder, baseline=baseline, planned=planned)

@@ -1,0 +1,233 @@
+"""Several studies of different corpora: one difference per variant over corpora.
+
+- Scores of different corpora stand in columns of their own; what is put together is each variant's
+  difference to its baseline, which every study tests by itself.
+- A study's standard error is that of its own corrected t-test over its folds. Two studies of one
+  corpus share its speakers and are not two corpora: they are refused here.
+- The family over which p-values are adjusted are the variants that two or more corpora have.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from activations.errors import InputError
+from reports.analysis.analysis import Analysis
+from reports.statistics.conclusions import Verdict, p_text, signed
+from reports.statistics.corrected_t import TTest
+from reports.statistics.multiplicity import holm
+from reports.statistics.synthesis import Synthesis, random_effects
+
+
+@dataclass(frozen=True, kw_only=True)
+class InCorpus:
+    """A variant's difference in one study. score, baseline_score: UAR, points; test: corrected."""
+
+    study: str
+    corpus: str
+    score: float
+    baseline_score: float
+    test: TTest
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantAcross:
+    """A variant's differences to its baseline in several corpora, points of UAR.
+
+    synthesis: None where a study found no scatter at all, so that no weight can be given.
+    p_holm: adjusted over the variants. verdict, sentence: what follows from it.
+    """
+
+    variant: str
+    baseline: str
+    corpora: tuple[InCorpus, ...]
+    synthesis: Synthesis | None
+    p_holm: float
+    verdict: Verdict
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcrossCorpora:
+    """Studies of different corpora put together.
+
+    designs: corpus by study. selection: the rule of all studies. left_out: variants that only one
+    study compares. open_reasons: why no verdict may be given, none where it may. differing: rules
+    of the protocols that are not the same, as sentences.
+    """
+
+    designs: dict[str, str]
+    selection: str
+    level: float
+    confidence: float
+    variants: tuple[VariantAcross, ...]
+    left_out: tuple[str, ...]
+    open_reasons: tuple[str, ...]
+    differing: tuple[str, ...]
+    synthetic: bool
+
+
+def across_corpora(analyses: Sequence[Analysis], fingerprints: Sequence[str]) -> AcrossCorpora:
+    """Put analyses of studies together, one for each corpus; fingerprints: of the corpora.
+
+    Level and confidence are the first one's. Raises InputError where two studies are of one corpus,
+    where they score checkpoints chosen by different rules, or no variant is in two of them.
+    """
+    first = analyses[0]
+    _refuse(analyses, fingerprints)
+    found: dict[tuple[str, str], list[InCorpus]] = {}
+    compared: dict[str, None] = {}
+    for analysis in analyses:
+        for comparison in analysis.comparisons:
+            compared[comparison.variant] = None
+            test = comparison.by_selection[analysis.settings.selection]
+            if test is None:
+                continue
+            scores = [_score(analysis, v) for v in (comparison.variant, comparison.baseline)]
+            found.setdefault((comparison.variant, comparison.baseline), []).append(
+                InCorpus(
+                    study=analysis.study,
+                    corpus=analysis.corpus,
+                    score=scores[0],
+                    baseline_score=scores[1],
+                    test=test,
+                )
+            )
+    common = {key: parts for key, parts in found.items() if len(parts) > 1}
+    if not common:
+        raise InputError(
+            f"no variant is compared with the same baseline in two of the studies "
+            f"{', '.join(a.study for a in analyses)}; {first.study} compares "
+            f"{', '.join(f'{c.variant} with {c.baseline}' for c in first.comparisons) or 'nothing'}"
+        )
+    made = [_synthesis(parts, first.settings.confidence) for parts in common.values()]
+    adjusted = holm([one.p if one else np.nan for one in made])
+    reasons = _open_reasons(analyses)
+    rows = []
+    for (key, parts), synthesis, p in zip(common.items(), made, adjusted, strict=True):
+        verdict = _verdict(synthesis, float(p), first.settings.level, reasons)
+        said = _sentence(key, parts, synthesis, float(p), len(common), verdict)
+        rows.append(
+            VariantAcross(
+                variant=key[0],
+                baseline=key[1],
+                corpora=tuple(parts),
+                synthesis=synthesis,
+                p_holm=float(p),
+                verdict=verdict,
+                sentence=said,
+            )
+        )
+    together = {variant for variant, _ in common}
+    return AcrossCorpora(
+        designs={a.study: a.corpus for a in analyses},
+        selection=first.settings.selection,
+        level=first.settings.level,
+        confidence=first.settings.confidence,
+        variants=tuple(rows),
+        left_out=tuple(variant for variant in compared if variant not in together),
+        open_reasons=reasons,
+        differing=_differing(analyses),
+        synthetic=any(a.synthetic for a in analyses),
+    )
+
+
+def _refuse(analyses: Sequence[Analysis], fingerprints: Sequence[str]) -> None:
+    met: dict[str, str] = {}
+    for analysis, fingerprint in zip(analyses, fingerprints, strict=True):
+        if fingerprint in met:
+            raise InputError(
+                f"studies {met[fingerprint]} and {analysis.study} are of the same corpus "
+                f"({analysis.corpus}), so they are not two corpora: leave one out, or compare the "
+                f"two alone with: gateswap report {met[fingerprint]} {analysis.study}"
+            )
+        met[fingerprint] = analysis.study
+    rules = {a.study: a.settings.selection for a in analyses}
+    if len(set(rules.values())) > 1:
+        said = ", ".join(f"{study}: {rule}" for study, rule in rules.items())
+        raise InputError(
+            f"the studies choose their checkpoints by different rules ({said}), so their "
+            "differences do not belong together: set protocol.selection alike in their files"
+        )
+
+
+def _score(analysis: Analysis, variant: str) -> float:
+    summary = next(s for s in analysis.summaries if s.variant == variant)
+    return summary.uar[analysis.settings.selection].mean
+
+
+def _synthesis(parts: Sequence[InCorpus], confidence: float) -> Synthesis | None:
+    errors = [part.test.standard_error for part in parts]
+    if min(errors) <= 0:
+        return None
+    return random_effects([part.test.mean for part in parts], errors, confidence=confidence)
+
+
+def _open_reasons(analyses: Sequence[Analysis]) -> tuple[str, ...]:
+    """What keeps these studies from a verdict."""
+    reasons = [
+        f"study {a.study} is unfinished ({len(a.missing)} runs missing)"
+        for a in analyses
+        if not a.complete
+    ]
+    if analyses[0].settings.selection == "oracle":
+        reasons.append("checkpoints were chosen on the test sets, which favours noisy variants")
+    return tuple(reasons)
+
+
+def _differing(analyses: Sequence[Analysis]) -> tuple[str, ...]:
+    """The rules in which the protocols are not alike, with each study's."""
+    rules = [a.protocol.as_dict() for a in analyses]
+    said = []
+    for key in rules[0]:
+        values = [str(own.get(key)) for own in rules]
+        if len(set(values)) > 1:
+            each = "; ".join(f"{a.study}: {v}" for a, v in zip(analyses, values, strict=True))
+            said.append(f"{key} ({each})")
+    return tuple(said)
+
+
+def _verdict(
+    synthesis: Synthesis | None, p: float, level: float, reasons: Sequence[str]
+) -> Verdict:
+    if synthesis is None or reasons:
+        return "not compared"
+    if p > level:
+        return "undecided"
+    return "better" if synthesis.mean > 0 else "worse"
+
+
+def _sentence(
+    key: tuple[str, str],
+    parts: Sequence[InCorpus],
+    synthesis: Synthesis | None,
+    p: float,
+    family: int,
+    verdict: Verdict,
+) -> str:
+    variant, baseline = key
+    if synthesis is None:
+        exact = next(part.study for part in parts if part.test.standard_error <= 0)
+        return (
+            f"{variant} against {baseline}: study {exact} found the same difference in every fold, "
+            "so its standard error is unknown and nothing is put together."
+        )
+    n, found = synthesis.corpora, synthesis
+    percent = f"{found.confidence:.0%}".replace("%", " %")
+    head = {
+        "better": f"{variant} is better than {baseline} over {n} corpora",
+        "worse": f"{variant} is worse than {baseline} over {n} corpora",
+    }.get(verdict, f"{variant} against {baseline} over {n} corpora")
+    said = (
+        f"{head}: {signed(found.mean)} points UAR, {percent} interval "
+        f"[{signed(found.low)}, {signed(found.high)}], {p_text(p)}"
+        + (f" (Holm over {family})" if family > 1 else "")
+        + f". Its true difference varies from corpus to corpus by {found.tau:.1f} points "
+        f"(standard deviation; {percent} interval {found.tau_range.low:.1f} to "
+        f"{found.tau_range.high:.1f}); a study like these on a new corpus would find between "
+        f"{signed(found.new_study.low)} and {signed(found.new_study.high)}."
+    )
+    if n == 2:
+        said += " Two corpora say little about a third."
+    return said

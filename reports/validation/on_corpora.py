@@ -1,0 +1,86 @@
+"""How often a synthesis over corpora is wrong: made-up corpora whose standard errors are guesses.
+
+Each corpus's standard error rests on a few folds, as in a real report; weights made of such guesses
+follow chance. The rates are those of docs/statistics.md.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.statistics.arrays import FloatArray
+from reports.statistics.synthesis import Synthesis, random_effects
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorporaWorld:
+    """Corpora without any common difference. tau: by how much true differences vary, in points.
+
+    errors: [corpus], the true standard error of each study's difference. folds: of each study.
+    """
+
+    tau: float
+    errors: tuple[float, ...]
+    folds: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorporaRates:
+    """Shares of simulated syntheses, nominally 0.05 (level) or 0.95 (cover).
+
+    knapp, equal, both: the Hartung-Knapp test, the unweighted test, and the larger p of the two
+    are below the level. heterogeneity: Cochran's test is. new_truth, new_study: the interval covers
+    the true difference of a new corpus, or what a study of a mean error finds there.
+    """
+
+    knapp: float
+    equal: float
+    both: float
+    heterogeneity: float
+    new_truth: float
+    new_study: float
+
+
+def rates(
+    world: CorporaWorld, studies: int, rng: np.random.Generator, *, level: float = 0.05
+) -> CorporaRates:
+    """Simulate `studies` syntheses of corpora in a world and count."""
+    made = [_one(world, rng, level) for _ in range(studies)]
+    found, truths, measured = zip(*made, strict=True)
+
+    def share(values: list[bool]) -> float:
+        return float(np.mean(values)) if values else float("nan")
+
+    return CorporaRates(
+        knapp=share([one.p_knapp <= level for one in found]),
+        equal=share([one.equal.p <= level for one in found]),
+        both=share([one.p <= level for one in found]),
+        heterogeneity=share([one.q_p <= level for one in found]),
+        new_truth=share(
+            [
+                one.new_truth.low <= new <= one.new_truth.high
+                for one, new in zip(found, truths, strict=True)
+                if one.new_truth is not None
+            ]
+        ),
+        new_study=share(
+            [
+                one.new_study.low <= new <= one.new_study.high
+                for one, new in zip(found, measured, strict=True)
+            ]
+        ),
+    )
+
+
+def _one(
+    world: CorporaWorld, rng: np.random.Generator, level: float
+) -> tuple[Synthesis, float, float]:
+    """A synthesis, the true difference on a new corpus, and what a study there finds."""
+    errors: FloatArray = np.array(world.errors)
+    freedom = world.folds - 1
+    truths = world.tau * rng.standard_normal(errors.size + 1)
+    measured = truths[:-1] + errors * rng.standard_normal(errors.size)
+    guessed = errors * np.sqrt(rng.chisquare(freedom, errors.size) / freedom)
+    new = float(truths[-1] + rng.choice(errors) * rng.standard_normal())
+    found = random_effects(measured, guessed, confidence=1 - level)
+    return found, float(truths[-1]), new
