@@ -354,9 +354,10 @@ def mirror(study: Study, workspace: WorkspaceFolder = RUNS) -> None:
     """Rebuild what MLflow and Optuna lack of a study from its result files."""
     from studies.completion import find_study
     from studies.runner import mirror_study
+    from studies.terminal.display import TerminalDisplay
 
     place = Workspace(workspace)
-    members, trials = mirror_study(find_study(study, place), place)
+    members, trials = mirror_study(find_study(study, place), place, TerminalDisplay())
     print(f"added {members} members to {place.mlflow_database}")
     print(f"added {trials} trials to {place.optuna_database}")
 

@@ -12,6 +12,7 @@ from reports.page.across import write_across
 from reports.page.page import write_report
 from reports.page.versus import write_versus
 from studies.result_files import PlanRecord, ResultFolder, read_study
+from studies.tuning import tried
 from studies.workspace import StudyFolder, Workspace
 
 
@@ -38,14 +39,13 @@ def write(
             raise TypeError("results alone do not say where to write: give a folder")
         return write_report(study, Path(folder), baseline=baseline)
     place = StudyFolder(Path(study))
-    planned = PlanRecord.read(place).members
-    tuned = ResultFolder(place.results).by_hash(besides=planned)
+    record = PlanRecord.read(place)
     return write_report(
         read_study(place),
         place.report if folder is None else Path(folder),
         baseline=baseline,
-        planned=planned,
-        tuned=list(tuned.values()),
+        planned=record.members,
+        tuned=tried(record, ResultFolder(place.results)),
     )
 
 
@@ -62,14 +62,14 @@ def draw_figures(
     Raises InputError as `gallery.write_figures` and `analysis.analyse`.
     """
     folder = place.study(name)
-    planned = PlanRecord.read(folder).members
+    record = PlanRecord.read(folder)
     searched = not names or SENSITIVITY.name in names  # else tuned results need not be read
-    tuned = ResultFolder(folder.results).by_hash(besides=planned) if searched else {}
+    tuned = tried(record, ResultFolder(folder.results)) if searched else []
     analysis = analyse(
         read_study(folder),
         baseline=baseline,
-        planned=planned.values(),
-        tuned=list(tuned.values()),
+        planned=record.members.values(),
+        tuned=tuned,
     )
     drawn = write_figures(
         analysis, folder.report / "figures", only=names, formats=formats or FORMATS

@@ -41,7 +41,8 @@ class TrialStatus:
 class Status:
     """The trials of a study, and the files that belong to it.
 
-    kinds: on what its finished members were computed, and how many on each.
+    kinds: on what its finished members were computed, and how many on each. unreadable: a sentence
+    for each result file that cannot be read; its member counts as missing.
     """
 
     study: str
@@ -50,6 +51,7 @@ class Status:
     folder: Path
     report: Path | None
     kinds: Mapping[Kind, int]
+    unreadable: tuple[str, ...] = ()
 
     @property
     def members(self) -> int:
@@ -81,6 +83,7 @@ class Status:
             "folder": str(self.folder),
             "report": None if self.report is None else str(self.report),
             "kinds": [asdict(kind) | {"members": n} for kind, n in self.kinds.items()],
+            "unreadable": list(self.unreadable),
             "trials": [asdict(trial) for trial in self.trials],
         }
 
@@ -88,7 +91,8 @@ class Status:
 def study_status(name: str, members: Mapping[str, Member], folder: StudyFolder) -> Status:
     """How far the study of these members (by hash) is, as its folder has it."""
     results = ResultFolder(folder.results)
-    found = results.by_hash()
+    unreadable: list[str] = []
+    found = results.by_hash(report=unreadable.append)
     page = folder.report / "index.html"
     return Status(
         study=name,
@@ -97,6 +101,7 @@ def study_status(name: str, members: Mapping[str, Member], folder: StudyFolder) 
         folder=folder.root,
         report=page if page.exists() else None,
         kinds=kinds_of(result for key, result in found.items() if key in members),
+        unreadable=tuple(unreadable),
     )
 
 

@@ -5,23 +5,31 @@
 - The file's name is the member's hash (studies.plan), so finished work is found without an index.
 - The folder may hold more than the current plan asks for: members of an earlier specification, or
   of tuning. `read_study` returns the plan's, `ResultFolder.by_hash` every one.
+- A result is never deleted. A torn file is set aside under another name, where whoever can mend it
+  finds it; one that this version or user cannot read stops the run, for training its member again
+  would write over it.
 """
 
-import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Collection
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from activations.errors import InputError
+from activations.errors import GateswapError, InputError
 from activations.files import UNFINISHED, write_atomically
 from bench.data.members import Member
 from bench.training.identity import Conditions
-from bench.training.results import MemberResult
+from bench.training.results import MemberResult, TornResultError
 from studies.workspace import StudyFolder
 
 SUFFIX = ".npz"
+TORN = ".torn"  # what a file is called that was set aside
+NAME = re.compile(r"[0-9a-f]{24}")  # studies.plan.member_hash; other names are not ours
+
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -34,25 +42,30 @@ class ResultFolder:
     )
 
     def hashes(self) -> set[str]:
-        """The members that have a file, whole or not."""
-        return {file.name.removesuffix(SUFFIX) for file in self.path.glob(f"*{SUFFIX}")}
+        """The members that have a file, whole or not; files with other names are not ours."""
+        names = (file.name.removesuffix(SUFFIX) for file in self.path.glob(f"*{SUFFIX}"))
+        return {name for name in names if NAME.fullmatch(name)}
 
     def file(self, member_hash: str) -> Path:
         """Where a member's file is or would be."""
         return self.path / f"{member_hash}{SUFFIX}"
 
     def read(self, member_hash: str) -> MemberResult:
-        """Read one result. Raises InputError for a file that is missing or torn."""
+        """Read one result. Raises TornResultError or InputError as `MemberResult.load`."""
         if member_hash not in self._known:
             self._known[member_hash] = MemberResult.load(self.file(member_hash))
         return self._known[member_hash]
 
-    def by_hash(self, *, besides: Collection[str] = ()) -> dict[str, MemberResult]:
-        """Read every whole result but `besides`; files that are not whole are passed over."""
+    def by_hash(
+        self, *, besides: Collection[str] = (), report: Report = lambda _: None
+    ) -> dict[str, MemberResult]:
+        """Read every whole result but `besides`; others are passed over and named to `report`."""
         found = {}
         for member_hash in sorted(self.hashes().difference(besides)):
-            with contextlib.suppress(InputError):
+            try:
                 found[member_hash] = self.read(member_hash)
+            except InputError as error:
+                report(f"passed over: {error}")
         return found
 
     def write(self, member_hash: str, result: MemberResult) -> None:
@@ -60,19 +73,57 @@ class ResultFolder:
         write_atomically(self.file(member_hash), result.to_bytes())
         self._known[member_hash] = result
 
-    def clean(self, report: Callable[[str], None]) -> None:
-        """Remove what killed processes left: half files, and result files that are torn.
+    def clean(self, members: Mapping[str, Member], report: Report) -> None:
+        """Make room for the members that are to be trained.
 
-        Each torn file is named to `report`; its member counts as missing from then on.
+        Removes what killed processes were writing, and sets torn files of members aside; each is
+        named to `report` and its member counts as missing from then on.
+        Raises InputError for a file of a member that cannot be read or is not what its name says.
         """
         for leftover in self.path.glob(f"*{UNFINISHED}"):
             leftover.unlink(missing_ok=True)
-        for member_hash in sorted(self.hashes()):
+        for member_hash in sorted(self.hashes() & members.keys()):
+            file = self.file(member_hash)
             try:
-                self.read(member_hash)
+                result = self.read(member_hash)
+            except TornResultError as error:
+                reason = str(error).split(". ")[0]
+                report(f"{reason}; it is now {self._aside(file)} and its member is trained again")
             except InputError as error:
-                report(f"{str(error).split('. ')[0]}; its member is trained again")
-                self.file(member_hash).unlink(missing_ok=True)
+                raise InputError(
+                    f"{error}. It has the name of a member of the study, which is not trained "
+                    "before the file can be read or is moved elsewhere"
+                ) from error
+            else:
+                check_member(file, result, members[member_hash])
+
+    def _aside(self, file: Path) -> str:
+        """Rename a torn file, never over another; its new name."""
+        number = 1
+        while (new := file.with_name(f"{file.name}{TORN}{number if number > 1 else ''}")).exists():
+            number += 1
+        try:
+            file.rename(new)
+        except OSError as error:
+            raise GateswapError(
+                f"{file} is torn and cannot be set aside ({error.strerror or error}); rename it"
+            ) from error
+        return new.name
+
+
+def check_member(file: Path, result: MemberResult, member: Member) -> None:
+    """Raise InputError where a file holds another member's result than its name says."""
+    if _named(result.member) != _named(member):
+        raise InputError(
+            f"{file} holds the result of {result.variant.label}, fold {result.fold}, seed "
+            f"{result.seed}, not of {member.variant.label}, fold {member.fold}, seed "
+            f"{member.seed}, as its name says; move it elsewhere and run the study again"
+        )
+
+
+def _named(member: Member) -> dict[str, Any]:
+    """A member without its formulas, which older records lack."""
+    return member.as_dict() | {"variant": member.variant.names}
 
 
 @dataclass(frozen=True)
@@ -121,7 +172,8 @@ def read_study(folder: StudyFolder) -> list[MemberResult]:
 
     Which checkpoint counts is a way of reading, not of training: every result carries the
     protocol.selection that the specification names now.
-    Raises InputError for a study that was never run here.
+    Raises InputError for a study that was never run here, and as `ResultFolder.read` does for a
+    result that cannot be read.
     """
     record = PlanRecord.read(folder)
     results = ResultFolder(folder.results)
@@ -130,6 +182,7 @@ def read_study(folder: StudyFolder) -> list[MemberResult]:
     for member_hash in record.members:
         if member_hash in present:
             result = results.read(member_hash)
+            check_member(results.file(member_hash), result, record.members[member_hash])
             identity = dataclasses.replace(result.identity, protocol=record.conditions.protocol)
             found.append(dataclasses.replace(result, identity=identity))
     return found

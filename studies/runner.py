@@ -130,18 +130,19 @@ def tune_study(
     return best
 
 
-def mirror_study(name: str, workspace: Workspace) -> tuple[int, int]:
+def mirror_study(name: str, workspace: Workspace, display: Display = SILENT) -> tuple[int, int]:
     """Draw what MLflow and Optuna lack of a study from its result files.
 
-    Returns the numbers of members and trials that were added. Raises InputError for a study that
-    was never run here, GateswapError where a database cannot be used.
+    Files that cannot be read are passed over and named. Returns the numbers of members and trials
+    that were added. Raises InputError for a study that was never run here, GateswapError where a
+    database cannot be used.
     """
     folder = workspace.study(name)
     record = PlanRecord.read(folder)
     spec = load(str(folder.spec), workspace=workspace)
     results = ResultFolder(folder.results)
     members = Mirror(name, workspace).add(results)
-    found = results.by_hash()
+    found = results.by_hash(report=display.say)
     trials = tuning.finished_trials(spec, Data.of(record), found)
     return members, tuning.tell(spec, trials, found, workspace)
 
@@ -185,7 +186,7 @@ class _Session:
 
     def train(self, plan: Plan) -> Outcome:
         """Train the members of a plan that have no whole result file."""
-        self.results.clean(self._display.say)
+        self.results.clean(plan.members, self._display.say)
         finished = self.results.hashes()
         stacks = [[(key, plan.members[key]) for key in stack] for stack in plan.missing(finished)]
         missing = sum(map(len, stacks))
@@ -212,7 +213,10 @@ class _Session:
         )
 
     def compare(self, plan: Plan) -> None:
-        """Warn where results were computed on another device or precision than goes on now."""
+        """Say which other results cannot be read; warn where results were computed on another
+        device or precision than goes on now.
+        """
+        self.results.by_hash(besides=plan.members, report=self._display.say)
         found = {key: r for key, r in self.results.by_hash().items() if key in plan.members}
         warning = mixture(plan.spec.name, kinds_of(found.values()), self._kinds)
         if warning and len(found) < len(plan.members):

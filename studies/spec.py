@@ -351,6 +351,7 @@ class StudySpec(Section):
             section = "model" if field in ModelSpec.model_fields else "training"
             raise ValueError(f"{section}.{error}") from None
         variants = self.variants.variants()
+        _check_formulas(variants)
         for direction in dict.fromkeys(variant.direction for variant in variants):
             there = [v.activation for v in variants if v.direction == direction]
             if self.baseline not in there:
@@ -385,6 +386,19 @@ class StudySpec(Section):
         if not data["formulas"]:
             del data["formulas"]
         return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
+
+
+def _check_formulas(variants: Sequence[Variant]) -> None:
+    """Raise ValueError where two variants are one formula under two names: the same runs."""
+    seen: dict[tuple[str, ...], Variant] = {}
+    for variant in variants:
+        key = (*variant.formulas.values(), variant.direction, variant.reset_order)
+        first = seen.setdefault(key, variant)
+        if first != variant:
+            raise ValueError(
+                f"variants: {first.label} and {variant.label} are the same formulas under two "
+                "names, and would be the same runs; leave one of them out"
+            )
 
 
 TUNABLE = tuple(

@@ -60,11 +60,10 @@ class Mirror:
     def add(self, results: ResultFolder) -> int:
         """Draw the members that are not there yet, dated as their files; return how many.
 
-        Raises InputError for a result file that is torn.
+        Result files that cannot be read are passed over.
         """
-        new = sorted(results.hashes() - self._members.keys())
-        for key in new:
-            result = results.read(key)
+        new = results.by_hash(besides=self._members)
+        for key, result in new.items():
             try:
                 self._add(key, result, ended=_milliseconds(results.file(key)))
             except Exception as error:

@@ -10,6 +10,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from activations.errors import GateswapError, InputError
 from bench.data.members import Hyperparameters, Variant
 from bench.training.results import MemberResult
 from studies.plan import Data, Trial, group_trials, make_plan, member_hash
+from studies.result_files import PlanRecord, ResultFolder
 from studies.spec import PUBLISHED, SearchSpec, StudySpec
 from studies.workspace import Workspace
 
@@ -54,6 +56,22 @@ def finished_trials(
     settings = [(trial.variant, trial.hyper) for trial in group_trials(ours)]
     trials = make_plan(spec, data, settings).trials
     return tuple(trial for trial in trials if all(key in ours for key in trial.hashes))
+
+
+def tried(record: PlanRecord, results: ResultFolder) -> list[MemberResult]:
+    """The results that are not the plan's but of the same study: other settings of its variants.
+
+    Those of another corpus, other features, another protocol or a variant that the plan does not
+    have are not among them, nor are files that cannot be read; these are named in a warning.
+    """
+    others = results.by_hash(besides=record.members, report=warnings.warn)
+    data, protocol = Data.of(record), record.conditions.protocol
+    variants = {member.variant for member in record.members.values()}
+    return [
+        result
+        for key, result in others.items()
+        if result.variant in variants and key == member_hash(result.member, protocol, data)
+    ]
 
 
 def propose(

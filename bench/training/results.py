@@ -5,6 +5,8 @@
 - The same record always gives the same bytes: a resumed study can be compared with an uninterrupted
   one by hash.
 - A diverged run is a record like any other, with a constant prediction and a flag.
+- A file that is not whole is another matter than one that is not ours or of a later version: only
+  the first may be trained again.
 """
 
 import dataclasses
@@ -41,6 +43,10 @@ _ARRAYS = (*_PER_UTTERANCE, "dev_truths")
 _GROUPS = ("curves", "logits", "parameters", "diagnostics")
 
 Array = npt.NDArray[Any]
+
+
+class TornResultError(InputError):
+    """A result file that is not whole: cut short, or changed on the disk."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -159,16 +165,32 @@ class MemberResult:
 
     @classmethod
     def from_bytes(cls, content: bytes, *, where: str = "a result file") -> "MemberResult":
-        """The inverse of `to_bytes`. Raises InputError, naming `where`, for anything else."""
+        """The inverse of `to_bytes`.
+
+        where: what messages call it. Raises TornResultError for content that is not whole,
+        InputError for what is whole but of a later format, or no record.
+        """
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            contents = _unpack(content)
+        except Exception as error:  # whatever zipfile, zlib, bz2 and lzma raise
+            raise TornResultError(
+                f"{where} is not a whole result file ({type(error).__name__}). Run the study "
+                "again: the file is set aside and only this member is repeated"
+            ) from error
+        try:
+            arrays = {
+                name.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(array))
+                for name, array in contents.items()
+            }
             meta = json.loads(str(arrays.pop("meta")[()]))
-            if meta.pop("format") != FORMAT:
+            number = meta.pop("format")
+            if isinstance(number, int) and number > FORMAT:
                 raise InputError(
-                    f"{where} was written in another format. "
-                    "Read it with the version that wrote it, or delete it and run again"
+                    f"{where} was written in another format ({number}) by a later version of "
+                    "gateswap; read it with that version, or move it elsewhere"
                 )
+            if number != FORMAT:
+                raise ValueError(f"format {number!r}")
             fields: dict[str, Any] = meta | {name: {} for name in _GROUPS}
             for name, array in arrays.items():
                 group, slash, rest = name.partition("/")
@@ -178,12 +200,31 @@ class MemberResult:
                     fields[name] = array
             fields["identity"] = Identity.from_dict(meta["identity"])
             fields["classes"] = tuple(meta["classes"])
-            return cls(**fields)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            result = cls(**fields)
+            result._check()
+            return result
+        except InputError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(
-                f"{where} is not a whole result file ({type(error).__name__}). "
-                "Delete it and run the study again: only this member is repeated"
+                f"{where} is no result of gateswap's ({type(error).__name__}: "
+                f"{str(error)[:100]}); move it elsewhere"
             ) from error
+
+    def _check(self) -> None:
+        """Raise ValueError where the arrays do not belong together."""
+        n, classes = len(self.ids), len(self.classes)
+        if any(getattr(self, name).shape != (n,) for name in _PER_UTTERANCE):
+            raise ValueError("its utterances are not equally many everywhere")
+        for truths in (self.truths, self.dev_truths):
+            if truths.dtype.kind not in "iu" or np.any((truths < 0) | (truths >= classes)):
+                raise ValueError("a class number is none of its classes")
+        for name in SELECTIONS:
+            if self.logits[name].shape != (n, classes) or name not in self.selected_step:
+                raise ValueError(f"its logits of the selection {name} are not one per class")
+        points = self.curves["step"].shape
+        if len(points) != 1 or any(self.curves[name].shape != points for name in CURVES):
+            raise ValueError("its curves are not equally long")
 
     def save(self, path: Path) -> None:
         """Write the record to `path`, not atomically; a folder of results writes `to_bytes` its own
@@ -193,11 +234,13 @@ class MemberResult:
 
     @classmethod
     def load(cls, path: Path) -> "MemberResult":
-        """Read a record. Raises InputError for a file that is missing, torn or not ours."""
+        """Read a record. Raises as `from_bytes` does, and InputError for no file."""
         try:
             content = Path(path).read_bytes()
         except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from error
+            raise InputError(
+                f"{path} cannot be read: {(error.strerror or str(error)).lower()}"
+            ) from error
         return cls.from_bytes(content, where=str(path))
 
 
@@ -209,6 +252,16 @@ def constant_logits(train: Array, test_size: int, classes: int) -> npt.NDArray[n
     with np.errstate(divide="ignore"):  # a class that no example has: minus infinity
         shares = np.log(np.bincount(train, minlength=classes) / len(train))
     return np.tile(shares.astype(np.float32), (test_size, 1))
+
+
+def _unpack(content: bytes) -> dict[str, bytes]:
+    """The files in an .npz file by name, their checksums compared."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+        # zipfile compares no count, and one wrong length in the directory swallows what follows
+        if len(names) != int.from_bytes(content[-12:-10], "little"):
+            raise zipfile.BadZipFile("the directory lacks files")
+        return {name: archive.read(name) for name in names}
 
 
 def _plain(value: object) -> object:

@@ -11,8 +11,9 @@ import pytest
 from activations.errors import InputError
 from bench.data.members import Member, Variant
 from bench.data.protocol import Protocol
+from bench.training import results
 from bench.training.identity import CorpusIdentity, Identity
-from bench.training.results import CURVES, SELECTIONS, MemberResult
+from bench.training.results import CURVES, SELECTIONS, MemberResult, TornResultError
 
 MEMBER = Member(Variant("arelu"), "Session1", 3)
 
@@ -140,23 +141,69 @@ def test_torn_file_is_refused_by_name_with_the_remedy(tmp_path: Path) -> None:
     content = result().to_bytes()
     for torn in (b"", content[:100], content[: len(content) // 2], content[:-30], b"hello" * 99):
         path.write_bytes(torn)
-        with pytest.raises(InputError, match=r"r\.npz is not a whole result file .* Delete it"):
+        with pytest.raises(InputError, match=r"r\.npz is not a whole result file .* set aside"):
             MemberResult.load(path)
 
 
 def test_archive_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "r.npz"
     np.savez(path, a=np.zeros(3))
-    with pytest.raises(InputError, match="not a whole result file"):
+    with pytest.raises(InputError, match=r"r\.npz is no result of gateswap's"):
         MemberResult.load(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    with pytest.raises(InputError, match="not a whole result file"):
+    with pytest.raises(InputError, match=r"r\.npz is no result of gateswap's"):
         MemberResult.load(path)
 
 
+def test_one_flipped_bit_anywhere_is_a_torn_file_or_changes_nothing() -> None:
+    content = result().to_bytes()
+    random = np.random.default_rng(0)
+    harmless = 0  # dates and such
+    for at in random.permutation(len(content))[:400]:
+        flipped = bytearray(content)
+        flipped[at] ^= 1 << random.integers(8)
+        try:
+            read = MemberResult.from_bytes(bytes(flipped), where="r.npz")
+        except TornResultError:
+            continue
+        assert read.to_bytes() == content
+        harmless += 1
+    assert harmless < 200
+
+
+def test_a_record_of_a_later_format_is_no_torn_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as later:
+        later.setattr(results, "FORMAT", 2)
+        content = result().to_bytes()
+    with pytest.raises(InputError, match=r"r\.npz was written in another format \(2\)") as raised:
+        MemberResult.from_bytes(content, where="r.npz")
+    assert not isinstance(raised.value, TornResultError)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"truths": np.array([0, 1, 7])},
+        {"truths": np.array([0.0, 1.0, 1.0])},
+        {"dev_truths": np.array([-1])},
+        {"speakers": np.array(["1F"])},
+        {"logits": {name: np.zeros((3, 5)) for name in SELECTIONS}},
+        {"logits": {"dev": np.zeros((3, 2))}},
+        {"selected_step": {}},
+        {"curves": {name: np.zeros(len(name)) for name in CURVES}},
+        {"curves": {}},
+    ],
+    ids=str,
+)
+def test_arrays_that_do_not_belong_together_are_no_result(changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"r\.npz is no result of gateswap's .* move it") as raised:
+        MemberResult.from_bytes(result(**changes).to_bytes(), where="r.npz")
+    assert not isinstance(raised.value, TornResultError)
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"gone\.npz cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"gone\.npz cannot be read: no such file"):
         MemberResult.load(tmp_path / "gone.npz")
 
 

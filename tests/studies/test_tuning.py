@@ -1,0 +1,33 @@
+"""What of a results folder belongs to a study's tuning."""
+
+from dataclasses import replace
+
+from bench.data.members import Hyperparameters, Variant
+from studies import tuning
+from studies.plan import Data, Plan, make_plan
+from studies.result_files import PlanRecord, ResultFolder
+from studies.workspace import StudyFolder
+from tests.studies.conftest import CORPUS, DATA, MakeResult
+
+
+def test_results_of_another_corpus_protocol_or_variant_are_no_settings_that_were_tried(
+    finished: StudyFolder, plan: Plan, make_result: MakeResult
+) -> None:
+    results = ResultFolder(finished.results)
+    setting = [(Variant("tanh"), replace(plan.spec.hyperparameters(), learning_rate=0.5))]
+    foreign: list[tuple[Data, list[tuple[Variant, Hyperparameters]]]] = [
+        (replace(DATA, corpus=replace(CORPUS, fingerprint="e" * 32)), setting),
+        (replace(DATA, features="f" * 16), setting),
+        (DATA, [(Variant("relu"), setting[0][1])]),
+    ]
+    for data, settings in foreign:
+        for key, member in make_plan(plan.spec, data, settings).members.items():
+            made = make_result(member)
+            identity = replace(made.identity, corpus=data.corpus, features=data.features)
+            results.write(key, replace(made, identity=identity))
+    record = PlanRecord.read(finished)
+    assert tuning.tried(record, results) == []
+    own = make_plan(plan.spec, DATA, setting).members
+    for key, member in own.items():
+        results.write(key, make_result(member))
+    assert {result.member for result in tuning.tried(record, results)} == set(own.values())
