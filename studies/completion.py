@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.data.members import Member
 from bench.training.results import MemberResult
-from studies.kinds import Kind, kinds_of
+from studies.kinds import ComputedOn, kinds_of
 from studies.loading import load
 from studies.plan import Trial, group_trials
 from studies.result_files import ResultFolder
@@ -50,7 +50,7 @@ class Status:
     other_results: int  # of earlier specifications or of tuning
     folder: Path
     report: Path | None
-    kinds: Mapping[Kind, int]
+    kinds: Mapping[ComputedOn, int]
     unreadable: tuple[str, ...] = ()
 
     @property

@@ -15,7 +15,7 @@ from bench.training.results import MemberResult
 
 
 @dataclass(frozen=True, order=True)
-class Kind:
+class ComputedOn:
     """What computed a result: the device's name ("cpu" or a GPU's) and the products' precision."""
 
     device: str
@@ -25,20 +25,22 @@ class Kind:
         return f"{self.device}, {self.precision}"
 
 
-def kinds_here(devices: Iterable[torch.device], precision: Precision) -> set[Kind]:
+def kinds_here(devices: Iterable[torch.device], precision: Precision) -> set[ComputedOn]:
     """What results would be computed on that are trained on these devices now."""
     names = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu" for device in devices
     )
-    return {Kind(name, precision) for name in names}
+    return {ComputedOn(name, precision) for name in names}
 
 
-def kinds_of(results: Iterable[MemberResult]) -> Counter[Kind]:
+def kinds_of(results: Iterable[MemberResult]) -> Counter[ComputedOn]:
     """What results were computed on, and how many on each."""
-    return Counter(Kind(result.identity.device, result.identity.precision) for result in results)
+    return Counter(
+        ComputedOn(result.identity.device, result.identity.precision) for result in results
+    )
 
 
-def mixture(study: str, before: Mapping[Kind, int], now: Collection[Kind]) -> str:
+def mixture(study: str, before: Mapping[ComputedOn, int], now: Collection[ComputedOn]) -> str:
     """What to know of a study that goes on with other kinds than its results have; "" for nothing.
 
     before: numbers of results of each kind.

@@ -21,11 +21,11 @@ from activations.errors import GateswapError, InputError
 from activations.files import write_atomically
 from activations.kernels.precision import at_precision
 from bench.training.identity import Origin
-from bench.training.train import Progress, TrainingSettings
+from bench.training.train import StackProgress, TrainingSettings
 from studies import tuning
 from studies.completion import Status, study_status
 from studies.execution.devices import check_precision, choose_devices
-from studies.execution.engines import Engine, Finished, OneDevice, Stack, describe_stack
+from studies.execution.engines import Engine, Finished, NamedStack, OneDevice, describe_stack
 from studies.execution.interrupts import uninterrupted
 from studies.execution.pool import Pool
 from studies.kinds import kinds_here, kinds_of, mixture
@@ -327,7 +327,7 @@ class _Kept:
         """Print a line."""
         self._display.say(text)
 
-    def progress(self, place: str, stack: Stack, progress: Progress) -> None:
+    def progress(self, place: str, stack: NamedStack, progress: StackProgress) -> None:
         """Show how far a stack is."""
         label = describe_stack(stack)
         self._view.step(place, label, progress.step, progress.steps, progress.dev_uar)

@@ -37,7 +37,7 @@ from bench.corpora.layouts import Layout
 from bench.corpora.reading import AUDFORMAT, FILES, check_format
 from bench.data.members import Activation, Direction, Hyperparameters, Pooling, ResetOrder, Variant
 from bench.data.protocol import Protocol
-from bench.features.extractors import Kind
+from bench.features.extractors import FeatureKind
 from bench.features.settings import Extractor, FeatureSettings, Frames, Normalise, PoolTail
 from bench.network import kinds
 
@@ -196,7 +196,7 @@ class CorpusSpec(Section):
 class FeaturesSpec(Section):
     """Which features, and how frames are normalised and pooled; see bench.features.settings."""
 
-    kind: Kind = FEATURES.kind
+    kind: FeatureKind = FEATURES.kind
     extractor: Extractor = FEATURES.extractor
     path: Annotated[str, AfterValidator(_absolute)] | None = None
     frames: Frames = FEATURES.frames

@@ -1,5 +1,6 @@
 """How the packages are laid out and what they show: the rules that no linter knows."""
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -9,9 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("activations", "bench", "studies")
+PACKAGES = ("activations", "bench", "studies", "reports")
 MIRRORED = ("cpu", "gpu")  # rooms with a module of the same name as the one it stands in for
-LONG: dict[str, str] = {}  # longer than 400 lines, and why
+LONG = {  # longer than 400 lines, and why
+    "activations/gru.py": "two layers, each with torch's whole interface",
+    "reports/analysis/comparisons.py": "one comparison and its verdict, read from top to bottom",
+    "studies/spec.py": "every field of a study file, in the order of the file",
+}
 
 
 def modules(package: str) -> list[Path]:
@@ -27,6 +32,16 @@ def test_no_two_modules_of_a_package_share_a_name(package: str) -> None:
     )
     twice = sorted(name for name, count in names.items() if count > 1)
     assert not twice
+
+
+def test_a_class_is_the_only_one_of_its_name_in_the_whole_project() -> None:
+    homes: dict[str, list[str]] = {}
+    for package in PACKAGES:
+        for path in modules(package):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    homes.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert not {name: places for name, places in homes.items() if len(places) > 1}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -45,6 +60,10 @@ def test_a_module_is_short_or_has_a_reason(package: str) -> None:
         ("activations", {"numpy", "torch", "sympy", "matplotlib"}),
         ("bench", {"numpy", "torch", "sympy", "matplotlib", "pandas", "librosa", "soundfile"}),
         ("studies", {"numpy", "torch", "sympy", "pydantic", "pandas", "mlflow", "optuna", "rich"}),
+        (
+            "reports",
+            {"numpy", "torch", "sympy", "matplotlib", "pandas", "xarray", "scipy", "jinja2"},
+        ),
     ],
 )
 def test_importing_a_package_imports_nothing_heavy(package: str, heavy: set[str]) -> None:

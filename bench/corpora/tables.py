@@ -19,10 +19,10 @@ SEPARATORS = ",;\t|"
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 LONGEST_CELL = 100_000  # characters
 
-Row = tuple[int, dict[str, str]]
+TableRow = tuple[int, dict[str, str]]
 
 
-def read_rows(path: Path) -> tuple[list[str], Iterator[Row]]:
+def read_rows(path: Path) -> tuple[list[str], Iterator[TableRow]]:
     """The header of a table and its rows: each with its number (the header is row 1) and cells.
 
     Raises InputError naming the file (and row) for what is no table.
@@ -37,7 +37,7 @@ def read_rows(path: Path) -> tuple[list[str], Iterator[Row]]:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from None
 
 
-def _csv(path: Path) -> tuple[list[str], Iterator[Row]]:
+def _csv(path: Path) -> tuple[list[str], Iterator[TableRow]]:
     data = path.read_bytes()
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
@@ -61,7 +61,7 @@ def _csv(path: Path) -> tuple[list[str], Iterator[Row]]:
     kept = [at for at, name in enumerate(header) if name.strip()]
     names = [header[at].strip() for at in kept]
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[TableRow]:
         at = number
         while (cells := _told(path, at + 1, reader)) is not None:
             at += 1
@@ -97,7 +97,7 @@ def _word(separator: str) -> str:
     return {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}.get(separator, separator)
 
 
-def _parquet(path: Path) -> tuple[list[str], Iterator[Row]]:
+def _parquet(path: Path) -> tuple[list[str], Iterator[TableRow]]:
     import pandas as pd
 
     try:
@@ -109,7 +109,7 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[Row]]:
         table = table.reset_index()
     names = [str(name).strip() for name in table.columns]
 
-    def rows() -> Iterator[Row]:
+    def rows() -> Iterator[TableRow]:
         for number, cells in enumerate(table.itertuples(index=False, name=None), start=2):
             yield number, dict(zip(names, map(_as_text, cells), strict=True))
 

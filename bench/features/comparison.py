@@ -20,7 +20,7 @@ SHIFTS = range(-4, 5)  # frames
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ColumnAgreement:
     """correlation [45]: median over utterances of Pearson's r, of the columns extract.NAMES.
 
     lowest [45]: tenth percentile. shift: frames by which librosa's grid is later.
@@ -34,7 +34,7 @@ class Comparison:
     frames: int
 
 
-def compare(files: Sequence[str], progress: Callable[[int, int], None]) -> Comparison:
+def compare(files: Sequence[str], progress: Callable[[int, int], None]) -> ColumnAgreement:
     """Extract both of each file and correlate. Raises InputError where openSMILE is missing."""
     from pathlib import Path
 
@@ -47,7 +47,7 @@ def compare(files: Sequence[str], progress: Callable[[int, int], None]) -> Compa
     first = extract.NAMES.index("mfcc1")
     shift = max(SHIFTS, key=lambda by: np.nanmedian([_r(a, b, by)[first] for a, b in pairs]))
     of_utterances = np.array([_r(ours, theirs, shift) for ours, theirs in pairs])
-    return Comparison(
+    return ColumnAgreement(
         names=extract.NAMES,
         correlation=np.nanmedian(of_utterances, axis=0),
         lowest=np.nanpercentile(of_utterances, 10, axis=0),

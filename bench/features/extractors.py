@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from activations.errors import InputError
 
 FloatArray = NDArray[np.float32]
-Kind = Literal["iaan45", "egemaps", "logmel", "own"]
+FeatureKind = Literal["iaan45", "egemaps", "logmel", "own"]
 
 
-def definition_of(kind: Kind, extractor: str, path: Path | None) -> dict[str, Any]:
+def definition_of(kind: FeatureKind, extractor: str, path: Path | None) -> dict[str, Any]:
     """What the numbers of a kind depend on, the columns' `names` among them.
 
     Raises InputError where `own` features (path) cannot be read.
@@ -37,7 +37,7 @@ def definition_of(kind: Kind, extractor: str, path: Path | None) -> dict[str, An
     return extract.DEFINITION if extractor == "librosa" else smile.IAAN45
 
 
-def extractor_of(kind: Kind, extractor: str) -> Callable[[FloatArray], FloatArray]:
+def extractor_of(kind: FeatureKind, extractor: str) -> Callable[[FloatArray], FloatArray]:
     """What makes frames [T, F] of samples [n] at 16 kHz. Raises InputError where its library is
     missing.
     """

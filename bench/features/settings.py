@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from bench.features.extractors import Kind, definition_of
+from bench.features.extractors import FeatureKind, definition_of
 
 Frames = Literal["all", "voiced"]
 Extractor = Literal["librosa", "opensmile"]
@@ -39,7 +39,7 @@ class FeatureSettings:
     frames: Frames = "all"
     cap: int = 2500
     pool: int = 5
-    kind: Kind = "iaan45"
+    kind: FeatureKind = "iaan45"
     extractor: Extractor = "librosa"
     normalise: Normalise = "speaker"
     pool_tail: PoolTail = "mean"
@@ -48,7 +48,7 @@ class FeatureSettings:
     def __post_init__(self) -> None:
         choices = {
             "frames": Frames,
-            "kind": Kind,
+            "kind": FeatureKind,
             "extractor": Extractor,
             "normalise": Normalise,
             "pool_tail": PoolTail,

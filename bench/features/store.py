@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
-Progress = Callable[[int, int], None]
+Count = Callable[[int, int], None]
 
 WEARER = re.compile(r"Ses\d\d[FM]_")
 PART_SIZE = 24  # utterances: a second or two of work, which is what an interruption can lose
@@ -109,7 +109,7 @@ def compute_features(
     *,
     settings: FeatureSettings | None = None,
     jobs: int | None = None,
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> FeatureStore:
     """The features of `corpus` as a store below `folder`: opened if it exists, else computed.
 
@@ -196,7 +196,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _compute(
-    corpus: "Corpus", target: Path, settings: FeatureSettings, jobs: int, report: Progress
+    corpus: "Corpus", target: Path, settings: FeatureSettings, jobs: int, report: Count
 ) -> None:
     """Compute what `target` shall hold and write it; `target` does not exist before or in part."""
     parts_folder = target.with_name(f".{target.name}.parts")
@@ -249,7 +249,7 @@ class _PartFile:
 
 
 def _compute_parts(
-    corpus: "Corpus", folder: Path, settings: FeatureSettings, jobs: int, report: Progress
+    corpus: "Corpus", folder: Path, settings: FeatureSettings, jobs: int, report: Count
 ) -> list[_PartFile]:
     """All parts of the corpus in order, those that `folder` lacks computed by `jobs` processes."""
     utterances = [

@@ -77,7 +77,7 @@ class DropoutSource:
 
             if not isinstance(step, Tensor):
                 step = torch.full((1,), step, dtype=torch.int64, device=self._keys.device)
-            source = dropout_gpu.Source(self._keys, step, self._bounds, self._scales)
+            source = dropout_gpu.MaskSource(self._keys, step, self._bounds, self._scales)
             inputs, outputs = source.of_frames(PURPOSE, packing, self._features, self._width)
             dense = source.of_rows(DENSE_PURPOSE, rows * self._dense)
             return Dropout(inputs, outputs, dense.view(-1, self._dense))

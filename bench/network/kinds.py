@@ -18,7 +18,7 @@ OPTIONAL = ("layers", "pooling")  # settings that not every kind reads
 
 
 @dataclass(frozen=True)
-class Kind:
+class NetworkKind:
     """module, name: where the class is. contexts: whether it hears the turns before. reads: of
     OPTIONAL.
     """
@@ -30,8 +30,10 @@ class Kind:
 
 
 KINDS = {
-    "iaan": Kind("bench.network.iaan", "IAAN", contexts=True),
-    "gru": Kind("bench.network.gru", "GRUNetwork", contexts=False, reads=("layers", "pooling")),
+    "iaan": NetworkKind("bench.network.iaan", "IAAN", contexts=True),
+    "gru": NetworkKind(
+        "bench.network.gru", "GRUNetwork", contexts=False, reads=("layers", "pooling")
+    ),
 }
 
 
@@ -54,7 +56,7 @@ def check(hyper: Hyperparameters) -> None:
         raise ValueError(f"attention_size has no meaning with model.pooling: {hyper.pooling}")
 
 
-def _kind(kind: str) -> Kind:
+def _kind(kind: str) -> NetworkKind:
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
     return KINDS[kind]

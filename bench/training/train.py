@@ -46,7 +46,7 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
-class Progress:
+class StackProgress:
     """Where a stack is: step of steps, members alive, their mean dev UAR (NaN: none yet)."""
 
     step: int
@@ -64,7 +64,7 @@ def train_stack(
     data: TrainingData,
     settings: TrainingSettings | None = None,
     *,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[StackProgress], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> list[MemberResult]:
     """Train members of one stack group and return their results, in the members' order.
@@ -88,7 +88,7 @@ def train_stack(
             dev_uar = _evaluate(stack, evaluation, records)
         alive = sum(record.diverged_at == 0 for record in records)
         if on_progress is not None:
-            on_progress(Progress(step, steps, alive, dev_uar))
+            on_progress(StackProgress(step, steps, alive, dev_uar))
         if not alive:
             break
     diagnostics = _diagnose(stack, data, members, settings.diagnostic_utterances)

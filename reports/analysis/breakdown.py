@@ -16,7 +16,7 @@ from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
 from reports.statistics.means import POINTS, mean_of_known
 
 RESAMPLES = 500
-Kind = Literal["class", "style", "speaker", "length"]
+SubsetKind = Literal["class", "style", "speaker", "length"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Subset:
     the classes that occur. utterances: how many. scores: one for each variant with results.
     """
 
-    kind: Kind
+    kind: SubsetKind
     name: str
     utterances: int
     scores: tuple[SubsetScore, ...]
@@ -106,8 +106,8 @@ def _difference(
     )
 
 
-def _subsets(predictions: Predictions) -> list[tuple[Kind, str, BoolArray]]:
-    subsets: list[tuple[Kind, str, BoolArray]] = [
+def _subsets(predictions: Predictions) -> list[tuple[SubsetKind, str, BoolArray]]:
+    subsets: list[tuple[SubsetKind, str, BoolArray]] = [
         ("class", name, predictions.truths == c) for c, name in enumerate(predictions.classes)
     ]
     subsets += [

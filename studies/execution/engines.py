@@ -18,16 +18,16 @@ from bench.data.batches import TrainingData
 from bench.data.members import Member
 from bench.training import memory, out_of_memory
 from bench.training.results import MemberResult
-from bench.training.train import Progress, TrainingSettings, train_stack
+from bench.training.train import StackProgress, TrainingSettings, train_stack
 
-Stack = Sequence[tuple[str, Member]]  # hash and member
+NamedStack = Sequence[tuple[str, Member]]  # hash and member
 
 
 @dataclass(frozen=True)
 class Finished:
     """What became of one stack: results by hash, or why there are none."""
 
-    stack: Stack
+    stack: NamedStack
     results: dict[str, MemberResult]
     error: str = ""
 
@@ -38,7 +38,7 @@ class Reports(Protocol):
     def say(self, text: str) -> None:
         """Something the user should know, once."""
 
-    def progress(self, place: str, stack: Stack, progress: Progress) -> None:
+    def progress(self, place: str, stack: NamedStack, progress: StackProgress) -> None:
         """How far a stack is."""
 
     def finished(self, place: str, done: Finished) -> None:
@@ -48,7 +48,7 @@ class Reports(Protocol):
 class Engine(Protocol):
     """Trains stacks; may be asked several times."""
 
-    def train(self, stacks: Sequence[Stack], reports: Reports) -> None:
+    def train(self, stacks: Sequence[NamedStack], reports: Reports) -> None:
         """Train the stacks, whole or in parts, and report each that has ended."""
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class OneDevice:
         self._most: dict[tuple[object, ...], int] = {}  # of those that need as much: how many fit
         self._announced: set[tuple[object, ...]] = set()  # shapes for which the user was informed
 
-    def train(self, stacks: Sequence[Stack], reports: Reports) -> None:
+    def train(self, stacks: Sequence[NamedStack], reports: Reports) -> None:
         """Train the stacks in their order."""
         waiting = list(reversed(stacks))
         while waiting:
@@ -98,7 +98,7 @@ class OneDevice:
     def close(self) -> None:
         """Nothing was started."""
 
-    def _fitting(self, stack: Stack, reports: Reports) -> int:
+    def _fitting(self, stack: NamedStack, reports: Reports) -> int:
         """How many of the stack's members to train at once: as is free, and as did not fail."""
         most, free = min(self._most.get(_need(stack), len(stack)), len(stack)), self._free()
         if free is None:
@@ -117,7 +117,7 @@ class OneDevice:
             )
         return min(most, fitting)
 
-    def _train(self, stack: Stack, reports: Reports) -> Finished | None:
+    def _train(self, stack: NamedStack, reports: Reports) -> Finished | None:
         """Train one stack; None where several members ran out of memory together."""
         try:
             results = train_stack(
@@ -136,7 +136,7 @@ class OneDevice:
         return Finished(stack, dict(zip(hashes, results, strict=True)))
 
 
-def describe_stack(stack: Stack) -> str:
+def describe_stack(stack: NamedStack) -> str:
     """The variant, and the fold and seed of a single member or the number of several."""
     first = stack[0][1]
     if len(stack) == 1:
@@ -144,28 +144,28 @@ def describe_stack(stack: Stack) -> str:
     return f"{first.variant.label} · {len(stack)} members"
 
 
-def failure(stack: Stack, reason: str) -> str:
+def failure(stack: NamedStack, reason: str) -> str:
     """The error of a stack that failed for a reason."""
     folds = " ".join(dict.fromkeys(member.fold for _, member in stack))
     seeds = " ".join(dict.fromkeys(str(member.seed) for _, member in stack))
     return f"training {stack[0][1].variant.label} (folds {folds}; seeds {seeds}) failed: {reason}"
 
 
-def _cut(stack: Stack, most: int) -> list[Stack]:
+def _cut(stack: NamedStack, most: int) -> list[NamedStack]:
     """The stack in even parts of at most so many members."""
     sizes = memory.even_parts(len(stack), most)
     starts = accumulate(sizes, initial=0)
     return [stack[start : start + size] for start, size in zip(starts, sizes, strict=False)]
 
 
-def _need(stack: Stack) -> tuple[object, ...]:
+def _need(stack: NamedStack) -> tuple[object, ...]:
     """What the memory of a member depends on."""
     variant, hyper = stack[0][1].variant, stack[0][1].hyper
     sizes = (hyper.hidden_size, hyper.attention_size, hyper.dense_size, hyper.batch_size)
     return variant.direction, variant.reset_order, *sizes
 
 
-def _explain(stack: Stack, error: Exception) -> str:
+def _explain(stack: NamedStack, error: Exception) -> str:
     lines = str(error).strip().splitlines()
     reason = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
     if isinstance(error, GateswapError):

@@ -21,7 +21,7 @@ import torch
 
 from activations.errors import GateswapError
 from bench.training.train import TrainingSettings
-from studies.execution.engines import Finished, Reports, Stack, failure
+from studies.execution.engines import Finished, NamedStack, Reports, failure
 from studies.execution.interrupts import interrupts_blocked, uninterrupted
 from studies.execution.worker import Job, Message, work
 from studies.material import DataSource
@@ -36,13 +36,13 @@ class _Worker:
     place: str
     process: SpawnProcess
     pipe: Connection
-    stack: Stack = ()
+    stack: NamedStack = ()
     again: bool = False  # whether another worker had this stack before
     unfinished: set[str] = field(default_factory=set)
     ready: bool = False
     reason: str = ""
 
-    def give(self, stack: Stack, again: bool) -> None:
+    def give(self, stack: NamedStack, again: bool) -> None:
         """Send it a stack; where it is dead, its pipe's end will tell."""
         self.stack, self.again, self.ready = stack, again, False
         self.unfinished = {member_hash for member_hash, _ in stack}
@@ -59,10 +59,10 @@ class Pool:
         self._source, self._settings = source, settings
         self._devices = dict(zip(_places(devices), devices, strict=True))
         self._workers: list[_Worker] = []
-        self._waiting: deque[tuple[Stack, bool]] = deque()
+        self._waiting: deque[tuple[NamedStack, bool]] = deque()
         self._said: set[str] = set()
 
-    def train(self, stacks: Sequence[Stack], reports: Reports) -> None:
+    def train(self, stacks: Sequence[NamedStack], reports: Reports) -> None:
         """Train the stacks, the longest first, each by the first worker that is free."""
         self._waiting = deque((stack, False) for stack in _spread(stacks, len(self._devices)))
         try:
@@ -172,7 +172,7 @@ def _places(devices: Sequence[torch.device]) -> list[str]:
     ]
 
 
-def _spread(stacks: Sequence[Stack], devices: int) -> list[Stack]:
+def _spread(stacks: Sequence[NamedStack], devices: int) -> list[NamedStack]:
     """The stacks, longest first; some are halved where there are fewer than devices."""
     spread = list(stacks)
     while 0 < len(spread) < devices and any(len(stack) > 1 for stack in spread):
@@ -183,7 +183,7 @@ def _spread(stacks: Sequence[Stack], devices: int) -> list[Stack]:
     return sorted(spread, key=_work, reverse=True)
 
 
-def _work(stack: Stack) -> int:
+def _work(stack: NamedStack) -> int:
     """How long a stack takes, in units of its own: what the recurrences multiply."""
     member = stack[0][1]
     frames = len(stack) * member.hyper.steps * member.hyper.batch_size

@@ -19,8 +19,8 @@ import torch
 
 from activations.errors import GateswapError
 from bench.features.parts import leave_with_parent
-from bench.training.train import Progress, TrainingSettings
-from studies.execution.engines import Finished, OneDevice, Stack
+from bench.training.train import StackProgress, TrainingSettings
+from studies.execution.engines import Finished, NamedStack, OneDevice
 from studies.material import DataSource
 
 SECONDS_BETWEEN_REPORTS = 0.2  # of a stack's progress: more often would not be seen
@@ -81,7 +81,7 @@ class _Home:
         """Send a line for the user."""
         self._home.send(("say", text))
 
-    def progress(self, _place: str, stack: Stack, progress: Progress) -> None:
+    def progress(self, _place: str, stack: NamedStack, progress: StackProgress) -> None:
         """Send how far a stack is, if nothing was sent just now."""
         now = time.monotonic()
         if now - self._last >= SECONDS_BETWEEN_REPORTS:

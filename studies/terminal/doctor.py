@@ -28,7 +28,7 @@ OLDEST = (
 
 
 @dataclass(frozen=True)
-class Check:
+class Diagnostic:
     """One thing that was looked at; remedy is empty where nothing is to be done."""
 
     name: str
@@ -60,7 +60,7 @@ class Gpu:
 class Diagnosis:
     """All checks, the GPUs, and the versions of installed libraries (None: not installed)."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[Diagnostic, ...]
     gpus: tuple[Gpu, ...]
     versions: dict[str, str | None]
 
@@ -86,8 +86,8 @@ def examine(workspace: Workspace) -> Diagnosis:
     return Diagnosis(tuple(_checks(workspace, gpu_checks(gpus, trouble))), gpus, versions)
 
 
-def _checks(workspace: Workspace, of_gpus: Iterable[Check]) -> Iterator[Check]:
-    yield Check(
+def _checks(workspace: Workspace, of_gpus: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    yield Diagnostic(
         "python",
         sys.version_info >= (3, 11),
         True,
@@ -109,13 +109,13 @@ def _checks(workspace: Workspace, of_gpus: Iterable[Check]) -> Iterator[Check]:
     )
 
 
-def _attempt(name: str, needed: bool, look: Callable[[], str], remedy: str) -> Check:
+def _attempt(name: str, needed: bool, look: Callable[[], str], remedy: str) -> Diagnostic:
     """What `look` finds; its error is the finding where it fails."""
     try:
-        return Check(name, True, needed, look())
+        return Diagnostic(name, True, needed, look())
     except (GateswapError, ImportError, OSError, RuntimeError, LookupError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
-        return Check(name, False, needed, reason[0], remedy)
+        return Diagnostic(name, False, needed, reason[0], remedy)
 
 
 def _torch() -> str:
@@ -142,12 +142,14 @@ def _gpus() -> Iterator[Gpu]:
         yield Gpu(f"cuda:{index}", name, total, free, f"{major}.{minor}")
 
 
-def gpu_checks(gpus: Sequence[Gpu], trouble: str = "") -> Iterator[Check]:
+def gpu_checks(gpus: Sequence[Gpu], trouble: str = "") -> Iterator[Diagnostic]:
     """One check of each GPU, named gpu, gpu 1, …; one that says what to install where none is."""
     if trouble:
-        yield Check("gpu", False, False, trouble, "see whether nvidia-smi shows the GPUs in order")
+        yield Diagnostic(
+            "gpu", False, False, trouble, "see whether nvidia-smi shows the GPUs in order"
+        )
     elif not gpus:
-        yield Check("gpu", False, False, *_no_gpu())
+        yield Diagnostic("gpu", False, False, *_no_gpu())
     for number, gpu in enumerate(gpus):
         remedy = ""
         if _version("triton") is None:
@@ -155,7 +157,7 @@ def gpu_checks(gpus: Sequence[Gpu], trouble: str = "") -> Iterator[Check]:
         elif tuple(map(int, gpu.compute_capability.split("."))) < OLDEST:
             remedy = f"its compute capability is below {OLDEST[0]}.{OLDEST[1]}: --device cpu"
         name = f"gpu {number}" if number else "gpu"
-        yield Check(name, not remedy, False, str(gpu), remedy)
+        yield Diagnostic(name, not remedy, False, str(gpu), remedy)
 
 
 def _no_gpu() -> tuple[str, str]:

@@ -38,7 +38,7 @@ _OF_A_DEMO = re.compile(
     r"sentences/wav/Ses0\d[FM]_\w+/Ses0\d[FM]_\w+\.wav)"
 )
 
-Progress = Callable[[int, int], None]
+Count = Callable[[int, int], None]
 
 
 def write_demo_corpus(
@@ -47,7 +47,7 @@ def write_demo_corpus(
     seed: int = 0,
     dialogues_per_session: int = 10,
     jobs: int | None = None,
-    progress: Progress | None = None,
+    progress: Count | None = None,
 ) -> Path:
     """Speak the demo corpus into the folder `root` and return it; some 24 turns a dialogue.
 
@@ -153,7 +153,7 @@ def _synthesiser() -> str:
         ) from None
 
 
-def _write(root: Path, dialogues: Sequence[Dialogue], jobs: int, progress: Progress) -> None:
+def _write(root: Path, dialogues: Sequence[Dialogue], jobs: int, progress: Count) -> None:
     """Write audio, transcriptions and evaluations of all dialogues below `root`."""
     for dialogue in dialogues:
         session = root / f"Session{dialogue.session}"

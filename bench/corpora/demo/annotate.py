@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.corpora.demo.plan import Dialogue, Turn
+from bench.corpora.demo.plan import Dialogue, PlannedTurn
 
 CATEGORIES = {
     "ang": "Anger",
@@ -114,7 +114,7 @@ def _evaluation(dialogue: Dialogue, times: Sequence[tuple[float, float]]) -> lis
     return lines
 
 
-def _votes(turn: Turn, generator: np.random.Generator) -> list[str]:
+def _votes(turn: PlannedTurn, generator: np.random.Generator) -> list[str]:
     """What each evaluator called the turn: three different things where the label is xxx."""
     others = [name for key, name in CATEGORIES.items() if key != turn.emotion]
     drawn = [str(name) for name in generator.choice(others, size=2, replace=False)]

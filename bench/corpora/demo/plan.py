@@ -76,7 +76,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Turn:
+class PlannedTurn:
     """One utterance before it is spoken: who says what, how, and what annotators will call it."""
 
     speaker: str  # F or M
@@ -95,7 +95,7 @@ class Dialogue:
 
     name: str
     session: int
-    turns: tuple[Turn, ...]
+    turns: tuple[PlannedTurn, ...]
 
 
 def plan_corpus(seed: int, dialogues_per_session: int) -> tuple[Dialogue, ...]:
@@ -174,7 +174,7 @@ def _next_emotion(
 
 def _turn(
     generator: np.random.Generator, seed: int, speaker: str, text: str, emotion: str, place: int
-) -> Turn:
+) -> PlannedTurn:
     voice, rate, pitch, pitch_range = VOICES[speaker]
     own = _generator(seed, speaker)  # the same draws for every turn of a speaker
     home = dict(zip(KNOBS, own.uniform(-SPEAKER_SPREAD, SPEAKER_SPREAD, len(KNOBS)), strict=True))
@@ -187,7 +187,7 @@ def _turn(
     }
     remark = generator.random()
     label = "xxx" if generator.random() < DISAGREED else emotion
-    return Turn(
+    return PlannedTurn(
         speaker=speaker[-1],
         text=text,
         emotion=emotion,

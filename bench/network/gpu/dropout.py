@@ -25,7 +25,7 @@ BLOCKS = {"BLOCK": BLOCK, "num_warps": 4}  # of both kernels
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class MaskSource:
     """M members at a step: keys [M] int64, step [1] int64, bounds [M] int32, scales [M] float32.
 
     An element is its member's scale where its half word, as a signed number, is at least the bound.

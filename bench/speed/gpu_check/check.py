@@ -37,7 +37,7 @@ PARTS = ("tests", "warm", "speed", "slice")
 
 
 @dataclass(frozen=True)
-class Scope:
+class Extent:
     """How much is measured.
 
     precisions: single layers are measured with `activations` (none: the whole catalogue) at the
@@ -59,7 +59,7 @@ class Scope:
     test_seconds: int
 
 
-FULL = Scope(
+FULL = Extent(
     activations=(),
     sample=("tanh", "relu", "gelu", "mish", "arelu", "pau"),
     precisions=("tf32", "ieee", "bf16"),

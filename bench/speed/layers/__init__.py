@@ -2,17 +2,17 @@
 
 from bench.speed.layers.contestants import CONTESTANTS
 from bench.speed.layers.measure import PARTS, measure
-from bench.speed.layers.report import Absence, Finding, Report, Row, figure, summary
-from bench.speed.layers.shape import Shape
+from bench.speed.layers.report import Absence, Finding, Report, Timing, figure, summary
+from bench.speed.layers.shape import LayerShape
 
 __all__ = [
     "CONTESTANTS",
     "PARTS",
     "Absence",
     "Finding",
+    "LayerShape",
     "Report",
-    "Row",
-    "Shape",
+    "Timing",
     "figure",
     "measure",
     "summary",

@@ -20,7 +20,7 @@ from activations.formula.formula import Formula
 from activations.kernels.cell import Cell
 from activations.kernels.gpu.tiles import power
 from activations.registry import get
-from bench.speed.layers.shape import Shape
+from bench.speed.layers.shape import LayerShape
 from bench.speed.machine import captured
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def batched_products(
     formula: Formula,
-    shape: Shape,
+    shape: LayerShape,
     batches: Sequence[Tensor],  # noqa: ARG001 - one batch of equal lengths
     device: torch.device,
 ) -> Callable[[], object] | None:

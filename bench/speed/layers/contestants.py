@@ -24,7 +24,7 @@ from activations.gru import GRU, StackedGRU
 from activations.kernels.packing import Packing
 from bench.speed.layers.batched import batched_products
 from bench.speed.layers.peers import flashrnn_gru, jax_gru, keras_gru
-from bench.speed.layers.shape import Shape
+from bench.speed.layers.shape import LayerShape
 from bench.speed.machine import captured
 
 CONTESTANTS = (
@@ -51,20 +51,24 @@ NATIVE: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entrant:
     """A contestant that is ready to run: run() goes once over all batches; frames of all R GRUs."""
 
     contestant: str
     activation: str
-    shape: Shape
+    shape: LayerShape
     run: Callable[[], object]
     batches: int
     frames: int
 
 
 def enter(
-    contestant: str, formula: Formula, shape: Shape, batches: Sequence[Tensor], device: torch.device
-) -> Entry | None:
+    contestant: str,
+    formula: Formula,
+    shape: LayerShape,
+    batches: Sequence[Tensor],
+    device: torch.device,
+) -> Entrant | None:
     """Set a contestant up for batches of lengths [R, B]; None where it cannot take part.
 
     torch.nn.GRU has tanh whatever the formula is. Where it cannot is said by `missing`.
@@ -86,7 +90,7 @@ def enter(
     run = build[contestant](formula, shape, batches, device)
     if run is None:
         return None
-    return Entry(
+    return Entrant(
         contestant=contestant,
         activation="tanh" if contestant == "torch.nn.GRU" else formula.name,
         shape=shape,
@@ -97,7 +101,7 @@ def enter(
 
 
 def _gateswap(
-    formula: Formula, shape: Shape, batches: Sequence[Tensor], device: torch.device
+    formula: Formula, shape: LayerShape, batches: Sequence[Tensor], device: torch.device
 ) -> Callable[[], object]:
     if shape.plain:
         gru = GRU(shape.I, shape.H, activation=formula, device=device)
@@ -122,7 +126,7 @@ def _gateswap(
 
 
 def _gateswap_graph(
-    formula: Formula, shape: Shape, batches: Sequence[Tensor], device: torch.device
+    formula: Formula, shape: LayerShape, batches: Sequence[Tensor], device: torch.device
 ) -> Callable[[], object] | None:
     """The same pass recorded as one CUDA graph, as training does: no launches but one."""
     if device.type != "cuda" or shape.lengths != "equal":
@@ -139,7 +143,7 @@ def _gateswap_graph(
 
 def _torch_gru(
     formula: Formula,  # noqa: ARG001 - it has only its own
-    shape: Shape,
+    shape: LayerShape,
     batches: Sequence[Tensor],
     device: torch.device,
 ) -> Callable[[], object]:
@@ -200,7 +204,7 @@ def eager_activation(formula: Formula) -> Callable[..., Tensor]:
 
 def _eager(
     formula: Formula,
-    shape: Shape,
+    shape: LayerShape,
     batches: Sequence[Tensor],  # noqa: ARG001 - one batch of equal lengths
     device: torch.device,
     *,

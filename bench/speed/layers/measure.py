@@ -24,9 +24,9 @@ from activations.kernels.cell import Cell
 from activations.kernels.dispatch import describe
 from activations.kernels.precision import precision as precision_now
 from activations.kernels.precision import precision_called
-from bench.speed.layers.contestants import CONTESTANTS, Entry, enter
-from bench.speed.layers.report import Absence, Report, Row
-from bench.speed.layers.shape import Shape, layer_shape
+from bench.speed.layers.contestants import CONTESTANTS, Entrant, enter
+from bench.speed.layers.report import Absence, Report, Timing
+from bench.speed.layers.shape import LayerShape, layer_shape
 from bench.speed.lengths import iemocap_like_lengths
 from bench.speed.machine import (
     at_precision,
@@ -44,7 +44,7 @@ SHORTEST = 5e-3  # s: shorter work is repeated inside one measurement, for the c
 # torch.compile unrolls the loop: minutes at T = 100, so it runs at 20 steps (see docs/speed.md)
 COMPILED_STEPS = 20
 
-Specification = tuple[str, Formula, Shape]
+Specification = tuple[str, Formula, LayerShape]
 
 
 def measure(
@@ -152,23 +152,23 @@ def _heats(
     if part == "peers":
         formulas = named or [registry.get("tanh"), registry.get("relu")]
         for H in hidden or (128,):
-            shape = Shape(T=COMPILED_STEPS, B=64, I=45, H=H)
+            shape = LayerShape(T=COMPILED_STEPS, B=64, I=45, H=H)
             yield _specifications([shape], formulas, contestants)
     formulas = named or [registry.get("tanh")]
     if part == "stack":
         for H in hidden or ((128, 512) if on_gpu else (128,)):
             sizes = (3, 15, 75) if on_gpu else (3, 15, 25)
-            shapes = [Shape(T=steps, B=64, I=45, H=H, R=R) for R in sizes]
+            shapes = [LayerShape(T=steps, B=64, I=45, H=H, R=R) for R in sizes]
             yield _specifications(shapes, formulas, contestants)
     if part == "lengths":
         for H in hidden or (128, 512):
-            equal = Shape(T=91, B=64, I=45, H=H, R=3)
-            ragged = Shape(T=500, B=64, I=45, H=H, R=3, lengths="iemocap")
+            equal = LayerShape(T=91, B=64, I=45, H=H, R=3)
+            ragged = LayerShape(T=500, B=64, I=45, H=H, R=3, lengths="iemocap")
             yield _specifications([equal, ragged], formulas, contestants)
 
 
 def _specifications(
-    shapes: Sequence[Shape], formulas: Sequence[Formula], contestants: Sequence[str]
+    shapes: Sequence[LayerShape], formulas: Sequence[Formula], contestants: Sequence[str]
 ) -> list[Specification]:
     tanh = registry.get("tanh")
     baselines = [("torch.nn.GRU", tanh, shape) for shape in shapes]
@@ -191,7 +191,7 @@ def _label(heat: Sequence[Specification]) -> str:
 class _Heat:
     """What one heat found: its rows, the product's and the copy's rate in each round, failures."""
 
-    rows: list[Row]
+    rows: list[Timing]
     gflops: list[float]
     gbs: list[float]
     failed: list[Absence]
@@ -202,7 +202,7 @@ def _run_heat(heat: Sequence[Specification], device: torch.device, repeats: int)
     torch.manual_seed(0)
     product, operations = big_product(device)
     copy, moved = big_copy(device)
-    entries: list[Entry] = []
+    entries: list[Entrant] = []
     work: list[Callable[[], object]] = []
     inner: list[int] = []
     failed: list[Absence] = []
@@ -238,7 +238,7 @@ def _run_heat(heat: Sequence[Specification], device: torch.device, repeats: int)
 
 
 def _absences(
-    wanted: Sequence[str], rows: Sequence[Row], failed: Sequence[Absence]
+    wanted: Sequence[str], rows: Sequence[Timing], failed: Sequence[Absence]
 ) -> tuple[Absence, ...]:
     """Who did not take part and why: each reason is reported once."""
     reasons = {(each.contestant, each.reason): each for each in reversed(failed)}
@@ -251,7 +251,9 @@ def _absences(
     return (*reversed(reasons.values()), *never)
 
 
-def _enter(contestant: str, formula: Formula, shape: Shape, device: torch.device) -> Entry | None:
+def _enter(
+    contestant: str, formula: Formula, shape: LayerShape, device: torch.device
+) -> Entrant | None:
     if shape.lengths == "equal":
         batches = [torch.full((shape.R, shape.B), shape.T)]
     else:
@@ -261,8 +263,8 @@ def _enter(contestant: str, formula: Formula, shape: Shape, device: torch.device
 
 
 def _rows(
-    entries: Sequence[Entry], seconds: np.ndarray, sgemm: float, copy_gbs: float
-) -> list[Row]:
+    entries: Sequence[Entrant], seconds: np.ndarray, sgemm: float, copy_gbs: float
+) -> list[Timing]:
     """The medians of seconds [round, entry] per batch, and ratios to the baseline of each shape.
 
     sgemm: GFLOP/s and copy_gbs: GB/s of the same heat, whose slower one is each row's limit.
@@ -282,7 +284,7 @@ def _rows(
         gflops = operations / middle[place] / 1e9
         limit = max(operations / sgemm, moved / copy_gbs) / 1e9
         rows.append(
-            Row(
+            Timing(
                 activation=entry.activation,
                 shape=entry.shape,
                 contestant=entry.contestant,
@@ -300,9 +302,9 @@ def _rows(
     return rows
 
 
-def _pool_baselines(rows: Sequence[Row]) -> list[Row]:
+def _pool_baselines(rows: Sequence[Timing]) -> list[Timing]:
     """One row for torch.nn.GRU on each shape, the median of its heats; the others as they are."""
-    baselines: dict[Shape, list[Row]] = {}
+    baselines: dict[LayerShape, list[Timing]] = {}
     for row in rows:
         if row.contestant == "torch.nn.GRU":
             baselines.setdefault(row.shape, []).append(row)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from activations.formula.formula import Formula
 from activations.kernels.precision import precision
-from bench.speed.layers.shape import Shape
+from bench.speed.layers.shape import LayerShape
 
 JAX_NAMES = ("tanh", "sigmoid", "relu", "elu", "gelu", "silu", "mish", "softplus", "leaky_relu")
 
@@ -29,7 +29,7 @@ FLASHRNN_TYPES = {"ieee": torch.float32, "bf16": torch.bfloat16}
 
 def flashrnn_gru(
     formula: Formula,
-    shape: Shape,
+    shape: LayerShape,
     batches: Sequence[Tensor],  # noqa: ARG001 - one batch of equal lengths
     device: torch.device,
 ) -> Callable[[], object] | None:
@@ -100,7 +100,7 @@ def _stdout_to_stderr() -> Iterator[None]:
 
 def jax_gru(
     formula: Formula,
-    shape: Shape,
+    shape: LayerShape,
     batches: Sequence[Tensor],  # noqa: ARG001 - one batch of equal lengths
     device: torch.device,
 ) -> Callable[[], object] | None:
@@ -132,7 +132,7 @@ def jax_gru(
 
 def keras_gru(
     formula: Formula,
-    shape: Shape,
+    shape: LayerShape,
     batches: Sequence[Tensor],  # noqa: ARG001 - one batch of equal lengths
     device: torch.device,
 ) -> Callable[[], object] | None:

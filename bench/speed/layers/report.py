@@ -13,7 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from bench.speed.layers.shape import Shape
+from bench.speed.layers.shape import LayerShape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ BUSY = 0.2  # spread from which the medians of a handful of rounds no longer say
 
 
 @dataclass(frozen=True)
-class Row:
+class Timing:
     """One contestant with one activation on one shape.
 
     ms: median over the rounds of one batch's forward and backward pass through all R GRUs, with the
@@ -36,7 +36,7 @@ class Row:
     """
 
     activation: str
-    shape: Shape
+    shape: LayerShape
     contestant: str
     ms: float
     ms_quartiles: tuple[float, float]
@@ -84,7 +84,7 @@ class Report:
     repeats: int
     sgemm_gflops: float
     copy_gbs: float
-    rows: tuple[Row, ...]
+    rows: tuple[Timing, ...]
     absent: tuple[Absence, ...]
 
     @property
@@ -197,11 +197,11 @@ def figure(report: Report) -> "tuple[Figure, Axes]":
     return fig, axes
 
 
-def _ours(rows: Sequence[Row]) -> list[Row]:
+def _ours(rows: Sequence[Timing]) -> list[Timing]:
     return [row for row in rows if row.contestant == "gateswap"]
 
 
-def _layer_findings(layers: Sequence[Row]) -> Iterator[Finding]:
+def _layer_findings(layers: Sequence[Timing]) -> Iterator[Finding]:
     for shape in dict.fromkeys(row.shape for row in _ours(layers)):
         rows = [row for row in layers if row.shape == shape]
         ours = {row.activation: row for row in _ours(rows)}
@@ -229,14 +229,14 @@ def _extremes(what: str, ratios: dict[str, float]) -> Iterator[Finding]:
     yield Finding(f"{what}, least", ratios[slowest], "×", slowest)
 
 
-def _stack_findings(stacks: Sequence[Row]) -> Iterator[Finding]:
+def _stack_findings(stacks: Sequence[Timing]) -> Iterator[Finding]:
     """Time per GRU of each stack relative to the smallest stack of the same shape."""
 
-    def kind(row: Row) -> tuple[object, ...]:
+    def kind(row: Timing) -> tuple[object, ...]:
         shape = row.shape
         return row.activation, shape.T, shape.B, shape.I, shape.H, shape.lengths
 
-    smallest: dict[tuple[object, ...], Row] = {}
+    smallest: dict[tuple[object, ...], Timing] = {}
     for row in sorted(stacks, key=lambda row: row.shape.R):
         first = smallest.setdefault(kind(row), row)
         if row is not first:
@@ -245,7 +245,7 @@ def _stack_findings(stacks: Sequence[Row]) -> Iterator[Finding]:
             yield Finding(what, value, "×", row.activation)
 
 
-def _length_findings(rows: Sequence[Row]) -> Iterator[Finding]:
+def _length_findings(rows: Sequence[Timing]) -> Iterator[Finding]:
     """Time per real frame of IEMOCAP's lengths relative to rows of about their mean length."""
     for ragged in rows:
         shape = ragged.shape
@@ -263,7 +263,7 @@ def _length_findings(rows: Sequence[Row]) -> Iterator[Finding]:
             yield Finding(what, value, "×", ragged.activation)
 
 
-def _table(shape: Shape, rows: Sequence[Row]) -> Table:
+def _table(shape: LayerShape, rows: Sequence[Timing]) -> Table:
     """One shape's contestants, the baseline first."""
     steps = f"T={shape.T}" if shape.lengths == "equal" else f"T≤{shape.T} (IEMOCAP's lengths)"
     title = f"{steps} B={shape.B} I={shape.I} H={shape.H} R={shape.R}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Shape:
+class LayerShape:
     """R GRUs (I → H) over B rows of T frames each, or of up to T where lengths are "iemocap"."""
 
     T: int
@@ -37,6 +37,6 @@ class Shape:
         return 4 * (of_frames + of_weights)
 
 
-def layer_shape(device: str, hidden: int) -> Shape:
+def layer_shape(device: str, hidden: int) -> LayerShape:
     """The shape that single layers are measured at on a "cpu" or on "cuda", of H hidden units."""
-    return Shape(T=200 if device == "cuda" else 100, B=64, I=45, H=hidden)
+    return LayerShape(T=200 if device == "cuda" else 100, B=64, I=45, H=hidden)

@@ -22,7 +22,7 @@ from bench.speed.layers.contestants import enter
 from bench.speed.layers.shape import layer_shape
 from bench.speed.machine import at_precision
 
-Job = tuple[str, int, str]  # activation, H, precision of the products
+WarmUp = tuple[str, int, str]  # activation, H, precision of the products
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Warmed:
 
 
 def warm(
-    jobs: Sequence[Job], *, device: str = "cuda", processes: int | None = None
+    jobs: Sequence[WarmUp], *, device: str = "cuda", processes: int | None = None
 ) -> Iterator[Warmed]:
     """Run a layer's forward and backward pass for each job, yielding it when it is done.
 
@@ -58,7 +58,7 @@ def warm(
                 yield Warmed(*waiting[future], 0.0, f"{type(error).__name__}: {error}")
 
 
-def run_once(job: Job, device: str) -> Warmed:
+def run_once(job: WarmUp, device: str) -> Warmed:
     """Run one layer once, in the process that this is called in."""
     name, H, precision = job
     started = time.perf_counter()

@@ -19,7 +19,7 @@ from bench.training.metrics import uar
 from bench.training.results import SELECTIONS, MemberResult
 from bench.training.stack import Stack
 from bench.training.train import (
-    Progress,
+    StackProgress,
     TrainingSettings,
     TrainingStoppedError,
     train_stack,
@@ -122,7 +122,7 @@ def test_diverging_member_is_recorded_and_its_companions_do_not_notice() -> None
 
 def test_stack_that_diverges_whole_ends_early_and_is_recorded() -> None:
     hyper = dataclasses.replace(tiny.SMALL, learning_rate=1e30, steps=400)
-    seen: list[Progress] = []
+    seen: list[StackProgress] = []
     members = [Member(Variant("identity"), "S0", seed, hyper) for seed in range(2)]
     results = train_stack(members, tiny.data(), SETTINGS, on_progress=seen.append)
     assert [result.outcome for result in results] == ["diverged", "diverged"]
@@ -227,7 +227,7 @@ def test_size_of_the_evaluation_batches_hardly_matters() -> None:
 
 
 def test_training_stops_when_asked_to() -> None:
-    seen: list[Progress] = []
+    seen: list[StackProgress] = []
     with pytest.raises(TrainingStoppedError, match="before step 5 of 6"):
         train_stack(
             stack(), tiny.data(), SETTINGS, on_progress=seen.append, stop=lambda: len(seen) == 4

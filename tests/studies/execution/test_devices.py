@@ -10,7 +10,7 @@ from activations.kernels.precision import at_precision, precision
 from bench.training.train import train_stack
 from studies.completion import study_status
 from studies.execution.devices import check_precision, choose_devices
-from studies.kinds import Kind, kinds_here, kinds_of, mixture
+from studies.kinds import ComputedOn, kinds_here, kinds_of, mixture
 from studies.plan import Plan
 from studies.result_files import ResultFolder
 from studies.runner import Machine, run_study
@@ -80,17 +80,21 @@ def test_less_than_float32_is_for_gpus_only() -> None:
 
 def test_the_precision_in_a_result_is_recognised() -> None:
     (member,) = members(1, steps=1)
-    found: list[Kind] = []
+    found: list[ComputedOn] = []
     for name in ("ieee", "tf32", "bf16"):
         with at_precision(name):
             found += kinds_of(train_stack([member], tiny.data()))
     assert precision() == "ieee"
-    assert found == [Kind("cpu", name) for name in ("ieee", "tf32", "bf16")]
-    assert kinds_here([CPU, CPU], "ieee") == {Kind("cpu", "ieee")}
+    assert found == [ComputedOn("cpu", name) for name in ("ieee", "tf32", "bf16")]
+    assert kinds_here([CPU, CPU], "ieee") == {ComputedOn("cpu", "ieee")}
 
 
 def test_a_study_that_goes_on_with_another_kind_is_told_of() -> None:
-    cpu, h200, tf32 = Kind("cpu", "ieee"), Kind("NVIDIA H200", "ieee"), Kind("NVIDIA H200", "tf32")
+    cpu, h200, tf32 = (
+        ComputedOn("cpu", "ieee"),
+        ComputedOn("NVIDIA H200", "ieee"),
+        ComputedOn("NVIDIA H200", "tf32"),
+    )
     assert mixture("demo", {}, {cpu}) == ""
     assert mixture("demo", {h200: 3}, {h200}) == ""
     for now in (cpu, tf32):
@@ -107,7 +111,7 @@ def test_the_status_of_a_study_says_what_its_results_were_computed_on(
     identity = replace(result.identity, device="NVIDIA H200", precision="tf32")
     ResultFolder(finished.results).write(key, replace(result, identity=identity))
     status = study_status("demo", plan.members, finished)
-    assert status.kinds == {Kind("NVIDIA H200", "tf32"): 1, Kind("cpu", "ieee"): 7}
+    assert status.kinds == {ComputedOn("NVIDIA H200", "tf32"): 1, ComputedOn("cpu", "ieee"): 7}
     assert {"device": "cpu", "precision": "ieee", "members": 7} in status.as_dict()["kinds"]
 
 

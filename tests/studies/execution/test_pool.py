@@ -13,8 +13,8 @@ import torch
 
 from activations import register
 from bench.training.identity import Origin
-from bench.training.train import Progress, TrainingSettings, train_stack
-from studies.execution.engines import Stack
+from bench.training.train import StackProgress, TrainingSettings, train_stack
+from studies.execution.engines import NamedStack
 from studies.execution.pool import Pool
 from studies.material import StoredFeatures
 from tests.bench import tiny
@@ -44,11 +44,11 @@ def pool() -> Iterator[Pool]:
 class Interfering(Noted):
     """Does something to the workers when it is told of progress."""
 
-    def __init__(self, act: Callable[[str, Stack], None]) -> None:
+    def __init__(self, act: Callable[[str, NamedStack], None]) -> None:
         super().__init__()
         self._act = act
 
-    def progress(self, place: str, stack: Stack, progress: Progress) -> None:
+    def progress(self, place: str, stack: NamedStack, progress: StackProgress) -> None:
         super().progress(place, stack, progress)
         self._act(place, stack)
 
@@ -91,7 +91,7 @@ def test_workers_train_an_activation_that_only_this_process_has_registered(pool:
 def test_the_stack_of_a_killed_worker_is_trained_by_another(pool: Pool) -> None:
     killed: list[str] = []
 
-    def kill_one(place: str, stack: Stack) -> None:
+    def kill_one(place: str, stack: NamedStack) -> None:
         if not killed:
             killed.append(place)
             os.kill(worker_at(pool, place), signal.SIGKILL)
@@ -116,7 +116,7 @@ def test_the_stack_of_a_killed_worker_is_trained_by_another(pool: Pool) -> None:
 def test_a_stack_that_ends_every_worker_is_reported_and_so_is_what_nobody_trains(
     pool: Pool,
 ) -> None:
-    def kill(place: str, stack: Stack) -> None:
+    def kill(place: str, stack: NamedStack) -> None:
         if stack[0][1].variant.activation.name == "relu":
             os.kill(worker_at(pool, place), signal.SIGKILL)
 
@@ -140,7 +140,7 @@ def test_a_stack_that_ends_every_worker_is_reported_and_so_is_what_nobody_trains
 
 
 def test_ctrl_c_ends_the_workers_at_once_and_loses_nothing_that_they_had_sent(pool: Pool) -> None:
-    def interrupt(place: str, stack: Stack) -> None:
+    def interrupt(place: str, stack: NamedStack) -> None:
         both = all(worker.stack for worker in pool._workers)
         if stack[0][1].hyper.steps == LONG and (both or noted.done):
             time.sleep(4)  # in which the other one finishes, and nobody reads it

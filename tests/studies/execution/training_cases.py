@@ -10,8 +10,8 @@ import torch
 from bench.data.batches import TrainingData
 from bench.data.members import Member, Variant
 from bench.training.results import MemberResult
-from bench.training.train import Progress
-from studies.execution.engines import Finished, Stack
+from bench.training.train import StackProgress
+from studies.execution.engines import Finished, NamedStack
 from tests.bench import tiny
 
 # what may differ between two runs of one member: where and when it ran, not what came out
@@ -56,7 +56,7 @@ class Noted:
     def say(self, text: str) -> None:
         self.said.append(text)
 
-    def progress(self, place: str, stack: Stack, progress: Progress) -> None:
+    def progress(self, place: str, stack: NamedStack, progress: StackProgress) -> None:
         self.places.add(place)
 
     def finished(self, place: str, done: Finished) -> None:
@@ -69,7 +69,7 @@ class Noted:
 
 
 def assert_equal(
-    found: Mapping[str, MemberResult], stack: Stack, expected: Sequence[MemberResult]
+    found: Mapping[str, MemberResult], stack: NamedStack, expected: Sequence[MemberResult]
 ) -> None:
     """Every member of the stack was found as expected, bit for bit."""
     for (key, _), other in zip(stack, expected, strict=True):

@@ -6,7 +6,7 @@ import torch
 from activations.kernels.cell import Cell
 from activations.registry import get
 from bench.speed.layers.batched import batched_products
-from bench.speed.layers.shape import Shape
+from bench.speed.layers.shape import LayerShape
 from tests.interpreter import compiled, interpret
 
 pytest.importorskip("triton", reason="Triton is not installed (it exists for Linux only)")
@@ -59,7 +59,7 @@ def test_the_gate_kernels_compile_for_a_gpu_that_is_not_here() -> None:
 
 
 def test_on_a_cpu_batched_products_take_no_part() -> None:
-    shape = Shape(T=3, B=2, I=2, H=4, R=2)
+    shape = LayerShape(T=3, B=2, I=2, H=4, R=2)
     batches = [torch.full((2, 2), 3)]
     assert batched_products(get("tanh"), shape, batches, torch.device("cpu")) is None
 

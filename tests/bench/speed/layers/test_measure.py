@@ -16,8 +16,8 @@ import bench.speed.layers.contestants as contestants
 from activations.errors import GateswapError, InputError
 from activations.kernels.gpu import recurrence as gpu
 from activations.kernels.precision import PRECISIONS
-from bench.speed.layers import Absence, Report, Row, Shape, figure, measure, summary
-from bench.speed.layers.contestants import NATIVE, Entry, eager_activation, eager_gru, enter
+from bench.speed.layers import Absence, LayerShape, Report, Timing, figure, measure, summary
+from bench.speed.layers.contestants import NATIVE, Entrant, eager_activation, eager_gru, enter
 from bench.speed.layers.measure import _rows
 from bench.speed.layers.peers import flashrnn_weights
 from bench.speed.lengths import iemocap_like_lengths
@@ -27,9 +27,9 @@ KEYS = {"activation", "T", "B", "I", "H", "R", "contestant", "ms", "gflops", "ra
 
 
 def row(activation, contestant, ms, *, shape=None, ratio=1.0, frames=6400.0):
-    return Row(
+    return Timing(
         activation=activation,
-        shape=shape or Shape(T=100, B=64, I=45, H=128),
+        shape=shape or LayerShape(T=100, B=64, I=45, H=128),
         contestant=contestant,
         ms=ms,
         ms_quartiles=(ms, ms),
@@ -77,7 +77,7 @@ def test_the_eager_loops_activation_is_the_formula(name):
 
 
 def test_operations_are_those_that_torch_counts_in_the_eager_loop():
-    shape = Shape(T=6, B=3, I=5, H=7)
+    shape = LayerShape(T=6, B=3, I=5, H=7)
     gru = nn.GRU(shape.I, shape.H)
     x = torch.randn(shape.T, shape.B, shape.I, requires_grad=True)
     with FlopCounterMode(display=False) as counter:
@@ -88,7 +88,7 @@ def test_operations_are_those_that_torch_counts_in_the_eager_loop():
 
 
 def test_bytes_are_the_sizes_of_what_a_pass_takes_and_gives():
-    shape = Shape(T=6, B=3, I=5, H=7, R=2)
+    shape = LayerShape(T=6, B=3, I=5, H=7, R=2)
     taken, given = [], []
     for _ in range(shape.R):
         gru = nn.GRU(shape.I, shape.H)
@@ -103,10 +103,10 @@ def test_bytes_are_the_sizes_of_what_a_pass_takes_and_gives():
 
 @pytest.mark.parametrize(("gflops", "gbs", "limit_ms"), [(1.0, 1e9, 2.0), (1e9, 0.5, 4.0)])
 def test_a_rows_limit_is_the_slower_of_operations_and_bytes(gflops, gbs, limit_ms):
-    shape = Shape(T=1, B=1, I=1, H=1)
+    shape = LayerShape(T=1, B=1, I=1, H=1)
     frames = 2e6 / shape.flops_per_frame if gbs > gflops else 1.0
     moved = shape.compulsory_bytes(frames)
-    entry = Entry("torch.nn.GRU", "tanh", shape, lambda: None, 1, frames)
+    entry = Entrant("torch.nn.GRU", "tanh", shape, lambda: None, 1, frames)
     seconds = np.full((3, 1), 8e-3)
     found = _rows([entry], seconds, gflops, gbs)[0]
     wanted = limit_ms if gbs > gflops else 1e3 * moved / (gbs * 1e9)
@@ -161,7 +161,7 @@ def test_flashrnns_weights_are_those_of_the_gru_they_are_made_from():
 
 @pytest.mark.parametrize("lengths", ["equal", "iemocap"])
 def test_a_stack_and_torchs_calls_run_over_the_same_frames(lengths):
-    shape = Shape(T=9, B=4, I=5, H=3, R=2, lengths=lengths)
+    shape = LayerShape(T=9, B=4, I=5, H=3, R=2, lengths=lengths)
     batches = [torch.tensor([[9, 9, 9, 9], [9, 9, 9, 9]])]
     if lengths == "iemocap":
         batches = [torch.tensor([[3, 9, 1, 5], [2, 2, 9, 1]]), torch.tensor([[1, 1, 2, 1]] * 2)]
@@ -253,9 +253,9 @@ def test_the_summary_is_what_one_computes_by_hand():
 
 
 def test_stacks_are_compared_per_gru_and_lengths_per_real_frame():
-    stack = {R: Shape(T=100, B=64, I=45, H=128, R=R) for R in (3, 15)}
-    equal = Shape(T=91, B=64, I=45, H=128, R=3)
-    ragged = Shape(T=500, B=64, I=45, H=128, R=3, lengths="iemocap")
+    stack = {R: LayerShape(T=100, B=64, I=45, H=128, R=R) for R in (3, 15)}
+    equal = LayerShape(T=91, B=64, I=45, H=128, R=3)
+    ragged = LayerShape(T=500, B=64, I=45, H=128, R=3, lengths="iemocap")
     found = summary(
         report(
             row("tanh", "gateswap", 30.0, shape=stack[3], frames=3 * 6400),
@@ -291,7 +291,7 @@ def test_a_run_on_a_busy_machine_says_so():
 
 
 def test_the_figure_shows_one_mark_for_each_activation_and_size():
-    wide = Shape(T=100, B=64, I=45, H=512)
+    wide = LayerShape(T=100, B=64, I=45, H=512)
     fig, axes = figure(
         report(
             row("tanh", "torch.nn.GRU", 40.0),
