@@ -6,6 +6,7 @@ because a mistyped `dialog` would silently take every context away.
 """
 
 import math
+import os
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -89,6 +90,7 @@ def _rows(path: Path) -> Iterator[dict[str, object]]:
     lengths: dict[str, int] = {}
     header, records = read_rows(path)
     _check_header(path, header)
+    folder = str(path.parent.absolute())
     for number, cells in records:
         row = _Row(path, number, cells)
         name = row.needed("id")
@@ -108,7 +110,7 @@ def _rows(path: Path) -> Iterator[dict[str, object]]:
             row.refuse("end", row.text("end"), f"later than the start ({row.text('start') or 0} s)")
         yield {
             "id": name,
-            "audio": str(find_file((path.parent / row.needed("audio", whole=True)).absolute())),
+            "audio": _found(os.path.join(folder, row.needed("audio", whole=True))),
             "start": start,
             "end": end,
             "segment": not (math.isnan(start) and math.isnan(end)),
@@ -123,6 +125,11 @@ def _rows(path: Path) -> Iterator[dict[str, object]]:
             "split": row.choice("split", SPLITS),
             **{name: row.number(name) for name in DIMENSIONS},
         }
+
+
+def _found(audio: str) -> str:
+    """The path of a file as the disk has it."""
+    return audio if audio.isascii() else str(find_file(Path(audio)))
 
 
 def _check_header(path: Path, header: list[str]) -> None:
@@ -150,6 +157,8 @@ class _Row:
         self.path, self.row, self.cells = path, number, cells
 
     def text(self, column: str) -> str:
+        if column not in self.cells:
+            return ""
         return nfc(self.cells.get(column, "").strip())
 
     def name(self, column: str) -> str:

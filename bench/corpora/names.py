@@ -44,7 +44,7 @@ def find_file(path: Path) -> Path:
 
     The given one where none is there.
     """
-    if path.exists() or path.as_posix().isascii():
+    if str(path).isascii() or path.exists():
         return path
     found = Path(path.anchor)
     for part in path.relative_to(path.anchor).parts:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,10 +78,11 @@ def _unchecked(examples: Examples, cast: Cast, protocol: Protocol) -> Iterator[F
         units = examples.session if protocol.test_unit == "session" else examples.speaker
         drawn = [units]
         _check_number([str(name) for name in np.unique(units)], protocol)
+    ranked = _ranked(examples, cast, protocol) if protocol.dev == "utterances" else None
     for repeat, units in enumerate(drawn):
-        names = [str(name) for name in np.unique(units)]
-        for name in names:
-            yield _fold(name, names, units, examples, cast, protocol, repeat)
+        names, numbers = np.unique(units, return_inverse=True)
+        for number in range(len(names)):
+            yield _fold(number, names, numbers, examples, cast, protocol, ranked, repeat)
 
 
 def shared_speakers(fold: Fold, examples: Examples) -> list[str]:
@@ -175,30 +177,32 @@ def _check_number(names: list[str], protocol: Protocol) -> None:
 
 
 def _fold(
-    name: str,
-    names: list[str],
-    units: NDArray[np.str_],
+    number: int,
+    names: NDArray[np.str_],
+    units: NDArray[np.integer[Any]],
     examples: Examples,
     cast: Cast,
     protocol: Protocol,
-    repeat: int = 0,
+    ranked: IntArray | None,
+    repeat: int,
 ) -> Fold:
-    test = units == name
+    """The fold of the unit `number`; units: [E] numbers of the units `names` [U], sorted."""
+    test = units == number
     free = ~test
     by_speaker = protocol.test_unit == "speaker"
     if by_speaker:  # speakers converse, so their dialogues are each other's
         free &= ~cast.with_any(cast.speakers_of(test))
+    name = str(names[number])
     if protocol.dev == "session":
-        place = names.index(name)
-        following = [*names[place + 1 :], *names[:place]]
+        following = [*range(number + 1, len(names)), *range(number)]
         # whoever speaks with nobody but the test speaker cannot be a dev set: the next one is
-        unit = next((other for other in following if (free & (units == other)).any()), "")
+        unit = next((other for other in following if (free & (units == other)).any()), -1)
         dev = free & (units == unit)
         train = free & ~dev
         if by_speaker and dev.any():
             train &= ~cast.with_any(cast.speakers_of(dev))
     else:
-        dev = _held_out(name, free, examples, cast, protocol)
+        dev = _held_out(name, free, examples, cast, protocol, ranked)
         train = free & ~dev
     return _sides(name, train, dev, test, repeat)
 
@@ -221,11 +225,19 @@ def _own_split(examples: Examples, cast: Cast, protocol: Protocol) -> Fold:
             )
     if protocol.dev == "split":
         return _sides("test", sides["train"], sides["dev"], sides["test"])
-    dev = _held_out("test", sides["train"], examples, cast, protocol)
+    ranked = _ranked(examples, cast, protocol) if protocol.dev == "utterances" else None
+    dev = _held_out("test", sides["train"], examples, cast, protocol, ranked)
     return _sides("test", sides["train"] & ~dev, dev, sides["test"])
 
 
-def _held_out(fold: str, free: Mask, examples: Examples, cast: Cast, protocol: Protocol) -> Mask:
+def _held_out(
+    fold: str,
+    free: Mask,
+    examples: Examples,
+    cast: Cast,
+    protocol: Protocol,
+    ranked: IntArray | None,
+) -> Mask:
     """Which of the examples `free` [E] are the fold's dev set, for the rules that draw one."""
     dev = np.zeros(len(examples), dtype=np.bool_)
     if protocol.dev == "speakers":
@@ -233,14 +245,17 @@ def _held_out(fold: str, free: Mask, examples: Examples, cast: Cast, protocol: P
     if protocol.dev == "dialogues":
         held = _held_dialogues(examples.dialog[free], examples.session[free], protocol)
         return free & np.isin(examples.dialog, held)
-    if protocol.dev == "utterances":
-        rows = np.flatnonzero(free)
-        key = f"{protocol.dev_seed}"
-        drawn = np.array(draw_order(examples.ids[rows].tolist(), key), dtype=np.int64)
-        # in the order of class and speaker, every so many-th: of each their share
-        ordered = drawn[np.lexsort((cast.speaker[rows][drawn], examples.labels[rows][drawn]))]
-        dev[rows[ordered[_every(len(rows), protocol.dev_fraction)]]] = True
+    if ranked is not None:  # in the order of class and speaker, every so many-th: of each its share
+        ordered = ranked[free[ranked]]
+        dev[ordered[_every(len(ordered), protocol.dev_fraction)]] = True
     return dev
+
+
+def _ranked(examples: Examples, cast: Cast, protocol: Protocol) -> IntArray:
+    """All examples [E] by class, speaker and a draw: the same for every fold, and drawn once."""
+    drawn = np.array(draw_order(examples.ids.tolist(), f"{protocol.dev_seed}"), dtype=np.int64)
+    order = np.lexsort((cast.speaker[drawn], examples.labels[drawn]))
+    return np.asarray(drawn[order])
 
 
 def _every(n: int, fraction: float) -> list[int]:
