@@ -238,6 +238,17 @@ def run(
 
 
 @app.command()
+def plan(study: Study, overrides: Overrides = None, workspace: WorkspaceFolder = RUNS) -> None:
+    """Tell a study's plan in prose, fit for a preregistration, and what its design can find."""
+    from reports.planned import plan_paragraph
+    from studies.loading import load
+
+    place = Workspace(workspace)
+    spec = load(study, overrides or [], workspace=place)
+    print(plan_paragraph(spec, place.study(spec.name)))
+
+
+@app.command()
 def tune(
     study: Study,
     overrides: Overrides = None,
@@ -292,6 +303,16 @@ def report(
     baseline: Annotated[
         str | None, typer.Option(help="The activation that the others are compared with.")
     ] = None,
+    margin: Annotated[
+        float | None, typer.Option(min=0.01, help="Practically equal within this many points.")
+    ] = None,
+    level: Annotated[
+        float | None, typer.Option(min=1e-6, max=0.5, help="Of false findings in a family.")
+    ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="A variant to judge in a family of their own; several times."),
+    ] = None,
     figure: Annotated[
         list[str] | None,
         typer.Option(help="Draw only this figure; may be given several times."),
@@ -302,7 +323,10 @@ def report(
     ] = None,
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
-    """Write the report of a study, single figures of it, or a comparison of several studies."""
+    """Write the report of a study, single figures of it, or a comparison of several studies.
+
+    What is not as the study's plan has it makes the report exploratory: no verdicts.
+    """
     from reports import study as of_study
     from studies.completion import find_study
 
@@ -318,7 +342,14 @@ def report(
         )
         print("\n".join(map(str, drawn)))
     else:
-        print(of_study.write(place.study(name).root, baseline=baseline))
+        page = of_study.write(
+            place.study(name).root,
+            baseline=baseline,
+            margin=margin,
+            level=level,
+            family=family or (),
+        )
+        print(page)
 
 
 @app.command("validate-statistics")

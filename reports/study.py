@@ -5,12 +5,15 @@ from pathlib import Path
 
 from bench.training.results import MemberResult
 from reports.analysis.analysis import analyse
+from reports.analysis.comparisons import Settings
 from reports.figures.gallery import write_figures
 from reports.figures.searched_settings import SENSITIVITY
 from reports.figures.style import FORMATS
 from reports.page.across import write_across
 from reports.page.page import write_report
 from reports.page.versus import write_versus
+from reports.planned import planned_baseline, planned_settings
+from studies.frozen import record_look
 from studies.result_files import PlanRecord, ResultFolder, read_study
 from studies.tuning import tried
 from studies.workspace import StudyFolder, Workspace
@@ -20,12 +23,19 @@ def write(
     study: str | Path | Sequence[MemberResult],
     folder: str | Path | None = None,
     *,
-    baseline: str = "tanh",
+    baseline: str | None = None,
+    margin: float | None = None,
+    level: float | None = None,
+    family: Sequence[str] = (),
 ) -> Path:
     """Write the report of a study; return its page, index.html.
 
     study: the folder of a study (WORKSPACE/studies/NAME), whose plan says what is missing, or
     results. folder: where to write; replaced as a whole; by default the study's own `report`.
+    baseline, margin (of practical equality, in points), level: by default the plan's (tanh, 1 and
+    0.05 for results alone). family: labels of the variants to judge as a family of their own, by
+    default the plan's primary comparisons. What is not as planned makes the report of a study
+    exploratory. The report of a complete plan is recorded as a look.
     Raises InputError for a study without results, and as `page.write_report`.
 
     >>> import reports, tempfile
@@ -37,16 +47,27 @@ def write(
     if not isinstance(study, str | Path):
         if folder is None:
             raise TypeError("results alone do not say where to write: give a folder")
-        return write_report(study, Path(folder), baseline=baseline)
+        settings = None
+        if margin is not None or level is not None:
+            settings = Settings(rope=margin or Settings.rope, level=level or Settings.level)
+        return write_report(study, Path(folder), baseline=baseline or "tanh", settings=settings)
     place = StudyFolder(Path(study))
     record = PlanRecord.read(place)
-    return write_report(
-        read_study(place),
+    settings = planned_settings(
+        place, len(record.members), baseline=baseline, margin=margin, level=level, family=family
+    )
+    results = read_study(place)
+    page = write_report(
+        results,
         place.report if folder is None else Path(folder),
-        baseline=baseline,
+        baseline=baseline or planned_baseline(place),
         planned=record.members,
         tuned=tried(record, ResultFolder(place.results)),
+        settings=settings,
     )
+    if len(results) == len(record.members) and not settings.departures:
+        record_look(place, list(record.members), len({m.seed for m in record.members.values()}))
+    return page
 
 
 def draw_figures(

@@ -28,6 +28,7 @@ from studies.execution.devices import check_precision, choose_devices
 from studies.execution.engines import Engine, Finished, NamedStack, OneDevice, describe_stack
 from studies.execution.interrupts import uninterrupted
 from studies.execution.pool import Pool
+from studies.frozen import freeze
 from studies.kinds import kinds_here, kinds_of, mixture
 from studies.loading import load
 from studies.material import Material, corpus_folder, foresee, read_material, training_source
@@ -80,6 +81,7 @@ def run_study(
         plan = make_plan(spec, session.material().data)
         _announce(plan, session.folder, session.results, display)
         session.compare(plan)
+        freeze(spec, session.folder)
         plan.record.write(session.folder)
         write_atomically(session.folder.spec, spec.as_yaml())
         return session.train(plan)

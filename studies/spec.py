@@ -312,6 +312,27 @@ class StackSpec(Section):
     max_members: Annotated[int, Strict(), Field(ge=1)] = 25
 
 
+class AnalysisSpec(Section):
+    """What the study is to find, fixed before it runs; see studies.frozen.
+
+    primary: labels of the variants that are compared first ("arelu · gru"), a family of their own;
+    none: all are one family. margin: points within which two are practically equal. level: of
+    false findings in a family. looks: the numbers of seeds at which verdicts may be read, the last
+    one the most there will be; none: one look, when the plan is complete.
+    """
+
+    primary: Annotated[tuple[str, ...], Several] = ()
+    margin: Annotated[Float, Field(gt=0)] = 1.0
+    level: Annotated[Float, Field(gt=0, lt=0.5)] = 0.05
+    looks: tuple[Annotated[Int, Field(ge=1)], ...] = ()
+
+    @model_validator(mode="after")
+    def _looks_rise(self) -> Self:
+        if list(self.looks) != sorted(set(self.looks)):
+            raise ValueError("looks must be rising numbers of seeds")
+        return self
+
+
 class StudySpec(Section):
     """Everything that determines a study.
 
@@ -334,6 +355,7 @@ class StudySpec(Section):
         tuple[Annotated[Int, Field(ge=0)], ...], BeforeValidator(_counted), Distinct
     ] = (0,)
     baseline: Compared = TANH
+    analysis: AnalysisSpec = AnalysisSpec()
     search: dict[str, SearchSpec] = Field(default_factory=dict)
     stack: StackSpec = StackSpec()
 
@@ -359,6 +381,13 @@ class StudySpec(Section):
                     f"baseline {self.baseline} is not among the activations compared in a "
                     f"{direction} ({', '.join(sorted({str(each) for each in there}))}); add it to "
                     "variants.activation or name one of them"
+                )
+        labels = [v.label for v in variants if v.activation != self.baseline]
+        for label in self.analysis.primary:
+            if label not in labels:
+                raise ValueError(
+                    f"analysis.primary: {label!r} is no variant that is compared with the "
+                    f"baseline.{hint(label, labels)} Variants: {', '.join(labels)}"
                 )
         for key in self.search:
             if key not in TUNABLE:

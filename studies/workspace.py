@@ -35,6 +35,16 @@ class StudyFolder:
         return self.root / "results"
 
     @property
+    def frozen(self) -> Path:
+        """What was planned before the first member trained, and what changed since."""
+        return self.root / "frozen.json"
+
+    @property
+    def looks(self) -> Path:
+        """The reports of complete plans: each look at verdicts."""
+        return self.root / "looks.json"
+
+    @property
     def report(self) -> Path:
         """The page, its figures and its tables."""
         return self.root / "report"

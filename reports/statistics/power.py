@@ -111,8 +111,7 @@ def power_analysis(
     split = split_differences(variant, baseline)
     spread = float(differences[usable].std(ddof=1))
     folds = int(usable.sum())
-    # interval of a variance of normal data: (k − 1) s² / χ²
-    ends = np.sqrt((folds - 1) / stats.chi2.ppf([0.975, 0.025], folds - 1)) * spread
+    ends = spread_interval(spread, folds - 1)
     low, middle, high = (
         detectable_difference(s, ratio, level=level, power=power)
         for s in (ends[0], spread, ends[1])
@@ -132,6 +131,15 @@ def power_analysis(
         ),
         folds_needed=_folds_needed(spread, ratio, effect, level=level, power=power),
     )
+
+
+def spread_interval(
+    spread: float, degrees: float, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Interval of a standard deviation of normal data, from degrees · s² / χ²."""
+    tail = (1 - confidence) / 2
+    low, high = np.sqrt(degrees / stats.chi2.ppf([1 - tail, tail], degrees)) * spread
+    return float(low), float(high)
 
 
 def _power(effect: float, spread: float, degrees: float, factor: float, level: float) -> float:

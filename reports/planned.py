@@ -1,0 +1,230 @@
+"""What a study's report may say: the frozen plan, what was asked for instead, and earlier looks.
+
+- The plan is told before anything runs, with what its design finds, so that it can be registered.
+- Spreads are those that the study's own results show, pooled over all comparisons and so blind to
+  which variant leads; without results they are assumptions, and said to be.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.analysis.comparisons import Settings, resolve_baselines
+from reports.score_table import load as load_scores
+from reports.statistics.arrays import FloatArray
+from reports.statistics.moderated import FEWEST, shared_degrees
+from reports.statistics.power import detectable_difference, probability_to_find, spread_interval
+from reports.statistics.spending import look_levels
+from reports.statistics.variance import split_differences
+from studies.frozen import FrozenPlan, plan_content, plan_hash, read_frozen, read_looks
+from studies.loading import load
+from studies.result_files import PlanRecord, read_study
+from studies.spec import StudySpec
+from studies.workspace import StudyFolder, Workspace
+
+GAIN = 2.0  # points: what AReLU is published to gain
+POWER = 0.8
+# of differences, in points: between sessions, and between single seeds (assumed, not measured)
+ASSUMED_BETWEEN, ASSUMED_WITHIN = 1.0, 2.0
+FIVE_SESSIONS = np.full(5, 1 / 3)
+
+
+def planned_settings(
+    folder: StudyFolder,
+    members: int,
+    *,
+    baseline: str | None = None,
+    margin: float | None = None,
+    level: float | None = None,
+    family: Sequence[str] = (),
+) -> Settings:
+    """The settings of a study's report: the plan's, with what was asked for instead.
+
+    members: how many the plan has. baseline, margin, level, family: as asked for; none: as
+    planned. Whatever is not the plan's is named in `departures`. Raises InputError for a torn file.
+    """
+    spec = _spec(folder)
+    asked = spec.analysis
+    frozen = read_frozen(folder)
+    departures = list(frozen.departures(spec)) if frozen else []
+    for name, given, planned in (
+        ("the baseline", baseline, spec.baseline.name),
+        ("the margin", margin, asked.margin),
+        ("the level", level, asked.level),
+        ("the family", ", ".join(family) or None, ", ".join(asked.primary) or "all comparisons"),
+    ):
+        if given is not None and given != planned:
+            departures.append(f"{name} was planned as {planned} and is {given}")
+    spent, grown = _after_looks(folder, spec, members, level or asked.level)
+    return Settings(
+        selection=spec.protocol.selection,
+        level=spent,
+        rope=margin or asked.margin,
+        primary=tuple(family) or asked.primary,
+        departures=(*departures, *grown),
+        normalise=spec.features.normalise,
+    )
+
+
+def planned_baseline(folder: StudyFolder) -> str:
+    """The activation that a study was run to be compared with."""
+    return _spec(folder).baseline.name
+
+
+def _spec(folder: StudyFolder) -> StudySpec:
+    return load(str(folder.spec), workspace=Workspace(folder.root.parent.parent))
+
+
+def _after_looks(
+    folder: StudyFolder, spec: StudySpec, members: int, level: float
+) -> tuple[float, tuple[str, ...]]:
+    """The level that is left for this look, and what forbids verdicts."""
+    earlier = [look for look in read_looks(folder) if look.members < members]
+    planned = spec.analysis.looks
+    if not planned:
+        if not earlier:
+            return level, ()
+        grown = f"the plan was grown from {earlier[-1].members} to {members} runs after a report"
+        return level, (f"{grown}, and analysis.looks planned no second look",)
+    seeds = len(spec.seeds)
+    if seeds not in planned:
+        said = ", ".join(map(str, planned))
+        return level, (f"verdicts were planned at {said} seeds and there are {seeds}",)
+    times = sorted({look.seeds for look in earlier if look.seeds < seeds} | {seeds})
+    return look_levels([count / planned[-1] for count in times], level=level)[-1], ()
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Deviations of differences in points, between folds and of single seeds; ratio [fold].
+
+    estimated: from results, with `degrees` of freedom; else they are assumed.
+    """
+
+    between: float
+    within: float
+    ratio: FloatArray
+    estimated: bool
+    degrees: float
+
+
+def plan_paragraph(spec: StudySpec, folder: StudyFolder) -> str:
+    """The plan in prose, fit for a preregistration, with what its design can find."""
+    variants = spec.variants.variants()
+    baseline, asked = spec.baseline.name, spec.analysis
+    compared = [v for v in variants if v.activation != spec.baseline]
+    frozen = read_frozen(folder)
+    content = frozen.planned if frozen else plan_content(spec)
+    spread = _spread(spec, folder)
+    seeds, folds = len(spec.seeds), spread.ratio.size
+    families = [("primary", list(asked.primary))] if asked.primary else []
+    rest = [v.label for v in compared if v.label not in asked.primary]
+    if rest:
+        families.append(("exploratory" if asked.primary else "", rest))
+    sentences = [
+        f"Study {spec.name}: {len(variants)} variants, {folds} folds, {seeds} "
+        f"seed{'s' if seeds > 1 else ''}; {spec.protocol.text}.",
+        f"Each variant is compared with {baseline} of the same direction in UAR, seeds averaged "
+        f"and folds tested with the variance corrected for shared training data; Holm keeps "
+        f"{asked.level:.0%} in each family, and differences within ±{asked.margin:g} points count "
+        "as practically equal.",
+    ]
+    if asked.primary:
+        sentences.append(
+            f"Primary comparisons: {', '.join(asked.primary)}. All others are exploratory and get "
+            "no verdict."
+        )
+    if asked.looks:
+        sentences.append(
+            f"Verdicts may be read at {', '.join(map(str, asked.looks))} seeds, each look spending "
+            "its share of the level (Lan and DeMets)."
+        )
+    else:
+        sentences.append("Verdicts are read once, when all runs are finished.")
+    sentences.append(
+        "Runs that diverge count with the score of a constant answer, and no verdict is given that "
+        f"depends on them. {_spread_said(spread)}"
+    )
+    sentences += [_finds(name, members, spec, spread) for name, members in families]
+    sentences.append(_state(content, frozen))
+    return " ".join(sentences)
+
+
+def _finds(name: str, members: list[str], spec: StudySpec, spread: Spread) -> str:
+    """What a family's design finds, with the uncertainty of the spread where it was estimated."""
+    m, seeds = len(members), len(spec.seeds)
+    folds = spread.ratio.size
+    directions = [label.split(" · ")[1] for label in members]
+    degrees = shared_degrees(folds - 1, directions) if m >= FEWEST else folds - 1.0
+    level = spec.analysis.level / m
+    total = float(np.hypot(spread.between, spread.within / np.sqrt(seeds)))
+    found = detectable_difference(total, spread.ratio, level=level, power=POWER, degrees=degrees)
+    chance = probability_to_find(GAIN, total, spread.ratio, level=level, degrees=degrees)
+    said = (
+        f"{'As one of' if m > 1 else 'Alone as'} {m} {name + ' ' if name else ''}"
+        f"comparison{'s' if m > 1 else ''} the design finds {found:.1f} points with {POWER:.0%} "
+        f"probability and +{GAIN:g} with {chance:.0%}"
+    )
+    if spread.estimated:
+        low, high = (
+            probability_to_find(GAIN, s, spread.ratio, level=level, degrees=degrees)
+            for s in reversed(spread_interval(total, spread.degrees))
+        )
+        said += f" ({low:.0%} to {high:.0%}, as the spread is itself estimated)"
+    return said + "."
+
+
+def _spread(spec: StudySpec, folder: StudyFolder) -> Spread:
+    if not folder.plan.is_file():
+        return Spread(ASSUMED_BETWEEN, ASSUMED_WITHIN, FIVE_SESSIONS, False, np.inf)
+    record = PlanRecord.read(folder)
+    results = read_study(folder)
+    folds = len({member.fold for member in record.members.values()})
+    assumed = Spread(ASSUMED_BETWEEN, ASSUMED_WITHIN, np.full(folds, 1 / 3), False, np.inf)
+    if not results:
+        return assumed
+    scores, _ = load_scores(results, planned=record.members.values())
+    ratio = np.where(np.isfinite(scores.ratio), scores.ratio, np.nanmean(scores.ratio))
+    splits = []
+    pairs = resolve_baselines(scores, spec.baseline.name)
+    for variant, against in pairs.items():
+        try:
+            splits.append(split_differences(scores.of(variant), scores.of(against)))
+        except ValueError:
+            continue
+    splits = [split for split in splits if np.isfinite(split.within)]
+    if not splits:
+        return Spread(ASSUMED_BETWEEN, ASSUMED_WITHIN, ratio, False, np.inf)
+    return Spread(
+        between=float(np.sqrt(np.mean([split.between for split in splits]))),
+        within=float(np.sqrt(np.mean([split.within for split in splits]))),
+        ratio=ratio,
+        estimated=True,
+        degrees=shared_degrees(ratio.size - 1, list(pairs.values())),
+    )
+
+
+def _spread_said(spread: Spread) -> str:
+    source = (
+        "as the results so far show, pooled over all comparisons"
+        if spread.estimated
+        else "an assumption: nothing has run"
+    )
+    return (
+        f"Differences are taken to scatter by {spread.between:.1f} points between folds and "
+        f"{spread.within:.1f} between single seeds ({source})."
+    )
+
+
+def _state(content: object, frozen: FrozenPlan | None) -> str:
+    assert isinstance(content, dict)
+    digest = plan_hash(content)
+    if frozen is None:
+        return f"Not frozen yet: the first run freezes it as plan {digest}."
+    changed = [change for change in frozen.changes if change["results"]]
+    after = f", when {frozen.results} runs had finished" if frozen.results else ""
+    said = f"Frozen as plan {digest} at {frozen.when}{after}."
+    if changed:
+        said += f" Changed {len(changed)} time{'s' if len(changed) > 1 else ''} after results."
+    return said

@@ -1,0 +1,147 @@
+"""The frozen plan: what a study set out to find, fixed before its first member trains.
+
+- A verdict is worth what was said beforehand: which comparisons, which baseline, which margin, how
+  many looks. It is written once, with a hash, and never rewritten.
+- What changes later is added beside it with the number of results there were, for the page to say.
+- Every report of a complete plan is a look, and is recorded: growing a study that was looked at
+  spends error.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from activations.errors import InputError
+from activations.files import write_atomically
+from studies.result_files import ResultFolder
+from studies.spec import StudySpec
+from studies.workspace import StudyFolder
+
+GROWS = ("seeds",)  # what may differ from the frozen plan: looks at a grown study spend error
+
+
+@dataclass(frozen=True)
+class FrozenPlan:
+    """frozen.json: `content` as planned, its hash, when, and how many results there were already.
+
+    changes: every other content that a run met since, in the same form. What was changed before
+    there was any result is the plan.
+    """
+
+    content: Mapping[str, Any]
+    digest: str
+    when: str
+    results: int
+    changes: tuple[Mapping[str, Any], ...] = ()
+
+    def departures(self, spec: StudySpec) -> tuple[str, ...]:
+        """Half sentences on where a specification is not what was frozen; none: it is the plan."""
+        now = plan_content(spec)
+        return tuple(
+            f"{name} was planned as {_said(planned)} and is {_said(now[name])}"
+            for name, planned in self.planned.items()
+            if name not in GROWS and now[name] != planned
+        )
+
+    @property
+    def planned(self) -> Mapping[str, Any]:
+        """The content that counts: the last one that was written before any result."""
+        early = [change["content"] for change in self.changes if not change["results"]]
+        return early[-1] if early else self.content
+
+
+@dataclass(frozen=True)
+class Look:
+    """One report of a complete plan: when, at how many members and seeds, and which (a hash)."""
+
+    when: str
+    members: int
+    seeds: int
+    digest: str
+
+
+def plan_content(spec: StudySpec) -> dict[str, Any]:
+    """What a frozen plan fixes, as plain data."""
+    data = spec.model_dump(mode="json")
+    return {
+        "baseline": data["baseline"],
+        "variants": [variant.label for variant in spec.variants.variants()],
+        "seeds": len(spec.seeds),
+        "protocol": data["protocol"],
+        "model": data["model"],
+        "training": data["training"],
+        **{f"analysis.{name}": value for name, value in data["analysis"].items()},
+    }
+
+
+def plan_hash(content: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits of a plan's content."""
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def freeze(spec: StudySpec, folder: StudyFolder) -> FrozenPlan:
+    """Write the plan before the first member trains; a plan that is there stays, changes are added.
+
+    Raises InputError for a file that cannot be read.
+    """
+    content = plan_content(spec)
+    digest = plan_hash(content)
+    results = len(ResultFolder(folder.results).hashes())
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    frozen = read_frozen(folder)
+    if frozen is None:
+        frozen = FrozenPlan(content, digest, now, results)
+    elif digest in (frozen.digest, *(change["digest"] for change in frozen.changes[-1:])):
+        return frozen
+    else:
+        change = {"content": content, "digest": digest, "when": now, "results": results}
+        frozen = FrozenPlan(
+            frozen.content, frozen.digest, frozen.when, frozen.results, (*frozen.changes, change)
+        )
+    text = json.dumps(vars(frozen), ensure_ascii=False, indent=1)
+    write_atomically(folder.frozen, text)
+    return frozen
+
+
+def read_frozen(folder: StudyFolder) -> FrozenPlan | None:
+    """The frozen plan of a study, None where it was run before plans were frozen."""
+    data = _read(folder.frozen)
+    return FrozenPlan(**{**data, "changes": tuple(data["changes"])}) if data else None
+
+
+def read_looks(folder: StudyFolder) -> tuple[Look, ...]:
+    """The looks at complete plans so far, oldest first."""
+    return tuple(Look(**entry) for entry in _read(folder.looks) or ())
+
+
+def record_look(folder: StudyFolder, members: list[str], seeds: int) -> None:
+    """Record that the verdicts of these members (hashes) were read; once for the same ones."""
+    digest = plan_hash({"members": sorted(members)})
+    looks = read_looks(folder)
+    if any(look.digest == digest for look in looks):
+        return
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    looks = (*looks, Look(now, len(members), seeds, digest))
+    write_atomically(folder.looks, json.dumps([vars(look) for look in looks], indent=1))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read ({type(error).__name__}); restore it from a backup: without it "
+            "nobody can tell what was planned"
+        ) from error
+
+
+def _said(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}…"
