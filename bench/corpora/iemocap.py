@@ -76,6 +76,7 @@ def read_iemocap(root: Path, *, strict: bool = True) -> Corpus:
                 f"complete: all {RELEASE_TURNS:,} turns of the release, {sum(found.values()):,} of "
                 "its four classes",
             )
+    notes = [*_sessions_missing(table), *notes]
     return Corpus(
         name=_synthetic_name(marker) if synthetic else "IEMOCAP",
         root=root,
@@ -233,6 +234,17 @@ def _row(
 def _four_class_counts(table: pd.DataFrame) -> dict[str, int]:
     kept = table["session"][table["label"].isin(list(FOUR_CLASSES))]
     return {str(name): int(n) for name, n in kept.value_counts().sort_index().items()}
+
+
+def _sessions_missing(table: pd.DataFrame) -> Iterator[str]:
+    """A sentence where there are fewer than the release's five sessions."""
+    present = set(table["session"])
+    missing = sorted(RELEASE_COUNTS.keys() - present)
+    if missing:
+        yield (
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing: {len(present)} "
+            f"of {len(RELEASE_COUNTS)} sessions, so there are as many fewer folds by session"
+        )
 
 
 def _differing(found: dict[str, int], turns: int) -> str:

@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from activations.errors import GateswapError, InputError
 from activations.files import UNFINISHED, atomically
+from bench.features import checksums
+from bench.features.frames import FeatureStore, adopt, damaged
 from bench.features.moments import Moments, normalisation
 from bench.features.parts import Utterance, compute_part, leave_with_parent, load_part
 from bench.features.settings import FeatureSettings
@@ -41,66 +42,6 @@ Count = Callable[[int, int], None]
 
 WEARER = re.compile(r"Ses\d\d[FM]_")
 PART_SIZE = 24  # utterances: a second or two of work, which is what an interruption can lose
-
-
-@dataclass(frozen=True, eq=False)
-class FeatureStore:
-    """Normalised, capped and pooled frames of every utterance of a corpus.
-
-    frames: [F, I] float32, mapped from disk. offsets, lengths: [U] int64, where in it the frames
-    of the utterance in row u of the corpus's table are, and how many; none has 0. ids: [U] the
-    utterances' ids. names: the I columns. key: hash of corpus and settings. settings: what
-    `FeatureSettings.as_dict` said. notes: how many files had to be mixed down or resampled.
-    moments: where frames are not normalised yet because folds will be (normalise: corpus).
-    """
-
-    folder: Path
-    key: str
-    frames: FloatArray
-    offsets: IntArray
-    lengths: IntArray
-    ids: tuple[str, ...]
-    names: tuple[str, ...]
-    settings: dict[str, Any]
-    notes: dict[str, int]
-    moments: Moments | None = None
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def of(self, row: int) -> FloatArray:
-        """Frames [T, I] of the utterance in `row` of the corpus's table."""
-        return self.frames[self.offsets[row] : self.offsets[row] + self.lengths[row]]
-
-    @staticmethod
-    def open(folder: Path) -> "FeatureStore":
-        """The store in `folder`. Raises InputError where there is none, or not a whole one."""
-        folder = Path(folder)
-        try:
-            about = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-            with np.load(folder / "index.npz") as index:
-                lengths, ids = index["lengths"], tuple(index["ids"].tolist())
-            # copy on write: torch takes no memory that must not be written, and nobody writes it
-            frames = np.load(folder / "frames.npy", mmap_mode="c")
-            names = tuple(about["settings"]["names"])
-            key, settings, notes = about["key"], about["settings"], about["notes"]
-            moments = None
-            if settings.get("normalise") == "corpus":
-                with np.load(folder / "moments.npz") as parts:
-                    moments = Moments(parts["counts"], parts["means"], parts["squares"])
-        except FileNotFoundError as error:
-            raise InputError(
-                f"{folder} is not a feature store: {Path(error.filename).name} is missing. "
-                f"Delete the folder if it exists and compute the features again."
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
-            raise InputError(_damaged(folder, str(error))) from None
-        if frames.shape != (lengths.sum(), len(names)) or len(ids) != len(lengths):
-            raise InputError(_damaged(folder, "its files do not fit together"))
-        offsets = np.cumsum(lengths) - lengths
-        return FeatureStore(
-            folder, key, frames, offsets, lengths, ids, names, settings, notes, moments
-        )
 
 
 def compute_features(
@@ -132,13 +73,18 @@ def compute_features(
         with _alone_in(Path(folder)):
             if not target.exists():
                 _compute(corpus, target, settings, jobs or usable_cores(), report)
+            elif not (target / checksums.FILE).exists():
+                adopt(target)
     except OSError as error:
         raise InputError(
             f"{folder}: features cannot be written there ({error.strerror or error}). "
             f"Make room or choose another folder with --workspace."
         ) from None
     report(len(corpus), len(corpus))
-    return FeatureStore.open(target)
+    made = FeatureStore.open(target)
+    if made.key != key or made.ids != tuple(corpus.table["id"].astype(str).tolist()):
+        raise InputError(damaged(target, "its utterances are not the corpus's"))
+    return made
 
 
 def usable_cores() -> int:
@@ -146,10 +92,6 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _damaged(folder: Path, reason: str) -> str:
-    return f"{folder} is damaged ({reason}). Delete it and compute the features again."
 
 
 def check_wearers(corpus: "Corpus", settings: FeatureSettings) -> None:
@@ -213,6 +155,7 @@ def _compute(
         },
         "settings": settings.as_dict(),
         "notes": dict(Counter(note for part in parts for note in part.notes if note)),
+        "checksums": True,
     }
     _write_store(target, parts, _groups(corpus, settings), corpus, settings, about)
     shutil.rmtree(parts_folder)
@@ -379,3 +322,4 @@ def _write_store(
             np.savez(building / "moments.npz", **vars(moments))
         text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
         (building / "settings.json").write_text(text, encoding="utf-8")
+        checksums.write(building)

@@ -107,6 +107,12 @@ def _checks(workspace: Workspace, of_gpus: Iterable[Diagnostic]) -> Iterator[Dia
         lambda: _workspace(workspace),
         "choose another folder with --workspace",
     )
+    yield _attempt(
+        "features",
+        False,
+        lambda: _features(workspace),
+        "delete that folder; the next run computes its features again",
+    )
 
 
 def _attempt(name: str, needed: bool, look: Callable[[], str], remedy: str) -> Diagnostic:
@@ -216,6 +222,16 @@ def _workspace(workspace: Workspace) -> str:
     root = workspace.root.absolute()
     writable(next(folder for folder in (root, *root.parents) if folder.exists()))
     return str(root)
+
+
+def _features(workspace: Workspace) -> str:
+    """How many feature stores there are, all compared with their checksums in full."""
+    from bench.features.frames import verify
+
+    stores = sorted(path.parent for path in workspace.features.glob("[!.]*/settings.json"))
+    for store in stores:
+        verify(store)
+    return f"{len(stores)} stores as they were written" if stores else "none yet"
 
 
 def _version(name: str) -> str | None:

@@ -66,6 +66,17 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
+def test_a_session_that_is_missing_is_noted_also_of_a_synthetic_corpus(tmp_path: Path) -> None:
+    for number in (1, 2, 4, 5):
+        write_dialogue(tmp_path, f"Ses0{number}F_impro01", [("F000", "ang", 1.0)])
+    (tmp_path / "SYNTHETIC.json").write_text('{"name": "demo"}')
+    assert read_iemocap(tmp_path).notes[0] == (
+        "Ses03 is missing: 4 of 5 sessions, so there are as many fewer folds by session"
+    )
+    write_dialogue(tmp_path, "Ses03F_impro01", [("F000", "ang", 1.0)])
+    assert not any("missing" in note for note in read_iemocap(tmp_path).notes)
+
+
 def test_the_speaker_is_who_the_last_field_names_not_who_wears_the_markers(root: Path) -> None:
     table = read_iemocap(root).table.set_index("id")
     assert table["speaker"].to_dict() == {

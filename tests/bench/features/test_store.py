@@ -16,7 +16,15 @@ from scipy import stats
 from activations.errors import GateswapError, InputError
 from bench.corpora.audio import read_audio
 from bench.corpora.corpus import Corpus
-from bench.features import FeatureSettings, FeatureStore, compute_features, parts, store
+from bench.features import (
+    FeatureSettings,
+    FeatureStore,
+    checksums,
+    compute_features,
+    frames,
+    parts,
+    store,
+)
 from bench.features.extract import NAMES, extract
 from bench.features.moments import Moments, normalisation
 
@@ -394,6 +402,98 @@ def test_a_damaged_store_is_refused_by_name(corpus, tmp_path, name, damage):
     with pytest.raises(InputError, match=r"Delete .* compute the features again") as caught:
         FeatureStore.open(folder)
     assert str(folder) in str(caught.value)
+
+
+def _flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    path.write_bytes(content)
+
+
+def _without_checksums(folder: Path) -> None:
+    """Make a store what it would be had an earlier version written it."""
+    (folder / "checksums.json").unlink()
+    about = json.loads((folder / "settings.json").read_text())
+    del about["checksums"]
+    (folder / "settings.json").write_text(json.dumps(about))
+
+
+def _zero_the_last_frames(folder: Path) -> None:
+    content = (folder / "frames.npy").read_bytes()
+    (folder / "frames.npy").write_bytes(content[:-4096] + bytes(4096))
+
+
+def _shift_lengths(folder: Path) -> None:
+    index = dict(np.load(folder / "index.npz"))
+    index["lengths"][:2] += [1, -1]
+    np.savez(folder / "index.npz", **index)
+
+
+DAMAGES = {
+    "a bit of the frames": lambda folder: _flip(folder / "frames.npy", -1),
+    "a bit of the ids": lambda folder: _flip(folder / "index.npz", -200),
+    "a bit of the settings": lambda folder: _flip(folder / "settings.json", 40),
+    "a bit of the checksums": lambda folder: _flip(folder / "checksums.json", -8),
+    "a page of zeros": _zero_the_last_frames,
+    "lengths that moved": _shift_lengths,
+    "no checksums": lambda folder: (folder / "checksums.json").unlink(),
+    "empty checksums": lambda folder: (folder / "checksums.json").write_text("[]"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_store_that_is_not_what_was_written_is_refused(corpus, tmp_path, damage):
+    folder = compute_features(corpus, tmp_path / "f", jobs=1).folder
+    frames.verify(folder)
+    DAMAGES[damage](folder)
+    for look in (FeatureStore.open, frames.verify):
+        with pytest.raises(InputError, match=rf"{folder} is damaged .*compute the features again"):
+            look(folder)
+    with pytest.raises(InputError, match=str(folder)):
+        compute_features(corpus, tmp_path / "f", jobs=1)
+
+
+def test_big_files_are_opened_by_a_sample_and_verified_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(checksums, "PART", 16)
+    monkeypatch.setattr(checksums, "SAMPLE", 4)
+    (tmp_path / "frames.npy").write_bytes(bytes(range(250)))
+    checksums.write(tmp_path)
+    _flip(tmp_path / "frames.npy", 100)
+    said = "1 of 16 parts of frames.npy are not what was written"
+    assert checksums.fault(tmp_path, whole=True) == said
+    monkeypatch.setattr(checksums.time, "time_ns", lambda: 2)
+    assert checksums.fault(tmp_path) == said  # the parts 2, 6, 10 and 14
+    monkeypatch.setattr(checksums.time, "time_ns", lambda: 3)
+    assert checksums.fault(tmp_path) == ""
+
+
+def test_a_store_of_an_earlier_version_gets_checksums_when_it_is_next_used(corpus, tmp_path):
+    folder = compute_features(corpus, tmp_path / "f", jobs=1).folder
+    _without_checksums(folder)
+    FeatureStore.open(folder)
+    assert not (folder / "checksums.json").exists()
+    compute_features(corpus, tmp_path / "f", jobs=1)
+    _flip(folder / "frames.npy", -1)
+    with pytest.raises(InputError, match=r"1 of 1 parts of frames\.npy are not what was written"):
+        FeatureStore.open(folder)
+
+
+def test_a_store_of_an_earlier_version_whose_frames_are_not_finite_is_refused(corpus, tmp_path):
+    folder = compute_features(corpus, tmp_path / "f", jobs=1).folder
+    _without_checksums(folder)
+    np.lib.format.open_memmap(folder / "frames.npy", mode="r+")[-1] = np.nan
+    with pytest.raises(InputError, match="not all of its frames are finite"):
+        compute_features(corpus, tmp_path / "f", jobs=1)
+
+
+def test_a_store_of_other_utterances_is_refused(corpus, tmp_path):
+    folder = compute_features(corpus, tmp_path / "f", jobs=1).folder
+    index = dict(np.load(folder / "index.npz"))
+    np.savez(folder / "index.npz", lengths=index["lengths"], ids=index["ids"][::-1])
+    (folder / "checksums.json").unlink()
+    checksums.write(folder)
+    with pytest.raises(InputError, match="its utterances are not the corpus's"):
+        compute_features(corpus, tmp_path / "f", jobs=1)
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path):

@@ -1,9 +1,14 @@
 """The doctor on GPUs that are not here: what it would say of them."""
 
+from pathlib import Path
+
 import pytest
 
+from activations.errors import InputError
+from bench.features import checksums
 from studies.terminal import doctor
 from studies.terminal.doctor import Gpu, gpu_checks
+from studies.workspace import Workspace
 
 H200 = Gpu("cuda:0", "NVIDIA H200", 150_000_000_000, 149_000_000_000, "9.0")
 P100 = Gpu("cuda:1", "Tesla P100", 16 << 30, 15 << 30, "6.0")
@@ -34,3 +39,17 @@ def test_no_gpu_is_nothing_that_is_needed_and_says_how_to_have_one() -> None:
     assert "training runs on the CPU; for one: an NVIDIA driver" in check.remedy
     (broken,) = gpu_checks([], "RuntimeError: CUDA driver error")
     assert broken.found == "RuntimeError: CUDA driver error"
+
+
+def test_every_byte_of_every_feature_store_is_compared(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert doctor._features(workspace) == "none yet"
+    store = workspace.features / "abc"
+    store.mkdir(parents=True)
+    (store / "frames.npy").write_bytes(bytes(1000))
+    (store / "settings.json").write_text('{"checksums": true}')
+    checksums.write(store)
+    assert doctor._features(workspace) == "1 stores as they were written"
+    (store / "frames.npy").write_bytes(bytes(999) + b"x")
+    with pytest.raises(InputError, match=f"{store} is damaged"):
+        doctor._features(workspace)
