@@ -72,7 +72,7 @@ def compile_cell(cell: Cell, target: Target) -> Iterator[Resources]:
     H decides between the kernels that keep the weights on chip and those that stream them. Raises
     whatever Triton raises for a kernel that does not compile.
     """
-    from activations.kernels.gpu import gradient_kernels, recurrence_kernels
+    from activations.kernels.gpu import before_kernels, gradient_kernels, recurrence_kernels
     from activations.kernels.gpu.triton_code import triton_sites
 
     sites = triton_sites(cell)
@@ -83,14 +83,23 @@ def compile_cell(cell: Cell, target: Target) -> Iterator[Resources]:
         )
         walk = "step" if "BLOCK_K" in constants else "sequence"
         constants |= {"HAS_H0": False, "PRECISION": target.precision}
-        constants |= {} if backward else {"SAVE": True}
         for site, formula in zip(SITES, cell.formulas, strict=True):
             constants[site.upper()] = sites[site].value
             constants |= {f"{site.upper()}_SLOPE": sites[site].slope} if backward else {}
             constants[f"P_{LETTERS[site]}"] = len(formula.parameters)
             constants[f"K_{LETTERS[site]}"] = 1
-        kernel = getattr(recurrence_kernels, f"{walk}_{'backward' if backward else 'forward'}")
-        yield _compile(kernel, constants, {"H": target.hidden}, target)
+        before = cell.reset_order == "before"
+        module = before_kernels if before else recurrence_kernels
+        if walk == "step" and before:
+            halves = (
+                ("candidate_gradients", "reset_gradients") if backward else ("resets", "candidates")
+            )
+            kernels = [f"step_{half}" for half in halves]
+        else:
+            kernels = [f"{walk}_{'backward' if backward else 'forward'}"]
+            constants |= {} if backward else {"SAVE": True}
+        for kernel in kernels:
+            yield _compile(getattr(module, kernel), constants, {"H": target.hidden}, target)
     for slope in sites["candidate"].parameter_slopes:
         yield _compile(
             gradient_kernels.parameter_gradient,
@@ -103,11 +112,17 @@ def compile_cell(cell: Cell, target: Target) -> Iterator[Resources]:
 
 def compile_shared(target: Target) -> Iterator[Resources]:
     """Compile what every cell uses: sums over frames, and the input projection with FEATURES."""
-    from activations.kernels.gpu import gradient_kernels, projection_kernels
+    from activations.kernels.gpu import before_kernels, gradient_kernels, projection_kernels
 
     H = target.hidden
     yield _compile(
         gradient_kernels.weight_gradients,
+        {"HAS_H0": False, "PRECISION": target.precision} | recurrent_gradient_tiles(H),
+        {"H": H, "chunks": recurrent_chunks(H)},
+        target,
+    )
+    yield _compile(
+        before_kernels.weight_gradients,
         {"HAS_H0": False, "PRECISION": target.precision} | recurrent_gradient_tiles(H),
         {"H": H, "chunks": recurrent_chunks(H)},
         target,
@@ -190,7 +205,7 @@ def _usage(cubin: bytes) -> tuple[int, int]:
     return used["REG"], max(used["STACK"], used["LOCAL"])
 
 
-def _rows(name: str, targets: Sequence[Target]) -> list[str]:
+def _rows(name: str, targets: Sequence[Target], reset: str) -> list[str]:
     """The table's rows of one activation, or of `ANY`."""
     sigmoid = get("sigmoid")
     rows = []
@@ -198,7 +213,7 @@ def _rows(name: str, targets: Sequence[Target]) -> list[str]:
         if name == ANY:
             compiled = compile_shared(target)
         else:
-            compiled = compile_cell(Cell(sigmoid, sigmoid, get(name)), target)
+            compiled = compile_cell(Cell(sigmoid, sigmoid, get(name), reset), target)
         for used in compiled:
             fits = used.shared <= SHARED_LIMITS[target.architecture]
             rows.append(
@@ -218,6 +233,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=["tf32"])
     parser.add_argument("--arch", nargs="+", type=int, choices=SHARED_LIMITS, default=[80, 90])
     parser.add_argument("--jobs", type=int, default=2, help="processes that compile")
+    parser.add_argument("--reset", choices=("after", "before"), default="after")
     wanted = parser.parse_args(arguments)
     targets = [
         Target(*each) for each in product(wanted.hidden, wanted.precision, sorted(wanted.arch))
@@ -225,7 +241,10 @@ def main(arguments: Sequence[str]) -> None:
     print(f"# python -m bench.speed.ahead {' '.join(arguments)}; triton {triton.__version__}")
     print("activation,arch,H,precision,kernel,registers,stack_bytes,shared_bytes,fits")
     with ProcessPoolExecutor(wanted.jobs, mp_context=get_context("spawn")) as pool:
-        work = pool.map(partial(_rows, targets=targets), wanted.activation or [ANY, *names()])
+        work = pool.map(
+            partial(_rows, targets=targets, reset=wanted.reset),
+            wanted.activation or [ANY, *names()],
+        )
         for rows in work:
             print(*rows, sep="\n", flush=True)
 

@@ -4,6 +4,8 @@
   where not, one launch a step streams them from L2, and replay.py makes those launches cheap.
 - Precision of the products is torch's own setting, `torch.set_float32_matmul_precision`: "highest"
   is ieee, "high" tf32, "medium" bf16. State, gates and accumulation are float32 in all three.
+- A cell whose reset gate acts before the product has kernels of its own (before_kernels.py), which
+  take two launches where the others take one a step.
 - Weight and parameter gradients are sums over a group's own real frames in a fixed order, without
   atomics: the same input gives the same bits, alone or beside others.
 - Nothing is read back to the host or copied from it, so that a call can be captured in a CUDA
@@ -38,7 +40,7 @@ from activations.kernels.precision import Precision, precision
 __all__ = ["available", "backward", "describe", "forward"]
 
 
-def available(cell: Cell, dtype: torch.dtype) -> str | None:
+def available(cell: Cell, dtype: torch.dtype) -> str | None:  # noqa: ARG001
     """Why the GPU kernels cannot run this cell here; None where they can."""
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed (it comes with torch for CUDA on Linux)"
@@ -46,8 +48,6 @@ def available(cell: Cell, dtype: torch.dtype) -> str | None:
         return "torch sees no CUDA device"
     if dtype != torch.float32:
         return f"the GPU kernel computes in float32, not {dtype}"
-    if cell.reset_order != "after":
-        return "the GPU kernel has reset order 'after' only"
     return None
 
 
@@ -78,7 +78,7 @@ def forward(
     takes the second result, [N, D, 4H], which is empty without.
     Knows nothing of autograd, and checks nothing.
     """
-    from activations.kernels.gpu import recurrence_kernels
+    from activations.kernels.gpu import before_kernels, recurrence_kernels
 
     gates_x, w_hh, b_hh = gates_x.contiguous(), w_hh.contiguous(), b_hh.contiguous()
     has_h0 = h0 is not None
@@ -87,14 +87,21 @@ def forward(
     if precision == "bf16":  # once, and not at every step: half of what a step reads
         w_hh = w_hh.to(torch.bfloat16)
     h_out = gates_x.new_empty(shape or (launch.N, launch.D, launch.H))
-    saved = gates_x.new_empty(saved_shape(cell, launch.N, launch.D, launch.H, save=save))
+    constants = launch.constants(backward=False, has_h0=has_h0)
+    walks, before = "BLOCK_K" not in constants, cell.reset_order == "before"
+    # one half of a step reads what the other kept
+    keep = save or (before and not walks)
+    saved = gates_x.new_empty(saved_shape(cell, launch.N, launch.D, launch.H, save=keep))
     tensors = (gates_x, w_hh, b_hh, h0, h_out, saved)
-    constants = launch.constants(backward=False, has_h0=has_h0) | {"SAVE": save}
-    if launch.N and "BLOCK_K" not in constants:
-        launch.sequence(recurrence_kernels.sequence_forward, tensors, constants)
+    if launch.N and walks:
+        kernels = before_kernels if before else recurrence_kernels
+        launch.sequence(kernels.sequence_forward, tensors, constants | {"SAVE": save})
+    elif launch.N and before:
+        halves = (before_kernels.step_resets, before_kernels.step_candidates)
+        launch.steps(halves, tensors, constants)
     elif launch.N:
-        launch.steps(recurrence_kernels.step_forward, tensors, constants)
-    return h_out, saved
+        launch.steps((recurrence_kernels.step_forward,), tensors, constants | {"SAVE": save})
+    return h_out, saved if save else saved[:0]
 
 
 def saved_shape(cell: Cell, N: int, D: int, H: int, *, save: bool) -> tuple[int, int, int]:  # noqa: ARG001
@@ -121,7 +128,7 @@ def backward(
 
     h and saved are what `forward` returned, d_h the gradient by h.
     """
-    from activations.kernels.gpu import recurrence_kernels
+    from activations.kernels.gpu import before_kernels, recurrence_kernels
 
     w_hh, d_out, h, saved = (x.contiguous() for x in (w_hh, d_h, h, saved))
     has_h0 = h0 is not None
@@ -131,22 +138,27 @@ def backward(
         w_hh = w_hh.to(torch.bfloat16)
     N, D, H = launch.N, launch.D, launch.H
     d_gates = d_out.new_empty(N, D, 3 * H)
-    d_h_n = d_out.new_empty(N, D, H)
+    before = cell.reset_order == "before"
+    d_h_n = None if before else d_out.new_empty(N, D, H)
     learnable = any(values.numel() for values in launch.values.values())
     d_values = d_out.new_empty(N if learnable else 0, D, 3 * H)
     d_h0 = torch.zeros_like(h0)
     constants = launch.constants(backward=True, has_h0=has_h0)
-    tensors = (d_out, w_hh, h0, h, saved, d_gates, d_h_n, d_values)
+    gradients = (d_gates, d_values) if d_h_n is None else (d_gates, d_h_n, d_values)
+    tensors = (d_out, w_hh, h0, h, saved, *gradients)
     if N and "BLOCK_K" not in constants:
-        launch.sequence(recurrence_kernels.sequence_backward, (*tensors, d_h0), constants)
+        kernels = before_kernels if before else recurrence_kernels
+        launch.sequence(kernels.sequence_backward, (*tensors, d_h0), constants)
     elif N:
         d_carry = d_out.new_empty(N, D, H)
-        launch.steps(recurrence_kernels.step_backward, (*tensors, d_carry), constants)
+        halves = (before_kernels.step_candidate_gradients, before_kernels.step_reset_gradients)
+        whole = (recurrence_kernels.step_backward,)
+        launch.steps(halves if before else whole, (*tensors, d_carry), constants)
         if has_h0:
             d_h0 = _initial_gradient(launch, w_hh, d_gates, d_h_n, d_carry)
     if has_h0 and packing.has_empty:  # no step ran: h0 meets only what reads it directly
         d_h0 = d_h0.masked_fill((packing.lengths == 0)[:, None, :, None], 0.0)
-    d_w, d_b = _weight_gradients(launch, h0, has_h0, h, d_gates, d_h_n)
+    d_w, d_b = _weight_gradients(launch, h0, has_h0, h, saved, d_gates, d_h_n)
     by_site = [
         _parameter_gradients(launch, name, d_values, saved)
         for name in ("update", "reset", "candidate")
@@ -158,20 +170,11 @@ def backward(
 def _code_hash(cell: Cell) -> str:
     from activations.kernels.gpu.triton_code import triton_source
 
+    names = ["recurrence_kernels.py", "gradient_kernels.py", "functions.py"]
+    names += ["projection_kernels.py", "tiles.py"]
+    names += ["before_kernels.py"] if cell.reset_order == "before" else []
     folder = Path(__file__).parent
-    content = "".join(
-        [
-            (folder / name).read_text()
-            for name in (
-                "recurrence_kernels.py",
-                "gradient_kernels.py",
-                "functions.py",
-                "projection_kernels.py",
-                "tiles.py",
-            )
-        ]
-        + [triton_source(cell)]
-    )
+    content = "".join([*((folder / name).read_text() for name in names), triton_source(cell)])
     return hashlib.sha256(content.encode()).hexdigest()[:8]
 
 
@@ -221,8 +224,10 @@ class _Launch:
             self.B, self.T, self.H, self.D, **constants,
         )  # fmt: skip
 
-    def steps(self, kernel: Any, tensors: tuple[Tensor, ...], constants: dict[str, Any]) -> None:
-        """Launch a kernel of one step T times: a program for each tile of rows and units."""
+    def steps(
+        self, kernels: tuple[Any, ...], tensors: tuple[Tensor, ...], constants: dict[str, Any]
+    ) -> None:
+        """Launch the kernels of one step T times: a program for each tile of rows and units."""
         grid = (
             -(-self.H // constants["BLOCK_H"]),
             -(-self.B // constants["BLOCK_B"]),
@@ -233,43 +238,59 @@ class _Launch:
 
         def launches() -> None:
             for s in range(self.T):
-                kernel[grid](s, *arguments, *numbers, **constants)
+                for kernel in kernels:
+                    kernel[grid](s, *arguments, *numbers, **constants)
 
         addresses = tuple(tensor.data_ptr() for tensor in arguments)
-        key = (kernel, grid, addresses, numbers, tuple(constants.items()))
+        key = (kernels, grid, addresses, numbers, tuple(constants.items()))
         replay.run(key, launches, tensors[0].device)
 
 
 def _initial_gradient(
-    launch: _Launch, w_hh: Tensor, d_gates: Tensor, d_h_n: Tensor, d_carry: Tensor
+    launch: _Launch, w_hh: Tensor, d_gates: Tensor, d_h_n: Tensor | None, d_carry: Tensor
 ) -> Tensor:
-    """d_h0 [G, D, B, H]: the step before the first, of the kernel that runs one launch a step."""
+    """d_h0 [G, D, B, H]: the step before the first, of the kernels that are launched step by step.
+
+    d_h_n None: of a cell whose candidate does not meet the state itself.
+    """
     G, D, H = launch.G, launch.D, launch.H
     ends = (launch.packing.first_frames, launch.packing.last_frames)[:D]
     rows = Packing.full(G, 1, launch.B, device=w_hh.device)
     d_h0 = []
     for d, first in enumerate(ends):
         frame = first.flatten().clamp(min=0)
-        recurrent = torch.cat([d_gates[frame, d, : 2 * H], d_h_n[frame, d]], -1)
+        recurrent, weights = d_gates[frame, d, : 2 * H], w_hh[:, d, : 2 * H]
+        if d_h_n is not None:
+            recurrent, weights = torch.cat([recurrent, d_h_n[frame, d]], -1), w_hh[:, d]
         back = projection.product(
-            recurrent, w_hh[:, d].transpose(1, 2), None, rows, launch.precision
+            recurrent.contiguous(), weights.transpose(1, 2), None, rows, launch.precision
         )
         d_h0.append((d_carry[frame, d] + back).view(G, -1, H))
     return torch.stack(d_h0, 1)
 
 
 def _weight_gradients(
-    launch: _Launch, h0: Tensor, has_h0: bool, h_out: Tensor, d_gates: Tensor, d_h_n: Tensor
+    launch: _Launch,
+    h0: Tensor,
+    has_h0: bool,
+    h_out: Tensor,
+    saved: Tensor,
+    d_gates: Tensor,
+    d_h_n: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """d_w_hh [G, D, 3H, H] and d_b_hh [G, D, 3H]."""
-    from activations.kernels.gpu import gradient_kernels
+    from activations.kernels.gpu import before_kernels, gradient_kernels
 
     G, D, H = launch.G, launch.D, launch.H
     blocks, parts = recurrent_gradient_tiles(H), recurrent_chunks(H)
     across = -(-H // blocks["BLOCK_H"])
     d_w, d_b = h_out.new_empty(parts, G, D, 3 * H, H), h_out.new_empty(parts, G, D, 3 * H)
-    gradient_kernels.weight_gradients[(3 * across, across * parts, G * D)](
-        d_gates, d_h_n, h_out, h0, launch.packing.time_of_frame, *launch.index, d_w, d_b,
+    if d_h_n is None:
+        kernel, tensors = before_kernels.weight_gradients, (d_gates, h_out, h0, saved)
+    else:
+        kernel, tensors = gradient_kernels.weight_gradients, (d_gates, d_h_n, h_out, h0)
+    kernel[(3 * across, across * parts, G * D)](
+        *tensors, launch.packing.time_of_frame, *launch.index, d_w, d_b,
         launch.B, launch.T, H, D, parts,
         HAS_H0=has_h0, PRECISION=launch.precision, **blocks,
     )  # fmt: skip

@@ -52,7 +52,7 @@ def recurrence_of(case: dict, implementation: str) -> list[torch.Tensor | None]:
     plain, room, real = packings(case)
     G, B, N = plain.groups, plain.rows, plain.N
     D, H = case["D"], case["H"]
-    cell = Cell(*(get(name) for name in case["cell"]))
+    cell = Cell(*(get(name) for name in case["cell"]), case["reset"])
 
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator)
@@ -106,7 +106,7 @@ def projection_of(case: dict, implementation: str) -> list[torch.Tensor | None]:
 
 def compare(case: dict) -> dict[str, float]:
     tiles.MOST_CHUNKS = 3  # a program takes the interpreter some ten milliseconds
-    tiles.SHARED = case.get("shared", 227 * 1024)
+    tiles.SHARED_LIMITS[90] = case.get("shared", 227 * 1024)
     torch.set_float32_matmul_precision(case.get("precision", "highest"))
     kind = "projection" if "O" in case else "recurrence"
     run = projection_of if kind == "projection" else recurrence_of

@@ -19,12 +19,25 @@ SAMPLE = (
 
 def case(**wanted: object) -> dict[str, object]:
     plain = {"lengths": RAGGED, "D": 1, "H": 5, "cell": (*SIGMOIDS, "tanh")}
-    return plain | {"h0": False, "per_unit": False} | wanted
+    return plain | {"h0": False, "per_unit": False, "reset": "after"} | wanted
 
 
 def projection(**wanted: object) -> dict[str, object]:
     return {"lengths": RAGGED, "bias": True} | wanted
 
+
+BEFORE: dict[str, dict[str, object]] = {
+    "zeros at first": {},
+    "learnable at every site": {"cell": ("swish_beta", "arelu", "prelu"), "D": 2, "h0": True},
+    "per unit, more rows than a tile": {
+        "cell": ("prelu", "prelu", "tanh"),
+        "per_unit": True,
+        "D": 2,
+        "h0": True,
+        "lengths": [[(7 * i) % 4 for i in range(18)]],
+    },
+    "45 units, spare frames": {"H": 45, "lengths": [[3, 0, 2]], "h0": True, "D": 2, "spare": 9},
+}
 
 CASES = {
     **{f"candidate {name}": case(cell=(*SIGMOIDS, name), h0=True) for name in SAMPLE},
@@ -51,6 +64,13 @@ CASES = {
     "spare frames, streamed": case(
         cell=("sigmoid", "prelu", "arelu"), D=2, h0=True, spare=9, shared=STREAMED
     ),
+    **{
+        f"reset before, {how}{'' if on_chip else ', streamed'}": case(
+            reset="before", **wanted, **({} if on_chip else {"shared": STREAMED})
+        )
+        for how, wanted in BEFORE.items()
+        for on_chip in (True, False)
+    },
     "projection of 45 features": projection(I=45, O=24),
     "projection to one score": projection(I=16, O=1),
     "projection of one feature": projection(I=1, O=5, bias=False),
@@ -95,7 +115,11 @@ def test_products_in_less_than_float32_err_as_their_format_says(
 
 def test_a_nan_frame_reaches_the_same_states_and_gradients_as_in_the_reference() -> None:
     errors = compare(
-        {f"{shared}": case(D=2, nan=[3], shared=shared, h0=True) for shared in (0, 227 * 1024)}
+        {
+            f"{shared} {reset}": case(D=2, nan=[3], shared=shared, h0=True, reset=reset)
+            for shared in (0, 227 * 1024)
+            for reset in ("after", "before")
+        }
     )
     assert all(differing == 0 for tensors in errors.values() for differing in tensors.values())
 
