@@ -35,7 +35,18 @@ from activations.formula.parser import parse
 from bench.corpora.audformat_database import Selection
 from bench.corpora.layouts import Layout
 from bench.corpora.reading import AUDFORMAT, FILES, check_format
-from bench.data.members import Activation, Direction, Hyperparameters, Pooling, ResetOrder, Variant
+from bench.data.members import (
+    Activation,
+    Adam,
+    Direction,
+    Hyperparameters,
+    LastBatch,
+    MissingContext,
+    Pooling,
+    ResetOrder,
+    Truncate,
+    Variant,
+)
 from bench.data.protocol import Protocol
 from bench.features.extractors import FeatureKind
 from bench.features.settings import Extractor, FeatureSettings, Frames, Normalise, PoolTail
@@ -225,6 +236,10 @@ class ModelSpec(Section):
     attention_size: Int = PUBLISHED.attention_size
     dense_size: Int = PUBLISHED.dense_size
     dropout: Float = PUBLISHED.dropout
+    norm_epsilon: Float = PUBLISHED.norm_epsilon
+    recurrent_bias: Annotated[bool, Strict()] = PUBLISHED.recurrent_bias
+    context_mask: Annotated[bool, Strict()] = PUBLISHED.context_mask
+    missing_context: MissingContext = PUBLISHED.missing_context
 
 
 class TrainingSpec(Section):
@@ -237,6 +252,10 @@ class TrainingSpec(Section):
     clip_norm: Float | None = PUBLISHED.clip_norm
     label_smoothing: Float = PUBLISHED.label_smoothing
     evaluate_every: Int = PUBLISHED.evaluate_every
+    truncate: Truncate = PUBLISHED.truncate
+    last_batch: LastBatch = PUBLISHED.last_batch
+    adam: Adam = PUBLISHED.adam
+    select_with_dropout: Annotated[bool, Strict()] = PUBLISHED.select_with_dropout
 
 
 class VariantSpec(Section):

@@ -8,7 +8,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from activations.errors import InputError
 from activations.kernels.packing import Packing
 from bench.data import streams
 from bench.data.examples import Examples
 from bench.data.folds import Fold
-from bench.data.members import Member
+from bench.data.members import MISSING_FRAMES, Member
 from bench.features.moments import Moments
 
 
@@ -109,18 +110,55 @@ class Hearing:
     """How much of their examples M members hear, and how.
 
     utterances: of an example's three, from the current one on. normal [2, M, I], on the device:
-    what is subtracted from and multiplied with a member's frames; None: nothing.
+    what is subtracted from and multiplied with a member's frames; None: nothing. endless: contexts
+    go on in zero frames to the end of the batch. missing: zero frames heard in place of a context
+    that is missing. truncate: a batch ends with the longest utterance of its last example.
     """
 
     utterances: int = 3
     normal: Tensor | None = None
+    endless: bool = False
+    missing: int = 0
+    truncate: bool = False
 
     @classmethod
     def of(cls, members: Sequence[Member], data: TrainingData, utterances: int) -> "Hearing":
-        """What members of a stack hear whose networks take so many utterances."""
-        if data.normal is None:
-            return cls(utterances)
-        return cls(utterances, torch.stack([data.normal[member.fold] for member in members], 1))
+        """What members of a stack hear in training whose networks take so many utterances."""
+        hyper = members[0].hyper
+        normal = data.normal
+        return cls(
+            utterances,
+            None if normal is None else torch.stack([normal[m.fold] for m in members], 1),
+            endless=not hyper.context_mask,
+            missing=MISSING_FRAMES if hyper.missing_context == "frames" else 0,
+            truncate=hyper.truncate == "last",
+        )
+
+    @property
+    def whole(self) -> "Hearing":
+        """The same of whole utterances, as in evaluation."""
+        return replace(self, truncate=False)
+
+    def lengths(self, lengths: Tensor, examples: Tensor, present: Tensor | None = None) -> Tensor:
+        """Frames heard of each utterance of examples [M, B]: [E, M, B]. lengths [3, ·]: their own.
+
+        present [M, B] bool: False where a row is empty. On the device of its arguments.
+        """
+        heard = lengths[: self.utterances, examples]
+        if self.missing:
+            contexts = heard[1:]
+            contexts.masked_fill_(contexts == 0, self.missing)
+        if present is not None:
+            heard = heard * present
+        if not (self.endless or self.truncate):
+            return heard
+        longest = heard.amax(0)  # [M, B]
+        end = longest[:, -1:] if self.truncate else longest.amax(1, keepdim=True)
+        heard = heard.minimum(end)
+        if self.endless:
+            contexts = end.expand_as(heard[1:])
+            heard = torch.cat([heard[:1], contexts if present is None else contexts * present])
+        return heard
 
 
 EVERYTHING = Hearing()
@@ -148,9 +186,7 @@ def gather(
 
     present [M, B] bool: False makes a row empty (its label then means nothing).
     """
-    lengths = data.lengths[: hearing.utterances, examples]  # [E, M, B]
-    if present is not None:
-        lengths = lengths * present
+    lengths = hearing.lengths(data.lengths, examples, present)
     packing = Packing.from_lengths(lengths.view(-1, examples.shape[1])).to(data.device)
     return _take(data, examples.to(data.device, non_blocking=True), packing, hearing)
 
@@ -167,14 +203,15 @@ def gather_in_room(
     Its shape is that of `room` frames for each encoder of a member and at most `steps` time steps,
     whatever the examples' lengths (see `Packing.with_room`).
     """
-    lengths = data.lengths_on_device[: hearing.utterances, examples].view(-1, examples.shape[1])
+    lengths = hearing.lengths(data.lengths_on_device, examples).view(-1, examples.shape[1])
     return _take(data, examples, Packing.with_room(lengths, room, steps), hearing)
 
 
 def _take(data: TrainingData, examples: Tensor, packing: Packing, hearing: Hearing) -> Batch:
     offsets = data.offsets[: hearing.utterances, examples].flatten()
     index = offsets.index_select(0, packing.row_of_frame) + packing.time_of_frame
-    if packing.has_spare:  # whose time may lie beyond the last utterance
+    beyond = hearing.endless or hearing.missing > 0
+    if packing.has_spare or beyond:  # whose time may lie beyond the last utterance
         index = index.clamp(max=len(data.frames) - 1)
     frames = data.frames.index_select(0, index)
     if hearing.normal is not None:
@@ -182,6 +219,10 @@ def _take(data: TrainingData, examples: Tensor, packing: Packing, hearing: Heari
         of = packing.row_of_frame // rows % members
         centre, scale = hearing.normal
         frames = (frames - centre.index_select(0, of)) * scale.index_select(0, of)
+    if beyond:
+        own = data.lengths_on_device[: hearing.utterances, examples].flatten()
+        after = packing.time_of_frame >= own.index_select(0, packing.row_of_frame)
+        frames = frames.masked_fill_(after[:, None], 0.0)
     return Batch(frames=frames, packing=packing, labels=data.labels[examples])
 
 
@@ -189,7 +230,9 @@ class Order:
     """Which examples each member sees at each step.
 
     A member reads its training fold in one random order after another without a break, so that a
-    batch may reach over the end of an epoch and every batch is full, small folds included.
+    batch may reach over the end of an epoch and every batch is full, small folds included; or,
+    last_batch "drop", what does not fill a batch at the end of an epoch is left out of it.
+    Raises InputError where that leaves nothing.
     """
 
     def __init__(self, members: Sequence[Member], data: TrainingData) -> None:
@@ -197,6 +240,14 @@ class Order:
         self._train = [torch.from_numpy(data.folds[member.fold].train) for member in members]
         self._size = members[0].hyper.batch_size
         self._epochs: list[dict[int, Tensor]] = [{} for _ in members]
+        self._drops = members[0].hyper.last_batch == "drop"
+        for member, train in zip(members, self._train, strict=True):
+            if self._drops and len(train) < self._size:
+                raise InputError(
+                    f"training.last_batch: drop leaves fold {member.fold} without a batch: "
+                    f"{len(train)} training examples, training.batch_size {self._size}; set "
+                    "last_batch: carry or a smaller batch_size"
+                )
 
     def examples(self, step: int) -> Tensor:
         """Examples [M, B] of a step, counted from 0."""
@@ -204,7 +255,11 @@ class Order:
 
     def _member(self, m: int, step: int) -> Tensor:
         n = len(self._train[m])
-        place = torch.arange(step * self._size, (step + 1) * self._size)
+        start = step * self._size
+        if self._drops:
+            epoch, batch = divmod(step, n // self._size)
+            start = epoch * n + batch * self._size
+        place = torch.arange(start, start + self._size)
         first, last = int(place[0]) // n, int(place[-1]) // n
         epochs = self._epochs[m]
         for epoch in range(first, last + 1):

@@ -29,9 +29,26 @@ SITES = ("activation", "update", "reset")  # the fields of a variant that name a
 Direction = Literal["gru", "bigru"]
 ResetOrder = Literal["after", "before"]
 Pooling = Literal["attention", "mean", "last"]
+MissingContext = Literal["zero", "frames"]
+Truncate = Literal["none", "last"]
+LastBatch = Literal["carry", "drop"]
+Adam = Literal["torch", "tensorflow"]
 
 
-LATER = ("kind", "layers", "pooling")  # settings that members without them can do without
+LATER = (  # settings that members without them can do without
+    *("kind", "layers", "pooling", "norm_epsilon", "recurrent_bias", "context_mask"),
+    *("missing_context", "truncate", "last_batch", "adam", "select_with_dropout"),
+)
+
+
+_CHOICES = {
+    "pooling": Pooling,
+    "missing_context": MissingContext,
+    "truncate": Truncate,
+    "last_batch": LastBatch,
+    "adam": Adam,
+}
+MISSING_FRAMES = 9  # what 45 zeros, the authors' "pad" utterance, become where fives are pooled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +62,16 @@ class Hyperparameters:
     label_smoothing: share of the target spread over all classes. l2: factor of ½‖·‖² of the dense
     layers, in the loss. clip_norm: largest global gradient norm, or None, as published, for no
     clipping. batch_size: examples. steps, evaluate_every: optimiser steps.
+
+    What only the code of IAAN's authors does, see docs/literal.md. norm_epsilon: of the layer norm.
+    recurrent_bias: whether the GRU's second bias, which TensorFlow's has not, learns.
+    context_mask: whether a context ends where its frames do; otherwise it goes on in zero frames
+    to the end of the batch. missing_context: a context that is missing is a "zero" vector, or the
+    encoder hears MISSING_FRAMES zero "frames". truncate: a training batch is cut to the length of
+    the "last" example's longest utterance. last_batch: what is left of an epoch is "carry"-ed into
+    the next one, or "drop"-ped. adam: where epsilon is added, to the corrected second moment
+    ("torch") or to the raw one ("tensorflow"). select_with_dropout: checkpoints are chosen, not
+    scored, by what the network says under dropout.
     Raises ValueError for a value out of its range.
     """
 
@@ -62,6 +89,14 @@ class Hyperparameters:
     kind: str = "iaan"
     layers: int = 1
     pooling: Pooling = "attention"
+    norm_epsilon: float = 1e-5
+    recurrent_bias: bool = True
+    context_mask: bool = True
+    missing_context: MissingContext = "zero"
+    truncate: Truncate = "none"
+    last_batch: LastBatch = "carry"
+    adam: Adam = "torch"
+    select_with_dropout: bool = False
 
     def __post_init__(self) -> None:
         sizes = ("hidden_size", "attention_size", "dense_size", "batch_size", "layers")
@@ -77,9 +112,12 @@ class Hyperparameters:
             raise ValueError(f"l2 must not be negative, not {self.l2}")
         if self.clip_norm is not None and not self.clip_norm > 0.0:
             raise ValueError(f"clip_norm must be positive or None, not {self.clip_norm}")
-        if self.pooling not in get_args(Pooling):
-            known = ", ".join(get_args(Pooling))
-            raise ValueError(f"pooling must be one of {known}, not {self.pooling!r}")
+        if not self.norm_epsilon > 0.0:
+            raise ValueError(f"norm_epsilon must be positive, not {self.norm_epsilon}")
+        for name, kind in _CHOICES.items():
+            if getattr(self, name) not in get_args(kind):
+                known = ", ".join(get_args(kind))
+                raise ValueError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, in the order of the fields."""
@@ -280,6 +318,8 @@ class Member:
             *(v.activation, v.update, v.reset, v.direction, v.reset_order),
             *(h.kind, h.layers, h.pooling, h.hidden_size, h.attention_size, h.dense_size),
             *(h.batch_size, h.steps, h.evaluate_every),
+            *(h.norm_epsilon, h.recurrent_bias, h.context_mask, h.missing_context),
+            *(h.truncate, h.last_batch, h.adam, h.select_with_dropout),
         )
 
 

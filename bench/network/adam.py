@@ -7,7 +7,8 @@
 - A member whose loss or gradient is not finite stops there: its parameters keep their last values
   and its companions do not notice. Nothing of this waits for a GPU.
 - Torch operations are the definition; on a GPU three kernels do it (gpu/adam.py).
-- Kingma & Ba, "Adam" (ICLR 2015), in torch.optim.Adam's form.
+- Kingma & Ba, "Adam" (ICLR 2015), in torch.optim.Adam's form; TensorFlow's, "epsilon hat" in the
+  paper, differs by where epsilon is added.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,8 @@ class StackedAdam:
 
     learning_rate, l2, clip_norm [M] float: l2 adds l2 · w to the gradients of `decayed`, as the
     term ½ l2 ‖w‖² in the loss does; clip_norm limits the gradient's global norm (inf: no limit), as
-    torch.nn.utils.clip_grad_norm_ does. Takes the parameters over: they become views of its buffer.
+    torch.nn.utils.clip_grad_norm_ does. raw_epsilon: TensorFlow's form. Takes the parameters over:
+    they become views of its buffer.
     implementation: "gpu" is by Triton and asks nothing of host or device, so that a CUDA graph may
     record it; "reference" is by torch.
     """
@@ -45,6 +47,7 @@ class StackedAdam:
         l2: Tensor,
         clip_norm: Tensor,
         decayed: Sequence[Tensor] = (),
+        raw_epsilon: bool = False,
         implementation: str = "reference",
     ) -> None:
         device = parameters[0].device
@@ -73,7 +76,7 @@ class StackedAdam:
             )
         self.alive = torch.ones(members, dtype=torch.bool, device=device)
         rate, l2, clip = (x.to(device, torch.float32) for x in (learning_rate, l2, clip_norm))
-        flat = Flat(values, gradients, tuple(spans), rate, l2, clip, self.alive)
+        flat = Flat(values, gradients, tuple(spans), rate, l2, clip, self.alive, raw_epsilon)
         self._rule: _Rule
         if implementation == "gpu":
             from bench.network.gpu import adam as optimiser_gpu
@@ -154,7 +157,11 @@ class _TorchAdam:
         torch.mul(gradients, gradients, out=new)
         self._square.mul_(BETA2).add_(new.mul_(1 - BETA2))
         torch.sqrt(self._square, out=new)
-        new.div_((1 - BETA2**self._steps) ** 0.5).add_(EPSILON)
+        correction = (1 - BETA2**self._steps) ** 0.5
+        if flat.raw_epsilon:
+            new.add_(EPSILON).div_(correction)
+        else:
+            new.div_(correction).add_(EPSILON)
         torch.div(self._mean, new, out=new)
         rate = flat.rate / (1 - BETA1**self._steps)
         if all_alive and self._one_rate:

@@ -16,7 +16,7 @@ from activations.kernels.packing import Packing
 from bench.data import streams
 from bench.network.cpu import dropout as dropout_cpu
 
-PURPOSE, DENSE_PURPOSE = "dropout", "dropout/dense"
+PURPOSE = "dropout"
 PER_BLOCK = 8  # half words of a block of the generator
 
 
@@ -37,8 +37,9 @@ class DropoutSource:
     """Draws the masks of a stack's training steps.
 
     keys [M] int64 and drop [M], probabilities, of the members; features = I, width = D·H, dense =
-    units of the dense layer. Masks come on `device`. implementation: "gpu" draws them by Triton
-    and takes step numbers that lie on the device; "reference" by C or torch: the same bits.
+    units of the dense layer. purpose: draws of another purpose are other draws. Masks come on
+    `device`. implementation: "gpu" draws them by Triton and takes step numbers that lie on the
+    device; "reference" by C or torch: the same bits.
     Raises ValueError for probabilities outside [0, 1).
     """
 
@@ -51,8 +52,10 @@ class DropoutSource:
         width: int,
         dense: int,
         device: torch.device | str = "cpu",
+        purpose: str = PURPOSE,
         implementation: str = "reference",
     ) -> None:
+        self._purpose, self._dense_purpose = purpose, f"{purpose}/dense"
         keys, drop = keys.cpu(), drop.cpu()
         if not bool(((drop >= 0) & (drop < 1)).all()):
             raise ValueError(f"dropout probabilities must be in [0, 1), not {drop.tolist()}")
@@ -78,12 +81,12 @@ class DropoutSource:
             if not isinstance(step, Tensor):
                 step = torch.full((1,), step, dtype=torch.int64, device=self._keys.device)
             source = dropout_gpu.MaskSource(self._keys, step, self._bounds, self._scales)
-            inputs, outputs = source.of_frames(PURPOSE, packing, self._features, self._width)
-            dense = source.of_rows(DENSE_PURPOSE, rows * self._dense)
+            inputs, outputs = source.of_frames(self._purpose, packing, self._features, self._width)
+            dense = source.of_rows(self._dense_purpose, rows * self._dense)
             return Dropout(inputs, outputs, dense.view(-1, self._dense))
         inputs, outputs = self._frames(int(step), packing)
         of_rows = streams.dropout_mask(
-            self._keys, DENSE_PURPOSE, int(step), (rows, self._dense), self._drop
+            self._keys, self._dense_purpose, int(step), (rows, self._dense), self._drop
         )
         return Dropout(inputs, outputs, of_rows.flatten(0, 1))
 
@@ -92,18 +95,21 @@ class DropoutSource:
         sizes = [b - a for a, b in pairwise(packing.bounds[: len(self._keys) + 1])]
         widths = self._features, self._width
         if self._keys.is_cuda or not dropout_cpu.available():
-            return _frames(self._keys, step, sizes, self._bounds, self._scales, *widths)
+            return _frames(
+                self._keys, self._purpose, step, sizes, self._bounds, self._scales, *widths
+            )
         inputs, outputs = (torch.empty(sum(sizes), columns) for columns in widths)
         by_member = zip(
             *self._host, *(torch.split(masks, sizes) for masks in (inputs, outputs)), strict=True
         )
         for key, bound, scale, own_inputs, own_outputs in by_member:
-            dropout_cpu.fill(key, step, PURPOSE, bound, scale, own_inputs, own_outputs)
+            dropout_cpu.fill(key, step, self._purpose, bound, scale, own_inputs, own_outputs)
         return inputs, outputs
 
 
 def _frames(
     keys: Tensor,
+    purpose: str,
     step: int,
     sizes: list[int],
     bounds: Tensor,
@@ -114,7 +120,7 @@ def _frames(
     """The frames' masks by tensor operations: what `cpu.dropout` does, for any device."""
     blocks = -(-(features + width) // PER_BLOCK)  # of a frame
     drawn = torch.empty((len(keys), max(sizes) * blocks, 4), dtype=torch.int32, device=keys.device)
-    for place, word in enumerate(streams.words(keys, PURPOSE, step, max(sizes) * blocks)):
+    for place, word in enumerate(streams.words(keys, purpose, step, max(sizes) * blocks)):
         drawn[:, :, place] = word  # keeps the lower 32 bits
     halves = drawn.view(torch.int16).view(len(keys), max(sizes), blocks * PER_BLOCK)
     bounds = bounds.to(torch.int16)

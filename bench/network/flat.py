@@ -24,7 +24,8 @@ class Flat:
     """What a step works on: flat buffers, a span of them for each parameter, and the members'
     settings [M] float32.
 
-    alive [M] bool: the members that still move.
+    alive [M] bool: the members that still move. raw_epsilon: whether epsilon is added to the root
+    of the second moment before that is corrected for the first steps, as TensorFlow does.
     """
 
     values: Tensor
@@ -34,6 +35,7 @@ class Flat:
     l2: Tensor
     clip: Tensor
     alive: Tensor
+    raw_epsilon: bool = False
 
     @property
     def members(self) -> int:

@@ -14,7 +14,8 @@ from bench.data.members import Hyperparameters
 if TYPE_CHECKING:
     from bench.network.network import Network
 
-OPTIONAL = ("layers", "pooling")  # settings that not every kind reads
+CONTEXTS = ("context_mask", "missing_context")  # settings of networks that hear turns before
+OPTIONAL = ("layers", "pooling", *CONTEXTS)  # settings that not every kind reads
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class NetworkKind:
 
 
 KINDS = {
-    "iaan": NetworkKind("bench.network.iaan", "IAAN", contexts=True),
+    "iaan": NetworkKind("bench.network.iaan", "IAAN", contexts=True, reads=CONTEXTS),
     "gru": NetworkKind(
         "bench.network.gru", "GRUNetwork", contexts=False, reads=("layers", "pooling")
     ),

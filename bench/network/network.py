@@ -83,7 +83,11 @@ class Network(nn.Module):
         super().__init__()
         self.members = len(keys)
         self.device = keys.device
+        self._norm_epsilon = hyper.norm_epsilon
         self._build(variant, hyper, features, classes, implementation)
+        for name, parameter in self.named_parameters():
+            if name.rpartition(".")[2].startswith("bias_hh"):
+                parameter.requires_grad_(hyper.recurrent_bias)
         self._draw_all(keys)
 
     def _build(
@@ -140,7 +144,7 @@ class Network(nn.Module):
     @property
     def parameter_count(self) -> int:
         """Trainable numbers of one member."""
-        return sum(parameter.numel() for parameter in self.parameters()) // self.members
+        return sum(each.numel() for each in self.parameters() if each.requires_grad) // self.members
 
     @property
     def kernel(self) -> str:
@@ -212,7 +216,9 @@ class Network(nn.Module):
         hidden = project(heard, self.dense_weight, self.dense_bias, rows, implementation=on)
         if dropout is not None:
             hidden = hidden * dropout.dense
-        hidden = normalised(hidden, self.norm_gain, self.norm_shift, implementation=on)
+        hidden = normalised(
+            hidden, self.norm_gain, self.norm_shift, epsilon=self._norm_epsilon, implementation=on
+        )
         logits = project(hidden, self.output_weight, self.output_bias, rows, implementation=on)
         return logits.view(M, rows.rows, -1)
 

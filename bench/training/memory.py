@@ -55,7 +55,9 @@ class MemberSizes:
         """The sizes of a member that trains on `data`."""
         variant, hyper, fold = member.variant, member.hyper, data.folds[member.fold]
         network = network_class(hyper.kind)
-        lengths = data.lengths[: network.utterances].cpu().numpy()
+        lengths = data.lengths[: network.utterances].cpu().numpy().copy()
+        if not hyper.context_mask:  # as long as the longest that may stand beside them
+            lengths[1:] = lengths.max()
         sites = (variant.update, variant.reset, variant.activation)
         judged = np.sort(lengths[:, np.concatenate([fold.dev, fold.test])].sum(0))
         return cls(

@@ -28,7 +28,7 @@ class RecordedStep:
     def __init__(
         self,
         step: Callable[[Tensor, int, int], None],
-        lengths: Tensor,
+        lengths: Callable[[Tensor], Tensor],
         shape: tuple[int, int],
         device: torch.device,
     ) -> None:
@@ -45,7 +45,7 @@ class RecordedStep:
 
     def __call__(self, examples: Tensor) -> None:
         """Take the step for examples [M, B] (int64 on the host)."""
-        lengths = self._lengths[:, examples]
+        lengths = self._lengths(examples)
         size = rounded_up(int(lengths.sum(-1).max())), rounded_up(int(lengths.max()))
         on_cuda = self._examples.is_cuda  # a copy from pinned memory does not wait
         self._examples.copy_(examples.pin_memory() if on_cuda else examples, non_blocking=on_cuda)

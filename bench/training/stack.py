@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,7 +24,9 @@ class Stack:
     """M members in training: networks, optimiser, streams, and the step that drives them.
 
     steps: taken so far. diverged_at [M]: the step, from 1, at which a member stopped being finite;
-    0 for the others. recorded: what repeats the step, where the GPU kernels run.
+    0 for the others. hearing: what it hears in training. dropout_of_choice: what evaluations that
+    choose a checkpoint draw, if anything. recorded: what repeats the step, where the GPU kernels
+    run.
 
     Raises ValueError for members that cannot share a stack and for a fold that `data` does not
     have.
@@ -44,7 +47,7 @@ class Stack:
             implementation=implementation,
         )
         self.hearing = Hearing.of(members, data, self.network.utterances)
-        self._parameters = list(self.network.parameters())
+        self._parameters = [each for each in self.network.parameters() if each.requires_grad]
         self._implementation = self.network.implementation
         self.optimiser = StackedAdam(
             self._parameters,
@@ -53,6 +56,7 @@ class Stack:
             l2=torch.tensor([h.l2 for h in hypers]),
             clip_norm=torch.tensor([h.clip_norm or torch.inf for h in hypers]),
             decayed=self.network.dense_parameters,
+            raw_epsilon=hypers[0].adam == "tensorflow",
             implementation=self._implementation,
         )
         self.diverged_at = torch.zeros(len(members), dtype=torch.int64, device=data.device)
@@ -65,7 +69,8 @@ class Stack:
         )  # steps, for the device
         self._data = data
         self._order = Order(members, data)
-        self._dropout = DropoutSource(
+        dropout = partial(
+            DropoutSource,
             keys,
             torch.tensor([h.dropout for h in hypers]),
             features=data.frames.shape[1],
@@ -74,17 +79,21 @@ class Stack:
             device=data.device,
             implementation=self._implementation,
         )
+        self._dropout = dropout()
+        self.dropout_of_choice = None
+        if hypers[0].select_with_dropout:
+            self.dropout_of_choice = dropout(purpose="dropout/choice")
         self._smoothing = torch.tensor([h.label_smoothing for h in hypers], device=data.device)
         self.recorded: RecordedStep | None = None
         if self._implementation == "gpu":
             shape = len(members), hypers[0].batch_size
-            lengths = data.lengths[: self.network.utterances]
+            lengths = partial(self.hearing.lengths, data.lengths)
             self.recorded = RecordedStep(self._train_in_room, lengths, shape, data.device)
 
     @property
     def frames(self) -> int:
         """Real frames of the last step, of all members and encoders."""
-        return int(self._data.lengths[: self.network.utterances, self._examples].sum())
+        return int(self.hearing.lengths(self._data.lengths, self._examples).sum())
 
     def step(self) -> None:
         """Train all members on their next batch."""

@@ -34,9 +34,10 @@ class TrainingSettings:
     """How to train, apart from what a member says; none of it changes a member's result.
 
     implementation: of the recurrence, see activations.kernels. evaluation_rows: examples of a
-    member evaluated at once. diagnostic_utterances: development examples whose gates are looked
-    into at the end. origin: what only the study knows, for every result's identity. Data lies
-    where training happens: `TrainingData.build(…, device)` chooses the device.
+    member evaluated at once. diagnostic_utterances: development examples (of training where there
+    is no dev set) whose gates are looked into at the end. origin: what only the study knows, for
+    every result's identity. Data lies where training happens: `TrainingData.build(…, device)`
+    chooses the device.
     """
 
     implementation: str = "auto"
@@ -105,7 +106,9 @@ def train_stack(
 
 def _evaluate(stack: Stack, evaluation: Evaluation, records: Sequence["_Record"]) -> float:
     """Evaluate all members and record them; returns the mean dev UAR of those alive, or NaN."""
-    logits = evaluation.logits(stack.network)
+    logits = judged = evaluation.logits(stack.network)
+    if stack.dropout_of_choice is not None:
+        judged = evaluation.logits(stack.network, stack.dropout_of_choice, stack.steps)
     stack.freeze(torch.tensor([all(bool(part.isfinite().all()) for part in own) for own in logits]))
     diverged = stack.diverged_at.tolist()
     losses, norms = stack.take_means()
@@ -116,6 +119,7 @@ def _evaluate(stack: Stack, evaluation: Evaluation, records: Sequence["_Record"]
         if diverged[m]:
             continue
         dev, test = (part.numpy() for part in logits[m])
+        record.judge(*(part.numpy() for part in judged[m]))
         means = {"train_loss": losses[m], "gradient_norm": norms[m]}
         record.add(stack.steps, dev, test, means, {name: v[m] for name, v in learnt.items()})
         scores.append(record.curves["dev_uar"][-1])
@@ -145,7 +149,20 @@ class _Record:
         self._fold = data.folds[member.fold]
         self._logits: dict[str, NDArray[np.float32]] = {}
         self._selected = dict.fromkeys(SELECTIONS, 0)
+        self._best = {"dev": -1.0, "oracle": -1.0}
+        self._chosen: list[str] = []
         self._parameters: dict[str, list[NDArray[np.float32]]] = {}
+
+    def judge(self, dev: NDArray[np.float32], test: NDArray[np.float32]) -> None:
+        """Take in the logits by which checkpoints are chosen; `add` follows with those scored."""
+        self._chosen = ["last"]
+        for name, rows, logits in (("dev", self._fold.dev, dev), ("oracle", self._fold.test, test)):
+            labels = self._data.examples.labels[rows]
+            score = float(uar_from(confusion(labels, logits.argmax(1), logits.shape[1])))
+            # the first of equal scores counts, so that more training alone never changes a choice
+            if score > self._best[name]:
+                self._best[name] = score
+                self._chosen.append(name)
 
     def add(
         self,
@@ -164,15 +181,8 @@ class _Record:
                 f"{side}_uar": float(uar_from(counts)),
                 f"{side}_war": float(war_from(counts)),
             }
-        # the first of equal scores counts, so that more training alone never changes a choice
-        best = {
-            "dev": point["dev_uar"] > max(self.curves["dev_uar"], default=-1.0),
-            "oracle": point["test_uar"] > max(self.curves["test_uar"], default=-1.0),
-            "last": True,
-        }
-        for name, chosen in best.items():
-            if chosen:
-                self._logits[name], self._selected[name] = test, step
+        for name in self._chosen:
+            self._logits[name], self._selected[name] = test, step
         for name, values in point.items():
             self.curves[name].append(values)
         for name, array in parameters.items():
@@ -216,15 +226,19 @@ class _Record:
 def _diagnose(
     stack: Stack, data: TrainingData, members: Sequence[Member], utterances: int
 ) -> list[dict[str, NDArray[np.float32]]]:
-    """Diagnostics of each member on development examples spread evenly over its dev set."""
+    """Diagnostics of each member on examples spread evenly over its dev set, without one over its
+    training set.
+    """
     examples = torch.zeros(len(members), utterances, dtype=torch.int64)
     present = torch.zeros(len(members), utterances, dtype=torch.bool)
     for m, member in enumerate(members):
-        dev = data.folds[member.fold].dev
-        n = min(utterances, len(dev))
-        examples[m, :n] = torch.from_numpy(dev[np.linspace(0, len(dev) - 1, n).round().astype(int)])
+        fold = data.folds[member.fold]
+        rows = fold.dev if len(fold.dev) else fold.train
+        n = min(utterances, len(rows))
+        places = np.linspace(0, len(rows) - 1, n).round().astype(int)
+        examples[m, :n] = torch.from_numpy(rows[places])
         present[m, :n] = True
-    return diagnose(stack.network, gather(data, examples, present, stack.hearing))
+    return diagnose(stack.network, gather(data, examples, present, stack.hearing.whole))
 
 
 def _environment(network: Network, device: torch.device) -> Environment:

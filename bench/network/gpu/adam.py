@@ -50,7 +50,7 @@ class FusedAdam:
         )  # fmt: skip
         update[(blocks,)](
             flat.values, flat.gradients, self._mean, self._square, table, flat.l2, alive, scales,
-            members, **UPDATE,
+            members, RAW=flat.raw_epsilon, **UPDATE,
         )  # fmt: skip
         return norms
 
@@ -108,9 +108,12 @@ def settle(
 def update(
     values, gradients, mean, square, table, l2, alive, scales, M,
     BETA1: tl.constexpr, KEEP1: tl.constexpr, BETA2: tl.constexpr, KEEP2: tl.constexpr,
-    EPSILON: tl.constexpr, BLOCK: tl.constexpr,
+    EPSILON: tl.constexpr, RAW: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Adam's step of one block, where its member is alive; KEEP1 = 1 − β₁, KEEP2 = 1 − β₂."""
+    """Adam's step of one block, where its member is alive; KEEP1 = 1 − β₁, KEEP2 = 1 − β₂.
+
+    RAW: epsilon is added before the second moment is corrected.
+    """
     at, inside, m, decayed = block_of(table, tl.program_id(0), BLOCK)
     if tl.load(alive + m) != 0:
         value = tl.load(values + at, mask=inside, other=0.0)
@@ -119,7 +122,10 @@ def update(
         g = g * tl.load(scales + m)
         first = tl.load(mean + at, mask=inside, other=0.0) * BETA1 + g * KEEP1
         second = tl.load(square + at, mask=inside, other=0.0) * BETA2 + g * g * KEEP2
-        size = tl.div_rn(tl.sqrt_rn(second), tl.load(scales + M + m)) + EPSILON
+        if RAW:
+            size = tl.div_rn(tl.sqrt_rn(second) + EPSILON, tl.load(scales + M + m))
+        else:
+            size = tl.div_rn(tl.sqrt_rn(second), tl.load(scales + M + m)) + EPSILON
         value -= tl.div_rn(first, size) * tl.load(scales + 2 * M + m)
         tl.store(mean + at, first, mask=inside)
         tl.store(square + at, second, mask=inside)

@@ -23,7 +23,7 @@ def test_each_step_gets_its_own_examples_and_room_for_its_longest_group() -> Non
     def step(examples: Tensor, room: int, steps: int) -> None:
         seen.append((examples.tolist(), room, steps))
 
-    recorded = RecordedStep(step, lengths, (2, 2), CPU)
+    recorded = RecordedStep(step, lambda examples: lengths[:, examples], (2, 2), CPU)
     for examples in ([[0, 1], [2, 3]], [[3, 3], [1, 1]], [[2, 2], [2, 2]]):
         recorded(torch.tensor(examples))
     assert seen == [

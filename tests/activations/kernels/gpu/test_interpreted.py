@@ -27,14 +27,11 @@ def projection(**wanted: object) -> dict[str, object]:
 
 
 BEFORE: dict[str, dict[str, object]] = {
-    "zeros at first": {},
-    "learnable at every site": {"cell": ("swish_beta", "arelu", "prelu"), "D": 2, "h0": True},
-    "per unit, more rows than a tile": {
+    "learnable": {"cell": ("swish_beta", "arelu", "prelu"), "D": 2, "h0": True},
+    "more rows than a tile": {
         "cell": ("prelu", "prelu", "tanh"),
+        "lengths": [[2, 1] * 9],
         "per_unit": True,
-        "D": 2,
-        "h0": True,
-        "lengths": [[(7 * i) % 4 for i in range(18)]],
     },
     "45 units, spare frames": {"H": 45, "lengths": [[3, 0, 2]], "h0": True, "D": 2, "spare": 9},
 }
