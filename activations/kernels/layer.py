@@ -94,7 +94,7 @@ def forward(
         gates = _projection("cpu").forward(frames, w_ih, b_ih, packing.bounds)
     elif call.stacked:
         product = _projection("gpu").product
-        gates = product(frames.contiguous(), w_ih, b_ih, packing, call.precision)
+        gates = product(frames.resolve_neg().contiguous(), w_ih, b_ih, packing, call.precision)
     else:
         gates = torch.nn.functional.linear(frames, w_ih[0], None if b_ih is None else b_ih[0])
     h, saved = _recurrence(call.kernel).forward(

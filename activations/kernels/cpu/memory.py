@@ -61,6 +61,11 @@ def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(accumulate((1, *shape[:0:-1]), mul))[::-1]
 
 
+def plain(tensor: Tensor) -> Tensor:
+    """The tensor as C reads it: in one piece, and with its signs (a view may only stand for -x)."""
+    return tensor.resolve_neg().contiguous()
+
+
 def release() -> None:
     """Give the free blocks back to the system; those in use go when their tensors do."""
     with _lock:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from activations.kernels.cpu.compiler import CompilerError, load_library
-from activations.kernels.cpu.memory import empty
+from activations.kernels.cpu.memory import empty, plain
 from activations.kernels.cpu.threads import parallel_region
 from activations.kernels.reference import projection_gradients
 
@@ -73,8 +73,8 @@ def project(frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: Sequenc
 
 def forward(frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: tuple[int, ...]) -> Tensor:
     """`project` without autograd and without checks."""
-    frames, weight = frames.contiguous(), weight.contiguous()
-    bias = None if bias is None else bias.contiguous()
+    frames, weight = plain(frames), plain(weight)
+    bias = None if bias is None else plain(bias)
     out = empty(len(frames), weight.shape[1])
     call = _call(frames, weight, bounds)
     call.b = None if bias is None else bias.data_ptr()
@@ -93,7 +93,7 @@ def backward(
     by_bias: bool,
 ) -> tuple[Tensor | None, Tensor, Tensor | None]:
     """Gradients by frames (if wanted), weight and bias (if wanted)."""
-    frames, weight, d_out = frames.contiguous(), weight.contiguous(), d_out.contiguous()
+    frames, weight, d_out = plain(frames), plain(weight), plain(d_out)
     d_x = empty(*frames.shape) if by_frames else None
     d_w = torch.empty_like(weight)
     d_b = weight.new_empty(weight.shape[:2]) if by_bias else None

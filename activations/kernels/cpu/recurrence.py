@@ -23,7 +23,7 @@ from activations.kernels.cell import Cell, Parameters
 from activations.kernels.cpu import projection
 from activations.kernels.cpu.c_code import c_source
 from activations.kernels.cpu.compiler import CompilerError, find_compiler, load_library
-from activations.kernels.cpu.memory import empty
+from activations.kernels.cpu.memory import empty, plain
 from activations.kernels.cpu.threads import parallel_region
 from activations.kernels.packing import Packing
 
@@ -90,8 +90,8 @@ def forward(
     takes the second result, [D, N, 4 * H padded to whole vectors], which is empty without.
     Knows nothing of autograd, and checks nothing.
     """
-    w_hh, b_hh, gates_x = w_hh.contiguous(), b_hh.contiguous(), gates_x.contiguous()
-    h0 = None if h0 is None else h0.contiguous()
+    w_hh, b_hh, gates_x = plain(w_hh), plain(b_hh), plain(gates_x)
+    h0 = None if h0 is None else plain(h0)
     parameters = _contiguous(parameters)
     N, D, H = packing.N, w_hh.shape[1], w_hh.shape[3]
     h = empty(*(shape or (N, D, H)))
@@ -125,10 +125,10 @@ def backward(
 
     h and saved are what `forward` returned, d_h the gradient by h.
     """
-    w_hh, b_hh = w_hh.contiguous(), b_hh.contiguous()
-    h0 = None if h0 is None else h0.contiguous()
+    w_hh, b_hh = plain(w_hh), plain(b_hh)
+    h0 = None if h0 is None else plain(h0)
     parameters = _contiguous(parameters)
-    d_h, h, saved = d_h.contiguous(), h.contiguous(), saved.contiguous()
+    d_h, h, saved = plain(d_h), plain(h), plain(saved)
     N, D, H = packing.N, w_hh.shape[1], w_hh.shape[3]
     d_gates_x = empty(N, D, 3 * H)
     d_hn = empty(N, D, H)
@@ -147,7 +147,7 @@ def backward(
 
 
 def _contiguous(parameters: Parameters) -> Parameters:
-    update, reset, candidate = (each.contiguous() for each in parameters)
+    update, reset, candidate = map(plain, parameters)
     return update, reset, candidate
 
 

@@ -85,7 +85,7 @@ def backward(
     by_bias: bool,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients by frames, weight and bias, each where it is wanted."""
-    d_out, frames = d_out.contiguous(), frames.contiguous()
+    d_out, frames = (x.resolve_neg().contiguous() for x in (d_out, frames))
     d_frames = None
     if by_frames:
         d_frames = product(d_out, weight.transpose(1, 2), None, packing, precision)

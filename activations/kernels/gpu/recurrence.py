@@ -80,7 +80,7 @@ def forward(
     """
     from activations.kernels.gpu import before_kernels, recurrence_kernels
 
-    gates_x, w_hh, b_hh = gates_x.contiguous(), w_hh.contiguous(), b_hh.contiguous()
+    gates_x, w_hh, b_hh = (x.resolve_neg().contiguous() for x in (gates_x, w_hh, b_hh))
     has_h0 = h0 is not None
     h0 = gates_x.new_zeros(0) if h0 is None else h0.contiguous()
     launch = _Launch(w_hh, parameters, packing, cell, precision)
@@ -130,7 +130,7 @@ def backward(
     """
     from activations.kernels.gpu import before_kernels, recurrence_kernels
 
-    w_hh, d_out, h, saved = (x.contiguous() for x in (w_hh, d_h, h, saved))
+    w_hh, d_out, h, saved = (x.resolve_neg().contiguous() for x in (w_hh, d_h, h, saved))
     has_h0 = h0 is not None
     h0 = d_out.new_zeros(0) if h0 is None else h0.contiguous()
     launch = _Launch(w_hh, parameters, packing, cell, precision)

@@ -1,0 +1,54 @@
+"""Run by test_sanitizers.py in a process of its own: awkward shapes through checked C.
+
+Usage: python sanitized.py. Every array lies between AddressSanitizer's red zones, so one element
+read or written beside it ends the process with a report.
+"""
+
+import itertools
+import sys
+
+import torch
+
+from activations.formula.parser import parse
+from activations.kernels import dispatch
+from activations.kernels.cell import Cell
+from activations.kernels.cpu import compiler, memory, projection
+from activations.kernels.packing import Packing
+
+compiler.FLAGS = (
+    *compiler.FLAGS, "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1",
+)  # fmt: skip
+memory.SMALL = sys.maxsize  # from malloc, which puts red zones around
+
+CELL = Cell(
+    parse("sigmoid(a*x)+b; a=1.1, b=0.05"), parse("sigmoid(x)"), parse("tanh(x)+a*sin(x); a=0.1")
+)
+LENGTHS = ([[3, 0, 5, 1], [0, 0, 0, 0], [1, 4, 2, 6]], [[1]], [[2] * 17], [[0, 0]], [[7], [0]])
+
+
+def leaf(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape).requires_grad_()
+
+
+def main() -> None:
+    """Forward and backward of every combination, with and without an initial state."""
+    torch.manual_seed(0)
+    assert projection.available(torch.float32) is None
+    for lengths, H, D in itertools.product(LENGTHS, (1, 16, 33), (1, 2)):
+        packing = Packing.from_lengths(torch.tensor(lengths))
+        G, B = packing.lengths.shape
+        per_unit = H if H % 2 else 1
+        parameters = (
+            leaf(G, D, 2, per_unit), torch.empty(G, D, 0, 1), leaf(G, D, 1, per_unit),
+        )  # fmt: skip
+        for with_h0 in (False, True):
+            h = dispatch.layer(
+                leaf(packing.N, H + 2), leaf(G, D * 3 * H, H + 2), leaf(G, D * 3 * H),
+                leaf(G, D, 3 * H, H), leaf(G, D, 3 * H), packing, CELL, parameters,
+                leaf(G, D, B, H) if with_h0 else None, implementation="cpu",
+            )  # fmt: skip
+            h.sum().backward()
+    print("no complaint")
+
+
+main()
