@@ -157,9 +157,15 @@ def _power(effect: float, spread: float, degrees: float, factor: float, level: f
 
 
 @cache
+def _legendre() -> tuple[FloatArray, FloatArray]:
+    """Gauss's nodes and weights on [−1, 1]: an eigenvalue problem, so solved once."""
+    return np.polynomial.legendre.leggauss(400)
+
+
+@cache
 def _spread_nodes(freedom: float) -> tuple[FloatArray, FloatArray]:
     """Quadrature nodes and weights over the distribution of s / σ with `freedom` degrees."""
-    node, weight = np.polynomial.legendre.leggauss(400)
+    node, weight = _legendre()
     estimated = np.sqrt(stats.chi2.ppf((node + 1) / 2, freedom) / freedom)
     return np.asarray(estimated, dtype=np.float64), np.asarray(weight / 2, dtype=np.float64)
 
