@@ -45,40 +45,40 @@ class Audio:
 
 
 @dataclass(frozen=True)
-class Look:
+class AudioState:
     """What a file's head says. fault: to be read after its name, or "". seconds: NaN if faulty."""
 
     fault: str
     seconds: float = float("nan")
 
 
-def look(path: Path) -> Look:
+def look(path: Path) -> AudioState:
     """What is wrong with a file, and how long it is, by its head alone."""
     import soundfile
 
     if "\0" in str(path):
-        return Look("is no path: it holds a NUL character")
+        return AudioState("is no path: it holds a NUL character")
     try:
         if not path.is_file():
-            return Look("is not a file" if path.exists() else "is missing")
+            return AudioState("is not a file" if path.exists() else "is missing")
         with path.open("rb") as file:
             size = containers.sized(file)
             if size == 0:
-                return Look("is empty")
+                return AudioState("is empty")
             fault = containers.fault_of(file, size)
             if fault:
-                return Look(fault)
+                return AudioState(fault)
         with _opened(path) as sound:
             if not sound.frames:
-                return Look("holds no samples")
+                return AudioState("holds no samples")
             fault = _limits(sound)
-            return Look(fault) if fault else Look("", sound.frames / sound.samplerate)
+            return AudioState(fault) if fault else AudioState("", sound.frames / sound.samplerate)
     except OSError as error:
-        return Look(f"cannot be read ({error.strerror or error})")
+        return AudioState(f"cannot be read ({error.strerror or error})")
     except (soundfile.LibsndfileError, TypeError, RuntimeError):
         with path.open("rb") as file:
             begins = file.read(4)
-        return Look(f"is in no audio format that soundfile reads (it begins with {begins!r})")
+        return AudioState(f"is in no audio format that soundfile reads (it begins with {begins!r})")
 
 
 def audio_fault(path: Path) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.corpora.audio import SLACK, Look, look
+from bench.corpora.audio import SLACK, AudioState, look
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ def check_audio(table: pd.DataFrame, root: Path) -> AudioCheck:
     Files are named by their path below `root`; a folder that is missing is told once, for all of
     its files.
     """
-    looks: dict[str, Look] = {}
+    looks: dict[str, AudioState] = {}
     faults: dict[str, None] = {}
     usable = np.zeros(len(table), dtype=np.bool_)
     seconds = np.full(len(table), np.nan)

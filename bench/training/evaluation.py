@@ -37,7 +37,7 @@ class Evaluation:
         self._dev_sizes = [len(fold.dev) for fold in folds]
         if hearing.endless:
             rows = 2 * members[0].hyper.batch_size
-        sides = [tuple(map(torch.from_numpy, (fold.dev, fold.test))) for fold in folds]
+        sides = [(torch.from_numpy(fold.dev), torch.from_numpy(fold.test)) for fold in folds]
         no_row = torch.tensor([-1])
         # [n_dev + n_test]: where each example's logits come out
         self._back = [self._places(*own, rows) for own in sides]
