@@ -23,6 +23,7 @@ from bench.data.folds import Fold, make_folds
 from bench.data.review import fold_notes
 from bench.data.suspicions import suspicions
 from bench.features import FeatureStore, compute_features
+from bench.network.kinds import KINDS
 from bench.training.identity import CorpusIdentity
 from studies.plan import Data
 from studies.progress import Display
@@ -72,6 +73,8 @@ def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Ma
     """
     corpus, examples, folds = read_folds(spec, workspace, display)
     check_problems(spec, corpus)
+    if unheard := deaf_encoders(spec, examples):
+        display.say(f"{corpus.name}: {unheard}")
     data = Data(
         corpus=CorpusIdentity(
             name=corpus.name, fingerprint=corpus.fingerprint, synthetic=corpus.synthetic
@@ -80,6 +83,17 @@ def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Ma
         folds=tuple(fold.name for fold in folds),
     )
     return Material(corpus, examples, folds, data)
+
+
+def deaf_encoders(spec: StudySpec, examples: Examples) -> str:
+    """What to know where a network has encoders for turns that no example has; "" for nothing."""
+    has_context = bool(((examples.own >= 0) | (examples.other >= 0)).any())
+    if has_context or not KINDS[spec.model.kind].contexts:
+        return ""
+    return (
+        f"no utterance has a turn before it, so that two of the three encoders of model.kind: "
+        f"{spec.model.kind} hear nothing; model.kind: gru hears the utterance alone"
+    )
 
 
 def read_folds(

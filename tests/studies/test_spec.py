@@ -1,5 +1,6 @@
 """Specifications: what is written is what runs, and a mistake is named with its remedy."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,41 @@ def test_a_study_that_was_run_is_found_by_its_name(workspace: Workspace, tmp_pat
     folder.spec.write_text(spec.as_yaml())
     assert load("mine", workspace=workspace) == spec
     assert yaml.safe_load(folder.spec.read_text())["seeds"] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model.kind=lstm", "model.kind: 'lstm' is none of iaan, gru"),
+        ("model.layers=2", "model.layers has no meaning with model.kind: iaan"),
+        ("model.pooling=max", "pooling"),
+        ("features.kind=own", "path is needed with features.kind: own"),
+    ],
+)
+def test_settings_that_the_network_or_the_features_would_not_read_are_refused(
+    change: str, message: str, workspace: Workspace
+) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        load("demo", [change], workspace=workspace)
+
+
+def test_the_authors_code_differs_from_the_paper_by_named_settings_alone(
+    workspace: Workspace,
+) -> None:
+    literal, paper = (load(name, workspace=workspace) for name in ("paper-literal", "paper"))
+    assert literal.protocol.dev == "none"
+    assert literal.features.settings().as_dict()["extractor"] == "opensmile"
+    changed = (
+        literal.hyperparameters().as_dict().items() - paper.hyperparameters().as_dict().items()
+    )
+    assert dict(changed) == {
+        "batch_size": 16,
+        "dropout": 0.0,
+        "context_mask": False,
+        "missing_context": "zeros",
+        "norm_epsilon": 1e-12,
+        "truncate": "last",
+        "incomplete_batch": "drop",
+        "adam": "tensorflow",
+        "evaluation_dropout": True,
+    }
