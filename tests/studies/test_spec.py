@@ -143,7 +143,7 @@ def test_a_study_that_was_run_is_found_by_its_name(workspace: Workspace, tmp_pat
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("model.kind=lstm", "model.kind: 'lstm' is none of iaan, gru"),
+        ("model.kind=lstm", "model.kind 'lstm' is none of iaan, gru"),
         ("model.layers=2", "model.layers has no meaning with model.kind: iaan"),
         ("model.pooling=max", "pooling"),
         ("features.kind=own", "path is needed with features.kind: own"),
