@@ -154,25 +154,3 @@ def test_settings_that_the_network_or_the_features_would_not_read_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         load("demo", [change], workspace=workspace)
-
-
-def test_the_authors_code_differs_from_the_paper_by_named_settings_alone(
-    workspace: Workspace,
-) -> None:
-    literal, paper = (load(name, workspace=workspace) for name in ("paper-literal", "paper"))
-    assert literal.protocol.dev == "none"
-    assert literal.features.settings().as_dict()["extractor"] == "opensmile"
-    changed = (
-        literal.hyperparameters().as_dict().items() - paper.hyperparameters().as_dict().items()
-    )
-    assert dict(changed) == {
-        "batch_size": 16,
-        "dropout": 0.0,
-        "context_mask": False,
-        "missing_context": "zeros",
-        "norm_epsilon": 1e-12,
-        "truncate": "last",
-        "incomplete_batch": "drop",
-        "adam": "tensorflow",
-        "evaluation_dropout": True,
-    }
