@@ -2,18 +2,19 @@
 
 - Result files are the truth; this is a mirror that may be deleted and drawn again. So it is keyed
   by the members' hashes: what is there is skipped, what was cut off half way is drawn anew.
-- One process writes. MLflow's first start creates its database, which races between processes.
+- Processes that draw take turns, and read again what another one drew in between.
 - Each call of MLflow is a transaction of some ten milliseconds on SQLite, so a member takes four:
   create, one batch, one artifact, finish. Its fluent interface would take one for every number.
 """
 
+import contextlib
 import csv
 import io
 import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,18 @@ import numpy as np
 from activations.errors import GateswapError, InputError
 from bench.training import metrics
 from bench.training.results import CURVES, SELECTIONS, MemberResult
+from studies.databases import (
+    count_runs,
+    make_mlflow_database,
+    one_at_a_time,
+    set_aside_without_runs,
+    trouble,
+)
 from studies.result_files import ResultFolder
 from studies.workspace import Workspace
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Run
     from mlflow.tracking import MlflowClient
 
 METRICS_PER_BATCH = 1000  # MLflow's limit on one call of log_batch
@@ -50,25 +58,48 @@ class Mirror:
         self._members: dict[str, str] = {}  # hash → run
         self._trials: dict[str, str] = {}  # variant and setting → run
         self._scores: dict[str, list[dict[str, float]]] = {}  # trial → its members' scores
-        try:
-            self._client = _client(workspace)
-            self._experiment = self._open()
-            self._read()
-        except Exception as error:  # whatever SQLite, Alembic or MLflow raise
-            raise self._trouble(error) from error
+        self._database = workspace.mlflow_database
+        self._runs = -1  # in the experiment, when it was last read or written
+        with one_at_a_time(workspace):
+            try:
+                self._connect()
+            except Exception:
+                if not set_aside_without_runs(self._database):
+                    raise
+                self._connect()
 
     def add(self, results: ResultFolder) -> int:
         """Draw the members that are not there yet, dated as their files; return how many.
 
-        Result files that cannot be read are passed over.
+        Result files that cannot be read are passed over. Raises GateswapError where the database
+        cannot be used.
         """
-        new = results.by_hash(besides=self._members)
-        for key, result in new.items():
-            try:
+        with one_at_a_time(self._workspace), self._explained():
+            if count_runs(self._database, self._experiment) != self._runs:  # another process's
+                self._read()
+            new = results.by_hash(besides=self._members)
+            for key, result in new.items():
                 self._add(key, result, ended=_milliseconds(results.file(key)))
-            except Exception as error:
-                raise self._trouble(error) from error
+            self._runs = count_runs(self._database, self._experiment)
         return len(new)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn whatever SQLite, Alembic or MLflow raise into words for people."""
+        try:
+            yield
+        except GateswapError:
+            raise
+        except Exception as error:
+            raise trouble("MLflow", self._database, error, self._study) from error
+
+    def _connect(self) -> None:
+        with self._explained():
+            _quiet()
+            make_mlflow_database(self._workspace)
+            self._client = _client(self._workspace)
+            self._experiment = self._open()
+            self._read()
 
     def _open(self) -> str:
         found = self._client.get_experiment_by_name(self._study)
@@ -80,22 +111,51 @@ class Mirror:
         return str(found.experiment_id)
 
     def _read(self) -> None:
+        """Learn which runs there are, and mend what a process left that was killed in between."""
+        self._members, self._trials, self._scores = {}, {}, {}
+        trials: dict[str, Run] = {}
+        children: dict[str, list[Run]] = {}
+        for run in list(self._all_runs()):
+            tags = run.data.tags
+            if MEMBER not in tags:
+                if TRIAL in tags:
+                    trials[tags[TRIAL]] = run
+            elif run.info.status == "FINISHED" and tags[MEMBER] not in self._members:
+                self._members[tags[MEMBER]] = run.info.run_id
+                children.setdefault(tags[TRIAL], []).append(run)
+            else:  # its process was killed in the middle, or it was drawn twice
+                self._client.delete_run(run.info.run_id)
+        for trial, run in trials.items():
+            self._mend(trial, run, children.get(trial, []))
+        self._runs = count_runs(self._database, self._experiment)
+
+    def _all_runs(self) -> "Iterator[Run]":
         token = None
         while True:
             page = self._client.search_runs([self._experiment], max_results=1000, page_token=token)
-            for run in page:
-                tags = run.data.tags
-                if TRIAL in tags and MEMBER not in tags:
-                    self._trials[tags[TRIAL]] = run.info.run_id
-                elif MEMBER in tags and run.info.status == "FINISHED":
-                    self._members[tags[MEMBER]] = run.info.run_id
-                    scores = {k: v for k, v in run.data.metrics.items() if k in _SCORES}
-                    self._scores.setdefault(tags[TRIAL], []).append(scores)
-                elif MEMBER in tags:  # its process was killed in the middle
-                    self._client.delete_run(run.info.run_id)
+            yield from page
             token = page.token
             if not token:
                 return
+
+    def _mend(self, trial: str, run: "Run", members: "list[Run]") -> None:
+        """Give a trial's run the parameters and the summary that it lacks."""
+        from mlflow.entities import Param
+
+        if not run.data.params and not members:
+            self._client.delete_run(run.info.run_id)
+            return
+        self._trials[trial] = run.info.run_id
+        self._scores[trial] = [
+            {name: member.data.metrics[name] for name in _SCORES} for member in members
+        ]
+        if not run.data.params:
+            params = members[0].data.params.items()
+            own = [Param(name, value) for name, value in params if name not in ("fold", "seed")]
+            self._client.log_batch(run.info.run_id, params=own)
+        known = run.data.metrics.get("members", 0)
+        if members and (known != len(members) or run.info.status != "FINISHED"):
+            self._summarise(trial, max(member.info.end_time for member in members))
 
     def _add(self, key: str, result: MemberResult, *, ended: int) -> None:
         from mlflow.entities import Metric, Param
@@ -129,14 +189,14 @@ class Mirror:
         self._client.log_text(run_id, confusion_table(result, "dev"), "confusion.csv")
         self._client.set_terminated(run_id, "FINISHED", ended)
         self._members[key] = run_id
-        self._summarise(trial, scores, ended)
+        self._scores.setdefault(trial, []).append(scores)
+        self._summarise(trial, ended)
 
-    def _summarise(self, trial: str, scores: dict[str, float], ended: int) -> None:
+    def _summarise(self, trial: str, ended: int) -> None:
         """The trial's means over the members there are, with their number as the step."""
         from mlflow.entities import Metric
 
-        known = self._scores.setdefault(trial, [])
-        known.append(scores)
+        known = self._scores[trial]
         numbers = [
             Metric(name, float(np.mean([entry[name] for entry in known])), ended, len(known))
             for name in _SCORES
@@ -144,14 +204,6 @@ class Mirror:
         numbers.append(Metric("members", len(known), ended, len(known)))
         self._client.log_batch(self._trials[trial], metrics=numbers)
         self._client.set_terminated(self._trials[trial], "FINISHED", ended)
-
-    def _trouble(self, error: Exception) -> GateswapError:
-        reason = str(error).strip().splitlines()
-        return GateswapError(
-            f"MLflow's {self._workspace.mlflow_database} cannot be used "
-            f"({type(error).__name__}: {reason[0][:200] if reason else 'no reason given'}). The "
-            f"results are not affected; delete the file and run: gateswap mirror {self._study}"
-        )
 
 
 def server_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str, str]]:
@@ -206,12 +258,15 @@ _SCORES = tuple(f"test_{score}.{selection}" for selection in SELECTIONS for scor
 
 
 def _client(workspace: Workspace) -> "MlflowClient":
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
     from mlflow.tracking import MlflowClient
 
+    return MlflowClient(tracking_uri=tracking_uri(workspace))
+
+
+def _quiet() -> None:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
     for name in ("mlflow", "alembic"):  # they announce every table they create
         logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=tracking_uri(workspace))
 
 
 def _curves(result: MemberResult, ended: int) -> "Iterable[Metric]":

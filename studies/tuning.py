@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from activations.errors import GateswapError, InputError
+from activations.errors import InputError
 from bench.data.members import Hyperparameters, Variant
 from bench.training.results import MemberResult
+from studies.databases import one_at_a_time, trouble
 from studies.plan import Data, Trial, group_trials, make_plan, member_hash
 from studies.result_files import PlanRecord, ResultFolder
 from studies.spec import PUBLISHED, SearchSpec, StudySpec
@@ -129,23 +130,19 @@ def tell(
     place = f"sqlite:///{workspace.optuna_database.resolve()}"
     space = _space(spec) | {"variant": _variants(spec)}
     try:
-        storage = optuna.storages.RDBStorage(place)
-        study = _open(spec.name, storage, space)
-        known = {trial.user_attrs.get("gateswap") for trial in study.get_trials(deepcopy=False)}
-        new = [trial for trial in trials if _digest(trial) not in known]
-        added = [
-            _frozen(spec, trial, objective(results[key] for key in trial.hashes), space)
-            for trial in new
-        ]
-        study.add_trials(added)
-        storage.engine.dispose()
+        with one_at_a_time(workspace):
+            storage = optuna.storages.RDBStorage(place)
+            study = _open(spec.name, storage, space)
+            known = {trial.user_attrs.get("gateswap") for trial in study.get_trials(deepcopy=False)}
+            new = [trial for trial in trials if _digest(trial) not in known]
+            added = [
+                _frozen(spec, trial, objective(results[key] for key in trial.hashes), space)
+                for trial in new
+            ]
+            study.add_trials(added)
+            storage.engine.dispose()
     except Exception as error:  # whatever SQLite, Alembic or Optuna raise
-        reason = str(error).strip().splitlines()
-        raise GateswapError(
-            f"Optuna's {workspace.optuna_database} cannot be used "
-            f"({type(error).__name__}: {reason[0][:200] if reason else 'no reason given'}). The "
-            f"results are not affected; delete the file and run: gateswap mirror {spec.name}"
-        ) from error
+        raise trouble("Optuna", workspace.optuna_database, error, spec.name) from error
     return len(new)
 
 

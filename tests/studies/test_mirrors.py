@@ -1,7 +1,9 @@
 """MLflow and Optuna: pictures of the result files that can be drawn again and stay the same."""
 
+import itertools
 import math
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +12,7 @@ import optuna
 import pytest
 
 from activations.errors import GateswapError, InputError
-from studies import tuning
+from studies import databases, tuning
 from studies.loading import load
 from studies.plan import Plan, Trial, make_plan
 from studies.result_files import ResultFolder
@@ -63,6 +65,14 @@ def picture(workspace: Workspace) -> dict[str, dict[str, Any]]:
     return drawn
 
 
+def rounded(drawn: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """A picture whose means do not depend on the order in which members were drawn."""
+    return {
+        name: run | {"metrics": {key: round(value, 12) for key, value in run["metrics"].items()}}
+        for name, run in drawn.items()
+    }
+
+
 def test_mlflow_shows_trials_with_their_members_and_rebuilding_shows_the_same(
     database: Path, finished: StudyFolder, plan: Plan, workspace: Workspace
 ) -> None:
@@ -107,9 +117,7 @@ def test_mlflow_shows_trials_with_their_members_and_rebuilding_shows_the_same(
     workspace.mlflow_database.write_bytes(database.read_bytes())
     assert Mirror("demo", workspace).add(results) == 8
     again = picture(workspace)
-    for run in (*again.values(), *drawn.values()):
-        run["metrics"] = {key: round(value, 12) for key, value in run["metrics"].items()}
-    assert again == drawn
+    assert rounded(again) == rounded(drawn)
 
 
 def test_a_run_that_was_cut_off_half_way_is_drawn_anew(
@@ -125,6 +133,124 @@ def test_a_run_that_was_cut_off_half_way_is_drawn_anew(
             mirror.add(ResultFolder(finished.results))
     assert Mirror("demo", workspace).add(ResultFolder(finished.results)) == 8
     assert {run["status"] for run in picture(workspace).values()} == {"FINISHED"}
+
+
+@pytest.mark.parametrize("moment", ["after the trial's run", "before the trial's summary"])
+def test_what_a_kill_left_of_a_trial_is_mended(
+    moment: str,
+    database: Path,
+    finished: StudyFolder,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    results = ResultFolder(finished.results)
+    Mirror("demo", workspace).add(results)
+    expected = picture(workspace)
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    mirror = Mirror("demo", workspace)
+    with monkeypatch.context() as patched:
+        if moment == "after the trial's run":
+            patched.setattr(MlflowClient, "log_batch", _killed)
+        else:
+            patched.setattr(Mirror, "_summarise", _nth_call_kills(7, Mirror._summarise))
+        with pytest.raises(KeyboardInterrupt):
+            mirror.add(results)
+    added = Mirror("demo", workspace).add(results)
+    assert added == (8 if moment == "after the trial's run" else 0)
+    assert rounded(picture(workspace)) == rounded(expected)
+
+
+def test_a_trial_without_parameters_gets_those_of_its_members(
+    database: Path, finished: StudyFolder, workspace: Workspace
+) -> None:
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    results = ResultFolder(finished.results)
+    Mirror("demo", workspace).add(results)
+    expected = picture(workspace)
+    with sqlite3.connect(workspace.mlflow_database) as connection:
+        connection.execute(
+            "delete from params where run_uuid not in "
+            "(select run_uuid from tags where key = 'gateswap.member')"
+        )
+    assert picture(workspace) != expected
+    Mirror("demo", workspace)
+    assert rounded(picture(workspace)) == rounded(expected)
+
+
+def test_two_mirrors_of_one_study_draw_each_member_once(
+    database: Path, finished: StudyFolder, workspace: Workspace
+) -> None:
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    first, second = Mirror("demo", workspace), Mirror("demo", workspace)
+    results = ResultFolder(finished.results)
+    key = min(results.hashes())
+    hidden = workspace.root / "hidden"
+    results.file(key).rename(hidden)
+    assert first.add(results) == 7
+    hidden.rename(results.file(key))
+    assert second.add(results) == 1
+    assert first.add(results) == 0
+    assert len(picture(workspace)) == 10
+
+
+def test_an_interrupted_first_start_leaves_no_database(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow.store.db.utils as schema
+
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "_upgrade_db", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            Mirror("demo", workspace)
+    assert list(workspace.root.iterdir()) == []
+
+
+def test_a_half_migrated_database_without_runs_is_set_aside(
+    database: Path, finished: StudyFolder, workspace: Workspace
+) -> None:
+    with sqlite3.connect(workspace.mlflow_database) as connection:  # what a kill once left
+        connection.execute("create table experiments (experiment_id integer, name text)")
+        connection.execute("create table runs (run_uuid text)")
+        connection.execute("create table alembic_version (version_num text)")
+        connection.execute("insert into alembic_version values ('451aebb31d03')")
+    assert Mirror("demo", workspace).add(ResultFolder(finished.results)) == 8
+    assert (workspace.root / "mlflow.db.unusable1").exists()
+
+
+def _with_version(database: Path, target: Path, version: str) -> None:
+    target.write_bytes(database.read_bytes())
+    with sqlite3.connect(target) as connection:
+        connection.execute("update alembic_version set version_num = ?", [version])
+        experiment = "insert into runs (run_uuid, experiment_id) values ('mine', 0)"
+        connection.execute(experiment)
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("451aebb31d03", r"an older version of MLflow made it.*mlflow db upgrade sqlite:///"),
+        ("ffffffffffff", r"a later version of MLflow made it.*pip install -U mlflow"),
+    ],
+)
+def test_a_database_of_another_mlflow_is_told_how_to_go_on_and_stays(
+    version: str, said: str, database: Path, finished: StudyFolder, workspace: Workspace
+) -> None:
+    _with_version(database, workspace.mlflow_database, version)
+    before = workspace.mlflow_database.read_bytes()
+    with pytest.raises(GateswapError, match=said):
+        Mirror("demo", workspace)
+    assert workspace.mlflow_database.read_bytes() == before
+    assert finished.results.exists()
+
+
+def test_a_locked_database_is_told_to_be_waited_for() -> None:
+    error = sqlite3.OperationalError("database is locked")
+    said = str(databases.trouble("Optuna", Path("optuna.db"), error, "demo"))
+    assert "another program has locked it" in said
+    assert "wait for that to end, then run: gateswap mirror demo" in said
 
 
 def test_a_diverged_member_is_shown_with_its_step(
@@ -147,7 +273,9 @@ def test_a_diverged_member_is_shown_with_its_step(
 def test_a_broken_mlflow_database_is_told_with_the_remedy(workspace: Workspace) -> None:
     workspace.root.mkdir()
     workspace.mlflow_database.write_text("this is no database " * 100)
-    with pytest.raises(GateswapError, match="delete the file and run: gateswap mirror demo"):
+    with pytest.raises(
+        GateswapError, match="move the file elsewhere and run: gateswap mirror demo"
+    ):
         Mirror("demo", workspace)
 
 
@@ -281,6 +409,18 @@ def test_tuning_without_a_search_is_told_with_an_example(workspace: Workspace) -
 
 def _killed(*_args: object, **_kwargs: object) -> None:
     raise KeyboardInterrupt
+
+
+def _nth_call_kills(number: int, function: Callable[..., None]) -> Callable[..., None]:
+    """`function`, but for its call of that number (from 0), which a kill comes before."""
+    calls = itertools.count()
+
+    def called(*arguments: object) -> None:
+        if next(calls) == number:
+            raise KeyboardInterrupt
+        function(*arguments)
+
+    return called
 
 
 def _name(result: Any) -> str:
