@@ -21,6 +21,8 @@ from bench.corpora.corpus import Corpus
 from bench.data.protocol import Protocol
 
 MISSING = -1
+MOST_SHOWN = 12  # labels in a complaint
+YAML_WORDS = frozenset(["yes", "no", "on", "off", "true", "false", "null", "y", "n"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +61,13 @@ def build_examples(corpus: Corpus, protocol: Protocol) -> Examples:
     table = corpus.table
     labels = [protocol.merge.get(label, label) for label in table["label"]]
     if not set(labels) & set(protocol.classes):
+        shown = list(corpus.labels)[:MOST_SHOWN]
+        more = f" and {len(corpus.labels) - len(shown):,} more" * (len(corpus.labels) > len(shown))
+        quoted = any(label.lower() in YAML_WORDS or label.isdecimal() for label in shown)
         raise InputError(
             f"{corpus.root}: no utterance is labelled {', '.join(protocol.classes)}; labels: "
-            f"{', '.join(corpus.labels)}: name them in protocol.classes or protocol.merge"
+            f"{', '.join(shown)}{more}: name them in protocol.classes or protocol.merge"
+            + (f', in quotes, as in classes: ["{shown[0]}", …]' if quoted else "")
         )
     own, other = _contexts(list(table["dialog"]), list(table["speaker"]), protocol.context_turns)
     class_of = {name: index for index, name in enumerate(protocol.classes)}

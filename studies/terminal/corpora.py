@@ -5,6 +5,7 @@ from typing import Any
 
 from studies.terminal.display import print_fields, print_table
 
+MOST_LABELS = 12  # columns: the most frequent ones
 MOST_NAMED = 8  # speakers of a side
 MOST_ROWS = 100  # speakers or folds of a printed table; --json has all
 
@@ -13,7 +14,7 @@ def print_corpus(found: Mapping[str, Any]) -> None:
     """Print on stdout what `bench.data.describe` found."""
     tables = ("speakers", "folds", "notes", "problems")
     print_fields({name: value for name, value in found.items() if name not in tables})
-    labels = list(found["labels"])
+    labels = list(found["labels"])[:MOST_LABELS]
     print_counts("speaker", labels, found["speakers"])
     sides = ("train", "dev", "test")
     print_counts("fold", sides, found["folds"])

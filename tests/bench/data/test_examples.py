@@ -93,3 +93,15 @@ def test_examples_know_who_speaks_in_a_dialogue_also_without_a_usable_label() ->
 def test_a_corpus_without_the_protocols_labels_is_refused_with_its_own() -> None:
     with pytest.raises(InputError, match=r"labels: wut, leer: name them in protocol.classes"):
         build_examples(corpus_of("Fwut Mwut Fleer"), Protocol())
+
+
+def test_labels_that_yaml_would_not_read_as_text_are_asked_for_in_quotes() -> None:
+    with pytest.raises(InputError, match=r'labels: 1, 2: name .*, in quotes, as in classes: \["1"'):
+        build_examples(corpus_of("F1 M2"), Protocol())
+    with pytest.raises(InputError, match=r"in quotes"):
+        build_examples(corpus_of("Fno Myes"), Protocol())
+    with pytest.raises(
+        InputError, match=r"labels: a0, a1, .*, a19 and 8 more: name them"
+    ) as caught:
+        build_examples(corpus_of(" ".join(f"Fa{n}" for n in range(20))), Protocol())
+    assert "a5" not in str(caught.value)
