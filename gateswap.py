@@ -358,6 +358,9 @@ def validate_statistics(
         int | None, typer.Option(min=20, help="Simulated studies of each kind.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    write: Annotated[
+        Path | None, typer.Option(help="Replace the table of this Markdown page.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Simulate studies with and without a true difference and count what each test finds."""
@@ -372,6 +375,8 @@ def validate_statistics(
             seed=seed,
             progress=lambda _, share: count(round(100 * share), 100),
         )
+    if write:
+        found.write_into(write)
     if as_json:
         _print_json(found.as_dict())
     else:

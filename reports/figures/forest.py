@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reports.analysis.analysis import Analysis
+from reports.analysis.comparisons import BaselineComparison
 from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing, Figure, chosen, design, percent
 from reports.figures.style import (
@@ -23,17 +24,23 @@ from reports.figures.style import (
 from reports.statistics.conclusions import p_text, signed
 from reports.statistics.corrected_t import TTest
 
+MOST = 40  # rows: what fits a page at a readable size
+
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
-    """A row per variant, grouped by baseline; None without a comparison."""
+    """A row per variant, grouped by baseline; None without a comparison.
+
+    A large family is sorted by its differences and shows those that say most.
+    """
     if not analysis.comparisons:
         return None
     directions = {s.variant: s.direction for s in analysis.summaries}
+    shown = _shown(analysis.comparisons)
     return draw_rows(
-        [c.variant for c in analysis.comparisons],
-        [c.test for c in analysis.comparisons],
-        groups=[f"{directions[c.variant]} − {c.baseline}" for c in analysis.comparisons],
-        notes=[p_text(c.p_holm) if c.test else "unfinished" for c in analysis.comparisons],
+        [c.variant for c in shown],
+        [c.test for c in shown],
+        groups=[f"{directions[c.variant]} − {c.baseline}" for c in shown],
+        notes=[_note(c) for c in shown],
         styles=styles_of(analysis),
         rope=analysis.settings.rope,
         confidence=percent(analysis),
@@ -42,12 +49,40 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     )
 
 
+def _shown(comparisons: Sequence[BaselineComparison]) -> list[BaselineComparison]:
+    """All comparisons as planned, or of many the `MOST` with a verdict or the largest t, sorted."""
+    if len(comparisons) <= MOST:
+        return list(comparisons)
+    order = sorted(comparisons, key=lambda c: -abs(c.test.statistic) if c.test else 0.0)
+    order.sort(key=lambda c: c.conclusion.verdict not in ("better", "worse", "equal"))
+    by_difference = sorted(order[:MOST], key=lambda c: -c.test.mean if c.test else 0.0)
+    groups = list(dict.fromkeys(c.baseline for c in comparisons))
+    return sorted(by_difference, key=lambda c: groups.index(c.baseline))
+
+
+def _note(comparison: BaselineComparison) -> str:
+    if comparison.test is None:
+        return "unfinished"
+    if np.isfinite(comparison.p_holm):
+        return p_text(comparison.p_holm)
+    return comparison.conclusion.verdict
+
+
 def caption(analysis: Analysis) -> str:
     """What is shown."""
+    left = max(0, len(analysis.comparisons) - MOST)
+    shown = (
+        f" Of {len(analysis.comparisons)} comparisons the {MOST} with a verdict or the largest t, "
+        f"sorted; the other {left} are in the table."
+        if left
+        else ""
+    )
+    rules = dict.fromkeys(family.rule for family in analysis.families)
     return (
         f"Difference of UAR to the baseline in points, with {percent(analysis)} interval of the "
-        f"corrected resampled t-test and Holm-adjusted p; {chosen(analysis)}. Grey: the region of "
-        f"practical equivalence, ±{analysis.settings.rope:g} points. {design(analysis)}."
+        f"{' and the '.join(rules)} t-test and Holm-adjusted p; {chosen(analysis)}. Grey: the "
+        f"region of practical equivalence, ±{analysis.settings.rope:g} points.{shown} "
+        f"{design(analysis)}."
     )
 
 

@@ -14,13 +14,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from activations.errors import GateswapError
 from bench.data.members import Member
 from bench.training import metrics
 from bench.training.results import MemberResult
 from reports.analysis.analysis import Analysis, analyse
-from reports.analysis.comparisons import Settings
+from reports.analysis.comparisons import BaselineComparison, Settings
 from reports.analysis.gate_diagnostics import GateDiagnostics
 from reports.analysis.published import published_systems
 from reports.figures.gallery import FigureFiles, write_figures
@@ -31,6 +32,7 @@ from reports.statistics.divergence import divergence_rate
 from reports.statistics.means import POINTS
 
 MEMORY = 2**20
+MANY = 24  # comparisons: from there on the page sorts and folds them
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,15 @@ def render(
     analysis: Analysis, drawn: Sequence[FigureFiles], runs: Sequence[RunLine], paragraph: str
 ) -> str:
     """The page's HTML."""
+    told, untold = _sentences(analysis)
     return fill(
         "report.html",
         analysis=analysis,
         settings=analysis.settings,
-        rows=tables.results_table(analysis).to_dict("records"),
+        rows=_rows(analysis),
+        many=MANY,
+        told=told,
+        untold=untold,
         headline=headline(analysis),
         design=tables.design_line(analysis),
         figures=[
@@ -136,6 +142,31 @@ def render(
         runs=runs,
         interval=tables.interval,
     )
+
+
+def _rows(analysis: Analysis) -> list[dict[Any, Any]]:
+    """The table's rows; of many, sorted by difference under the baseline of their direction."""
+    table = tables.results_table(analysis)
+    if len(table) > MANY:
+        groups = {name: k for k, name in enumerate(dict.fromkeys(table["baseline"])) if name}
+        of = [groups[row.baseline or row.variant] for row in table.itertuples()]
+        table = table.assign(group=of, heads=table["baseline"] != "").sort_values(
+            ["group", "heads", "difference"], ascending=[True, True, False]
+        )
+    return table.to_dict("records")
+
+
+def _sentences(
+    analysis: Analysis,
+) -> tuple[list[BaselineComparison], list[BaselineComparison]]:
+    """What is told at once, and of many comparisons those without a verdict, largest first."""
+    comparisons = list(analysis.comparisons)
+    if len(comparisons) <= MANY:
+        return comparisons, []
+    decided = ("better", "worse", "equal", "depends on diverged runs")
+    comparisons.sort(key=lambda c: -c.test.mean if c.test else float("inf"))
+    told = [c for c in comparisons if c.conclusion.verdict in decided]
+    return told, [c for c in comparisons if c.conclusion.verdict not in decided]
 
 
 def headline(analysis: Analysis) -> str:

@@ -10,10 +10,13 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from activations.errors import InputError
+from activations.files import write_atomically
 from reports.validation import on_families, on_predictions, on_scores, on_uses
 from reports.validation.rates import Rate
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Rate", "ValidationReport", "validate"]
 
 STUDIES = 2000
+OPENS, CLOSES = "<!-- validation -->", "<!-- end of validation -->"
 FEWEST = 6
 Check = Callable[[int, np.random.Generator], Iterator[Rate]]
 # how many studies of `n` each gets: what a study costs differs by a factor of hundreds
@@ -62,6 +66,39 @@ class ValidationReport:
                 asdict(rate) | {"verdict": rate.verdict, "kept": rate.kept} for rate in self.rates
             ],
         }
+
+    def markdown(self) -> str:
+        """The rates as Markdown: a heading of its own for each kind of check, promises in bold."""
+        lines = [
+            f"`gateswap validate-statistics --simulations {self.n} --seed {self.seed}`. False "
+            "positives in percent, where not said otherwise; ± is the simulation's standard error. "
+            "**Bold**: promised, and the command fails if it is not kept.",
+            "",
+            "| rule or test | world | percent | nominal | ± | studies |",
+            "|---|---|---:|---:|---:|---:|",
+        ]
+        for rate in self.rates:
+            said = f"{100 * rate.measured:.1f}"
+            if rate.quantity != "false positives":
+                said += f" ({rate.quantity})"
+            lines.append(
+                f"| {rate.test} | {rate.world} | {f'**{said}**' if rate.promised else said} | "
+                f"{100 * rate.nominal:.1f} | {100 * rate.error:.1f} | {rate.n:,} |"
+            )
+        return "\n".join(lines) + "\n"
+
+    def write_into(self, page: Path) -> None:
+        """Replace the table of a Markdown page, which lies between two comments.
+
+        Raises InputError for a page without them.
+        """
+        text = page.read_text(encoding="utf-8") if page.is_file() else ""
+        before, opened, rest = text.partition(OPENS)
+        _, closed, after = rest.partition(CLOSES)
+        if not opened or not closed:
+            raise InputError(f"{page} has no table to replace: it needs {OPENS} and {CLOSES}")
+        table = f"{before}{OPENS}\n{self.markdown()}{CLOSES}{after}"
+        write_atomically(page, table)
 
     def table(self) -> "Table":
         """The rates as a rich table, in percent."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from reports.statistics.arrays import FloatArray
+from reports.statistics.arrays import BoolArray, FloatArray
 from reports.statistics.family import Rule, judge
 from reports.statistics.verdicts import seed_means
 from reports.validation.family_worlds import SCATTERS, FamilyWorld, draw_differences
@@ -12,6 +12,7 @@ from reports.validation.rates import Rate, compared, false_positives
 from reports.validation.worlds import RATIO
 
 LEVEL = 0.05
+MARGIN = 1.0
 GAIN = 3.0  # points, of one variant among equals
 AT_ONCE = 500  # studies: 500 families of 166 take 17 MB a table
 # comparisons, baselines, share of the studies asked for
@@ -32,6 +33,15 @@ def families(n: int, rng: np.random.Generator) -> Iterator[Rate]:
                 LEVEL,
                 promised=True,
             )
+    for scatter in ("alike", "one noisy variant", "two kinds of scatter"):
+        world = FamilyWorld(comparisons=9, scatter=scatter)
+        yield false_positives(
+            f"called equal, any of 9 that differ by {MARGIN:g}",
+            world.name,
+            _called_equal(world, n, rng).any(axis=1),
+            LEVEL,
+            promised=True,
+        )
     for comparisons, baselines, share in POWER_FAMILIES:
         world = FamilyWorld(comparisons=comparisons, baselines=baselines)
         studies = max(20, round(n * share))
@@ -43,6 +53,13 @@ def families(n: int, rng: np.random.Generator) -> Iterator[Rate]:
             found,
             float(alone.mean()),
         )
+
+
+def _called_equal(world: FamilyWorld, studies: int, rng: np.random.Generator) -> BoolArray:
+    """Whether a comparison whose true difference is the margin is called equal [study, m]."""
+    table = seed_means(draw_differences(world, studies, rng)) + MARGIN
+    verdict = judge(table, RATIO, world.groups, level=LEVEL, margin=MARGIN).verdict
+    return np.asarray(verdict == 0)
 
 
 def _shown(

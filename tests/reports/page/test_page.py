@@ -10,12 +10,15 @@ from shutil import which
 
 import pytest
 
+import activations
+import reports
 from activations.errors import InputError
 from reports.analysis.analysis import analyse
+from reports.figures import forest
 from reports.figures.gallery import FIGURES, write_figures
 from reports.page import tables
 from reports.page.methods import bibtex, methods_paragraph
-from reports.page.page import headline, write_report
+from reports.page.page import _rows, headline, render, write_report
 from tests.reports import synthetic
 
 
@@ -179,3 +182,23 @@ def test_page_opens_in_a_browser_and_shows_every_figure(report, tmp_path):
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.stdout.count("<figure") == len(list((report / "figures").glob("*.svg")))
+
+
+def test_page_of_many_variants_is_sorted_searchable_and_folds_what_has_no_verdict(
+    monkeypatch,
+):
+    monkeypatch.setattr("reports.page.page.MANY", 5)
+    monkeypatch.setattr(forest, "MOST", 4)
+    names = ["tanh", *[n for n in activations.names() if n != "tanh"][:6]]
+    analysis = analyse(reports.example(names, ["gru"], seeds=1, utterances=12))
+    page = render(analysis, [], [], "")
+    assert '<input type="search"' in page
+    assert "comparisons without a verdict" in page
+    rows = _rows(analysis)
+    assert rows[0]["variant"] == "tanh · gru"
+    differences = [row["difference"] for row in rows[1:]]
+    assert len(differences) == 6
+    assert differences == sorted(differences, reverse=True)
+    _, axes = forest.draw(analysis)
+    assert len(axes.get_yticks()) == 4
+    assert "Of 6 comparisons the 4" in forest.caption(analysis)

@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from activations.errors import InputError
 from reports.validation import ValidationReport, validate
 from reports.validation.on_scores import comparisons_with_a_baseline
 from reports.validation.rates import Rate, bias, false_positives, power
@@ -66,6 +68,21 @@ def test_report_is_json_and_a_table_with_every_rate(report: ValidationReport) ->
     text = console.export_text()
     assert "factor contrasts" in text
     assert text.count("not promised here") == sum(not rate.promised for rate in report.rates)
+
+
+def test_table_of_a_page_is_replaced_and_the_rest_stays(
+    report: ValidationReport, tmp_path: Path
+) -> None:
+    page = tmp_path / "statistics.md"
+    page.write_text("before\n<!-- validation -->\nold\n<!-- end of validation -->\nafter\n")
+    report.write_into(page)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("\nafter\n")
+    assert "old" not in text
+    assert text.count("\n| ") == len(report.rates) + 1
+    with pytest.raises(InputError, match="no table to replace"):
+        report.write_into(tmp_path / "none.md")
 
 
 def test_same_seed_gives_the_same_rates() -> None:
