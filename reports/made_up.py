@@ -171,6 +171,7 @@ def _result(
         loss, gradient = loss[:keep], gradient[:keep]
     dev_size = sizes[(fold + 1) % len(sizes)] if len(sizes) > 2 else 0
     train = sum(sizes) - sizes[fold] - dev_size if len(sizes) > 1 else 3 * sizes[0]
+    dev_truths = rng.choice(len(CLASSES), max(dev_size, 20), p=SHARES).astype(np.int64)
     protocol = Protocol(selection=selection)  # type: ignore[arg-type]
     return MemberResult(
         identity=Identity(
@@ -205,7 +206,8 @@ def _result(
         improvised=table["improvised"],
         logits=outputs,
         selected_step=selected,
-        dev_truths=rng.choice(len(CLASSES), max(dev_size, 20), p=SHARES),
+        dev_truths=dev_truths,
+        dev_logits=_dev_logits(dev_truths, level, chosen, learnt, broken),
         classes=CLASSES,
         train_size=train,
         test_size=n,
@@ -216,6 +218,22 @@ def _result(
         peak_memory_bytes=int(4e8 * variant.directions),
         parameter_count=100_000 * variant.directions,
     )
+
+
+def _dev_logits(
+    truths: npt.NDArray[np.int64],
+    level: float,
+    chosen: dict[str, int],
+    learnt: npt.NDArray[np.float64],
+    broken: bool,
+) -> dict[str, npt.NDArray[np.float32]]:
+    """As the test logits, of people drawn anew; their own stream, so that nothing else moves."""
+    shape = (len(truths), len(CLASSES))
+    if broken:
+        return dict.fromkeys(chosen, np.tile(np.log(SHARES).astype(np.float32), (shape[0], 1)))
+    noise = np.random.default_rng(len(truths)).gumbel(size=shape)
+    signal = (1.6 + level) * np.eye(len(CLASSES))[truths]
+    return {name: (learnt[k] * signal + noise).astype(np.float32) for name, k in chosen.items()}
 
 
 def _parameters(

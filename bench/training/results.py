@@ -40,7 +40,7 @@ SELECTIONS = ("dev", "oracle", "last")
 
 _PER_UTTERANCE = ("ids", "truths", "speakers", "dialogs", "lengths", "improvised")
 _ARRAYS = (*_PER_UTTERANCE, "dev_truths")
-_GROUPS = ("curves", "logits", "parameters", "diagnostics")
+_GROUPS = ("curves", "logits", "dev_logits", "parameters", "diagnostics")
 
 Array = npt.NDArray[Any]
 
@@ -64,7 +64,8 @@ class MemberResult:
     logits: {dev, oracle, last: [n, C] float32}, selected_step: the step of each selection. A
         diverged member's logits are the log class frequencies of its training fold (a constant
         prediction, UAR 1/C), its selected_step 0.
-    dev_truths: [n_dev] class numbers. classes: names, in the order of the logits.
+    dev_truths: [n_dev] class numbers. dev_logits: as logits, of the development set; none in files
+        of earlier versions. classes: names, in the order of the logits.
     parameters: {"current.candidate": [K, D, P, K'], …} learnt activation parameters at the
         evaluation points, K' = 1 (per layer) or H (per unit), for each encoder and each site that
         has any.
@@ -95,6 +96,7 @@ class MemberResult:
     stack_members: int
     peak_memory_bytes: int
     parameter_count: int
+    dev_logits: Mapping[str, Array] = dataclasses.field(default_factory=dict)
 
     @property
     def variant(self) -> Variant:

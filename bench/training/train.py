@@ -148,6 +148,7 @@ class _Record:
         self._data = data
         self._fold = data.folds[member.fold]
         self._logits: dict[str, NDArray[np.float32]] = {}
+        self._dev_logits: dict[str, NDArray[np.float32]] = {}
         self._selected = dict.fromkeys(SELECTIONS, 0)
         self._best = {"dev": -1.0, "oracle": -1.0}
         self._chosen: list[str] = []
@@ -182,7 +183,8 @@ class _Record:
                 f"{side}_war": float(war_from(counts)),
             }
         for name in self._chosen:
-            self._logits[name], self._selected[name] = test, step
+            self._logits[name], self._dev_logits[name] = test, dev
+            self._selected[name] = step
         for name, values in point.items():
             self.curves[name].append(values)
         for name, array in parameters.items():
@@ -191,11 +193,13 @@ class _Record:
     def result(self, about: _About, diagnostics: Mapping[str, NDArray[np.float32]]) -> MemberResult:
         """The finished member's result."""
         table, fold = self._data.examples, self._fold
-        logits, selected = self._logits, self._selected
+        logits, dev_logits, selected = self._logits, self._dev_logits, self._selected
         if self.diverged_at:
             train = table.labels[fold.train]
             constant = constant_logits(train, len(fold.test), len(table.classes))
             logits = dict.fromkeys(SELECTIONS, constant)
+            constant = constant_logits(train, len(fold.dev), len(table.classes))
+            dev_logits = dict.fromkeys(SELECTIONS, constant)
             selected = dict.fromkeys(SELECTIONS, 0)
         return MemberResult(
             identity=Identity.of(self.member, about.origin, about.environment),
@@ -211,6 +215,7 @@ class _Record:
             logits=logits,
             selected_step=selected,
             dev_truths=table.labels[fold.dev],
+            dev_logits=dev_logits,
             classes=table.classes,
             train_size=len(fold.train),
             test_size=len(fold.test),
