@@ -166,14 +166,11 @@ def _synthesis(parts: Sequence[InCorpus], confidence: float) -> Synthesis | None
 
 def _open_reasons(analyses: Sequence[Analysis]) -> tuple[str, ...]:
     """What keeps these studies from a verdict."""
-    reasons = [
-        f"study {a.study} is unfinished ({len(a.missing)} runs missing)"
+    return tuple(
+        f"{a.study}: {a.permission.why.rstrip('.')}"
         for a in analyses
-        if not a.complete
-    ]
-    if analyses[0].settings.selection == "oracle":
-        reasons.append("checkpoints were chosen on the test sets, which favours noisy variants")
-    return tuple(reasons)
+        if a.permission.standing != "confirmatory"
+    )
 
 
 def _differing(analyses: Sequence[Analysis]) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ from reports.analysis.comparisons import (
 from reports.analysis.curves import LearningCurve, learning_curves
 from reports.analysis.families import Family
 from reports.analysis.gate_diagnostics import GateDiagnostics, diagnose
+from reports.analysis.outputs import Outputs, outputs
+from reports.analysis.selected import shrunken
 from reports.analysis.selection_gap import SelectionGaps, selection_gaps
 from reports.analysis.sensitivity import SearchedSetting, settings_tried
 from reports.score_table import Predictions, Run, Scores, load
@@ -111,7 +113,8 @@ class Analysis:
     pooled over folds and seeds. subsets: breakdown. variance, ranks: None where the design does not
     allow them; ranks are a picture for where `ranks.reachable`. factors: contrasts of activation
     and direction, none where they were not crossed. gap: what the rule of selection changes.
-    searched: settings that tuning or the study varied.
+    searched: settings that tuning or the study varied. outputs: pooled scores, F1 and calibration
+    per variant. shrunken: differences of comparisons drawn towards their family, by variant.
     missing: runs without a result; complete: there are none. notes: what was left out and why.
     provenance: what made the results. test_train_ratio [fold].
     """
@@ -148,6 +151,8 @@ class Analysis:
     diagnostics: tuple[GateDiagnostics, ...]
     curves: tuple[LearningCurve, ...]
     searched: tuple[SearchedSetting, ...]
+    outputs: tuple[Outputs, ...]
+    shrunken: dict[str, float]
     missing: tuple[Run, ...]
     notes: tuple[str, ...]
     provenance: Provenance
@@ -243,6 +248,12 @@ def analyse(
             )
         ),
         searched=settings_tried([*results, *tuned]),
+        outputs=tuple(
+            outputs(label, found, folds=scores.folds, selection=selection)
+            for label, found in by_label.items()
+            if found
+        ),
+        shrunken=shrunken(comparisons, scores.folds, scores.ratio),
         missing=scores.missing,
         notes=tuple(notes),
         provenance=Provenance.of(results),

@@ -86,7 +86,7 @@ def test_unfinished_study_or_oracle_selection_gives_estimates_without_a_verdict(
     members = [r.member for r in three[0]]
     across, _ = together([three[0][:-1], three[1]], [members, ()])
     assert {v.verdict for v in across.variants} == {"not compared"}
-    assert "study1 is unfinished (1 runs missing)" in headline(across)
+    assert "study1: Interim: 1 of " in headline(across)
     across, _ = together([of_corpus(1, selection="oracle"), of_corpus(2, selection="oracle")])
     assert {v.verdict for v in across.variants} == {"not compared"}
 
