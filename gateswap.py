@@ -321,6 +321,10 @@ def report(
         list[str] | None,
         typer.Option("--format", help="svg, pdf or png; may be given several times."),
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option("--with", metavar="CSV", help="Another model's predictions, beside ours."),
+    ] = None,
     workspace: WorkspaceFolder = RUNS,
 ) -> None:
     """Write the report of a study, single figures of it, or a comparison of several studies.
@@ -336,6 +340,8 @@ def report(
     if others:
         names = [name, *(find_study(other, place) for other in others)]
         print(of_study.compare_with(names, place, baseline=baseline))
+    elif predictions:
+        print(of_study.write_with(name, predictions, place, baseline=baseline))
     elif figure or formats:
         drawn = of_study.draw_figures(
             name, place, baseline=baseline, names=figure or (), formats=formats or ()

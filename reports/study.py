@@ -10,6 +10,7 @@ from reports.figures.gallery import write_figures
 from reports.figures.searched_settings import SENSITIVITY
 from reports.figures.style import FORMATS
 from reports.page.across import write_across
+from reports.page.outside import write_beside
 from reports.page.page import write_report
 from reports.page.versus import write_versus
 from reports.planned import planned_baseline, planned_settings
@@ -119,3 +120,18 @@ def compare_with(names: Sequence[str], place: Workspace, *, baseline: str) -> Pa
         )
     folder = studies[0].root / f"across-{'-'.join(names[1:])}"
     return write_across(results, folder, baseline=baseline, planned=planned)
+
+
+def write_with(name: str, predictions: Path, place: Workspace, *, baseline: str) -> Path:
+    """Put another model's predictions beside a study; return the page, in the study's folder.
+
+    Raises InputError as `outside.write_beside`.
+    """
+    study = place.study(name)
+    return write_beside(
+        read_study(study),
+        predictions,
+        study.root / f"with-{predictions.stem}",
+        baseline=baseline,
+        planned=list(PlanRecord.read(study).members.values()),
+    )

@@ -1,0 +1,56 @@
+"""The page of another model's predictions beside a study's variants."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from activations.errors import GateswapError
+from bench.data.members import Member
+from bench.training.results import MemberResult
+from reports.analysis.analysis import analyse
+from reports.analysis.outside import beside, read_predictions
+from reports.page import tables
+from reports.page.templates import fill
+from reports.score_table import load
+from reports.statistics.arrays import plain
+from reports.statistics.means import mean_of_known, seed_means
+
+
+def write_beside(
+    results: Sequence[MemberResult],
+    predictions: Path,
+    folder: Path,
+    *,
+    baseline: str = "tanh",
+    planned: Sequence[Member] = (),
+) -> Path:
+    """Write index.html and beside.json; return the page's path.
+
+    predictions: a CSV file, see `outside.read_predictions`. Raises InputError as that and
+    `analysis.analyse`, GateswapError where the folder cannot be written.
+    """
+    scores, ours = load(results, planned=planned)
+    model = read_predictions(predictions, ours)
+    analysis = analyse(results, baseline=baseline, planned=planned)
+    found = beside(scores, ours, model, analysis.settings)
+    outputs = {one.variant: one for one in analysis.outputs}
+    page = fill(
+        "beside.html",
+        found=found,
+        analysis=analysis,
+        design=tables.design_line(analysis),
+        theirs=[float(mean_of_known(seed_means(t))) for t in (model.uar, model.war)],
+        outputs=outputs,
+        interval=tables.interval,
+        file=predictions.name,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        told = plain(found)
+        del told["model"]["predicted"]  # the file itself says so
+        text = json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False)
+        (folder / "beside.json").write_text(text, encoding="utf-8")
+        (folder / "index.html").write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise GateswapError(f"{folder} cannot be written: {error.strerror or error}") from error
+    return folder / "index.html"
