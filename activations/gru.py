@@ -185,7 +185,7 @@ class GRU(Recurrent):
         L, D, B, H = self.num_layers, len(self._suffixes), len(frames), self.hidden_size
         if hx is not None:
             hx = check_state(hx, (L * D, B, H), weight)
-        self._require_runnable()
+        self._require_runnable(weight.dtype)
         dropout = self.dropout if self.training else 0.0
         final: list[Tensor] = []
         for layer in range(L):

@@ -122,9 +122,9 @@ class Recurrent(nn.Module):
             dtype=computed_in(weight.dtype),
         )
 
-    def _require_runnable(self) -> None:
+    def _require_runnable(self, dtype: torch.dtype) -> None:
         """Raise, or warn, as a call would that chooses an implementation; ask once."""
-        asked = self.implementation, next(self.parameters()).dtype
+        asked = self.implementation, dtype
         if self._runnable != asked:
             self.chosen  # noqa: B018
             self._runnable = asked
@@ -285,8 +285,9 @@ def check_state(h0: Tensor, shape: tuple[int, ...], weight: Tensor) -> Tensor:
 
 
 def _check_type(name: str, tensor: Tensor, weight: Tensor) -> None:
-    mixed = under_autocast(tensor) and tensor.is_floating_point()
-    if (tensor.dtype != weight.dtype and not mixed) or tensor.device != weight.device:
+    other = tensor.dtype != weight.dtype
+    mixed = other and under_autocast(tensor) and tensor.is_floating_point()
+    if (other and not mixed) or tensor.device != weight.device:
         raise ValueError(
             f"the {name} is {tensor.dtype} on {tensor.device}, "
             f"but the weights are {weight.dtype} on {weight.device}; convert one of them with .to()"
