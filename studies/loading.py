@@ -2,8 +2,7 @@
 
 - A study runs for hours, so a typo in it must be found in the first second and named with its file,
   its field and the remedy: pydantic's errors are rewritten here, the first in full.
-- YAML would keep the last of two equal keys and read 1e-4 as text; neither may change a study
-  silently.
+- YAML is read as version 1.2 (studies.yaml_text): no number or key may change a study silently.
 """
 
 import contextlib
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 
 from activations.errors import InputError
 from activations.formula.parser import parse
+from studies import yaml_text
 from studies.spec import TUNABLE, SearchSpec, StudySpec, VariantSpec, hint
 from studies.workspace import Workspace
 
@@ -88,28 +88,9 @@ def _find(study: str, workspace: Workspace) -> tuple[str, str]:
     )
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that a mapping has twice, where YAML would silently keep the last."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if key in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"'{key}' is given twice", problem_mark=key_node.start_mark
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def _parse(where: str, text: str) -> dict[str, Any]:
     try:
-        data = yaml.load(text, Loader=_Loader)
+        data = yaml_text.read(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -129,10 +110,7 @@ def _split(override: str) -> tuple[str, Any]:
         raise InputError(
             f"'{override}' is not an override; write key=value, for example training.steps=300"
         )
-    try:
-        return key, yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
-        return key, text  # a formula need not be YAML
+    return key, yaml_text.read_value(text)
 
 
 def _put(data: dict[str, Any], key: str, value: object, override: str) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -51,6 +50,7 @@ from bench.data.protocol import Protocol
 from bench.features.extractors import FeatureKind
 from bench.features.settings import Extractor, FeatureSettings, Frames, Normalise, PoolTail
 from bench.network import kinds
+from studies import yaml_text
 
 PUBLISHED = Hyperparameters()
 TANH, SIGMOID = Activation.of("tanh"), Activation.of("sigmoid")
@@ -433,7 +433,7 @@ class StudySpec(Section):
         data["formulas"] = dict(sorted((self.formulas | own).items()))
         if not data["formulas"]:
             del data["formulas"]
-        return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
+        return yaml_text.write(data)
 
 
 def _check_formulas(variants: Sequence[Variant]) -> None:
