@@ -40,12 +40,13 @@ class FrozenPlan:
 
     def departures(self, spec: StudySpec) -> tuple[str, ...]:
         """Half sentences on where a specification is not what was frozen; none: it is the plan."""
-        now = plan_content(spec)
-        return tuple(
-            f"{name} was planned as {_said(planned)} and is {_said(now[name])}"
-            for name, planned in self.planned.items()
-            if name not in GROWS and now[name] != planned
-        )
+        return _differences(self.planned, plan_content(spec), besides=GROWS)
+
+    @property
+    def latest(self) -> Mapping[str, Any]:
+        """The content that was met last."""
+        latest: Mapping[str, Any] = self.changes[-1]["content"] if self.changes else self.content
+        return latest
 
     @property
     def planned(self) -> Mapping[str, Any]:
@@ -96,7 +97,7 @@ def freeze(spec: StudySpec, folder: StudyFolder) -> FrozenPlan:
     frozen = read_frozen(folder)
     if frozen is None:
         frozen = FrozenPlan(content, digest, now, results)
-    elif digest in (frozen.digest, *(change["digest"] for change in frozen.changes[-1:])):
+    elif not _differences(frozen.latest, content):
         return frozen
     else:
         change = {"content": content, "digest": digest, "when": now, "results": results}
@@ -140,6 +141,33 @@ def _read(path: Path) -> Any:
             f"{path} cannot be read ({type(error).__name__}); restore it from a backup: without it "
             "nobody can tell what was planned"
         ) from error
+
+
+def _differences(
+    planned: Mapping[str, Any], now: Mapping[str, Any], *, besides: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Half sentences, one for each field that differs.
+
+    A field that the plan does not have was added by a later version, whose default keeps what
+    there was.
+    """
+    before, after = _flat(planned), _flat(now)
+    return tuple(
+        f"{name} was planned as {_said(value)} and is {_said(after.get(name))}"
+        for name, value in before.items()
+        if name not in besides and after.get(name) != value
+    )
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys; merges and lists stay values."""
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict) and not prefix:
+            found |= _flat(value, f"{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
 
 
 def _said(value: object) -> str:

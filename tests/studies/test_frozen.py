@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,19 @@ def test_change_after_results_is_a_departure_and_stays_on_record(tmp_path: Path)
     assert len(frozen.departures(later)) == 2
     assert "analysis.level was planned as 0.05 and is 0.1" in frozen.departures(later)
     assert read_frozen(folder) == frozen
+
+
+def test_field_that_a_later_version_adds_is_no_change(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    freeze(_spec(tmp_path), folder)
+    data = json.loads(folder.frozen.read_text())
+    del data["content"]["training"]["clip_norm"], data["content"]["analysis.looks"]
+    folder.frozen.write_text(json.dumps(data))
+    frozen = freeze(_spec(tmp_path), _folder(tmp_path, results=3))
+    assert (frozen.changes, frozen.departures(_spec(tmp_path))) == ((), ())
+    assert frozen.departures(_spec(tmp_path, "training.steps=7"))[0].startswith(
+        "training.steps was"
+    )
 
 
 def test_more_seeds_are_no_departure_for_looks_account_for_them(tmp_path: Path) -> None:
