@@ -10,6 +10,7 @@
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -183,7 +184,9 @@ def _frozen(
     return optuna.trial.create_trial(
         params={key: settings[key] for key in inside},
         distributions=inside,
-        value=value,
+        # without a dev set there is nothing to judge by: Optuna takes no NaN, and calls that failed
+        state=optuna.trial.TrialState["FAIL" if math.isnan(value) else "COMPLETE"],
+        value=None if math.isnan(value) else value,
         user_attrs={
             "gateswap": _digest(trial),
             "variant": trial.variant.label,

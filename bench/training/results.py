@@ -64,8 +64,9 @@ class MemberResult:
     logits: {dev, oracle, last: [n, C] float32}, selected_step: the step of each selection. A
         diverged member's logits are the log class frequencies of its training fold (a constant
         prediction, UAR 1/C), its selected_step 0.
-    dev_truths: [n_dev] class numbers. dev_logits: as logits, of the development set; none in files
-        of earlier versions. classes: names, in the order of the logits.
+    dev_truths: [n_dev] class numbers; where there are none, dev's selection is the last step.
+    dev_logits: as logits, of the development set; none in files of earlier versions.
+    classes: names, in the order of the logits.
     parameters: {"current.candidate": [K, D, P, K'], …} learnt activation parameters at the
         evaluation points, K' = 1 (per layer) or H (per unit), for each encoder and each site that
         has any.
@@ -133,10 +134,12 @@ class MemberResult:
         return confusion(self.truths, self.predictions(selection), len(self.classes))
 
     def dev_uar(self, selection: str = "dev") -> float:
-        """UAR on dev, a share, at a selection's step.
+        """UAR on dev, a share, at a selection's step; NaN without a dev set.
 
         A diverged run's is chance: its constant prediction recalls one class of those that occur.
         """
+        if not len(self.dev_truths):
+            return float("nan")
         if self.outcome == "diverged":
             return 1.0 / len(np.unique(self.dev_truths))
         at = np.flatnonzero(self.curves["step"] == self.selected_step[selection])

@@ -161,7 +161,7 @@ class _Record:
             labels = self._data.examples.labels[rows]
             score = float(uar_from(confusion(labels, logits.argmax(1), logits.shape[1])))
             # the first of equal scores counts, so that more training alone never changes a choice
-            if score > self._best[name]:
+            if not len(rows) or score > self._best[name]:  # nothing to choose on: the last one
                 self._best[name] = score
                 self._chosen.append(name)
 

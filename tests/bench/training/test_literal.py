@@ -18,6 +18,7 @@ from bench.data.members import MISSING_FRAMES, Hyperparameters, Member, Variant
 from bench.network.adam import StackedAdam
 from bench.network.iaan import IAAN
 from bench.training.evaluation import Evaluation
+from bench.training.results import MemberResult
 from bench.training.stack import Stack
 from bench.training.train import TrainingSettings, train_stack
 from tests.bench import tiny
@@ -249,3 +250,6 @@ def test_a_literal_member_trains_the_same_alone_and_in_a_stack_without_a_dev_set
     assert together[1].outcome == "ok"
     for name in ("last", "oracle"):
         np.testing.assert_array_equal(together[1].logits[name], alone.logits[name])
+    assert together[1].selected_step["dev"] == HYPER.steps  # nothing to choose on: the last one
+    assert np.isnan(together[1].dev_uar())
+    assert MemberResult.from_bytes(together[1].to_bytes()).selected_step["dev"] == HYPER.steps
