@@ -9,11 +9,13 @@ from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing, percent
 from reports.figures.matrix import annotate, bare
 from reports.figures.style import MUTED, PAGE, paper_style
+from reports.statistics.multiplicity import holm
 
 
 def draw_subsets(analysis: Analysis, kinds: tuple[str, ...], onto: Any) -> Drawing | None:
-    """Difference to the baseline in points, a row per variant and a column per subset of these
-    kinds; ringed where the interval leaves zero out. None without a comparison or a subset.
+    """Differences to the baseline in points, a row per variant, a column per subset of these kinds.
+
+    Ringed where zero is left out at the figure's level. None without a comparison or a subset.
     """
     from matplotlib.patches import Rectangle
 
@@ -22,13 +24,14 @@ def draw_subsets(analysis: Analysis, kinds: tuple[str, ...], onto: Any) -> Drawi
     if not labels or not subsets:
         return None
     difference = np.full((len(labels), len(subsets)), np.nan)
-    clear = np.zeros(difference.shape, dtype=bool)
+    p = np.full(difference.shape, np.nan)
     for column, subset in enumerate(subsets):
         for score in subset.scores:
             if score.difference is not None and score.variant in labels:
                 row = labels.index(score.variant)
                 difference[row, column] = score.difference.difference
-                clear[row, column] = score.difference.low > 0 or score.difference.high < 0
+                p[row, column] = score.difference.p
+    clear = holm(p.ravel()).reshape(p.shape) < 1 - analysis.settings.confidence
     finite = np.abs(difference[np.isfinite(difference)])
     reach = max(1.0, float(finite.max()) if finite.size else 1.0)
     with paper_style():
@@ -53,6 +56,6 @@ def draw_subsets(analysis: Analysis, kinds: tuple[str, ...], onto: Any) -> Drawi
 def ringed(analysis: Analysis) -> str:
     """What a ring means, for the caption."""
     return (
-        f"Ringed: the {percent(analysis)} interval of a bootstrap over dialogues leaves out zero "
-        "(for reading, not adjusted for the number of cells)."
+        f"Ringed: a bootstrap over dialogues leaves out zero at {percent(analysis)} for the whole "
+        "figure (Holm over its cells); these networks, these speakers, for reading only."
     )

@@ -38,6 +38,14 @@ class Bootstrap:
     units: int
     resamples: int
 
+    @property
+    def p(self) -> float:
+        """Two-sided p that the difference is zero, below α where the 1 − α interval excludes it."""
+        if self.standard_error == 0:
+            return float(self.difference == 0)
+        t = abs(self.difference) / self.standard_error
+        return float(2 * stats.t.sf(t, self.units - 1))
+
 
 def paired_bootstrap(
     variant: npt.ArrayLike,

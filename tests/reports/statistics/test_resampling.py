@@ -159,3 +159,13 @@ def test_resampling_whole_dialogues_is_wider_than_resampling_utterances() -> Non
 def test_a_bootstrap_of_one_unit_is_refused() -> None:
     with pytest.raises(ValueError, match="two units"):
         paired_bootstrap([1, 0], [0, 0], [0, 1], [7, 7], rng=RNG(0))
+
+
+def test_bootstrap_p_agrees_with_its_interval() -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(40):
+        share = rng.uniform(size=(2, 90)) + np.array([[0.1], [0.0]])
+        found = paired_bootstrap(
+            *share, rng.integers(0, 3, 90), np.arange(90) // 9, rng=rng, resamples=200
+        )
+        assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
