@@ -85,7 +85,7 @@ def logits(net: IAAN, batch: list[Tensor], m: int = 0) -> Tensor:
         weights = (keys[e].tanh() @ score[e]).softmax(1)  # over all positions
         contexts.append((weights[..., None] * states[e]).sum(1))
     mask = batch[0].sum(-1).abs().sign()  # of frames that are there
-    offers = sum(h @ w.t() for h, w in zip(contexts, own("context_weight"), strict=True))
+    offers = contexts[0] @ own("context_weight")[0].t() + contexts[1] @ own("context_weight")[1].t()
     scores = (keys[0] + offers[:, None]).tanh() @ score[0]
     weights = torch.where(mask == 0, -10e8, scores).softmax(1)
     focus = (weights[..., None] * states[0] * mask[..., None]).sum(1)
