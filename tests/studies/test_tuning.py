@@ -25,6 +25,11 @@ def test_results_of_another_corpus_protocol_or_variant_are_no_settings_that_were
             made = make_result(member)
             identity = replace(made.identity, corpus=data.corpus, features=data.features)
             results.write(key, replace(made, identity=identity))
+    judged = replace(plan.spec.protocol, dev="dialogues")
+    other = plan.spec.model_copy(update={"protocol": judged})
+    for key, member in make_plan(other, DATA, setting).members.items():
+        made = make_result(member)
+        results.write(key, replace(made, identity=replace(made.identity, protocol=judged)))
     record = PlanRecord.read(finished)
     assert tuning.tried(record, results) == []
     own = make_plan(plan.spec, DATA, setting).members
