@@ -4,6 +4,8 @@ import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
 
+from bench.data.protocol import Protocol
+
 
 @dataclass(frozen=True)
 class PublishedSystem:
@@ -14,6 +16,22 @@ class PublishedSystem:
     war: float
     protocol: str
     source: str
+
+
+def published_beside(corpus: str, synthetic: bool, protocol: Protocol) -> list[PublishedSystem]:
+    """The systems of published.toml that scores of this corpus and protocol may stand beside.
+
+    None but for IEMOCAP's own release, its four classes and leaving one session out.
+    """
+    same = (
+        corpus == "IEMOCAP"
+        and not synthetic
+        and set(protocol.classes) == {"ang", "hap", "neu", "sad"}
+        and dict(protocol.merge) == {"exc": "hap"}
+        and protocol.test_unit == "session"
+        and protocol.style == "all"
+    )
+    return published_systems() if same else []
 
 
 def published_systems() -> list[PublishedSystem]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from reports.analysis.analysis import Analysis
-from reports.analysis.published import published_systems
+from reports.analysis.published import published_beside
 from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing, Figure, chosen, design, percent
 from reports.figures.style import GRID, INK, MUTED, PAGE, marker_face, paper_style, styles_of
@@ -37,7 +37,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
             face = marker_face(style)
             axes.plot(score.mean, y - 0.13, style.marker, color=colour, mfc=face, ms=5, mew=1.1)
             axes.axhline(y + 0.5, color=GRID, lw=0.4)
-        for system in [] if analysis.synthetic else published_systems():
+        a = analysis
+        for system in published_beside(a.corpus, a.synthetic, a.protocol):
             axes.axvline(system.uar, color=MUTED, lw=0.9, ls=(0, (4, 2)))
             text = f"{system.name} {system.uar:.1f}"
             axes.text(

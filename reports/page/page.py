@@ -23,7 +23,7 @@ from bench.training.results import MemberResult
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparisons import BaselineComparison, Settings
 from reports.analysis.gate_diagnostics import GateDiagnostics
-from reports.analysis.published import published_systems
+from reports.analysis.published import published_beside
 from reports.figures.gallery import FigureFiles, write_figures
 from reports.page import tables
 from reports.page.methods import bibtex, methods_paragraph
@@ -134,7 +134,7 @@ def render(
             for figure in drawn
         ],
         provenance=vars(analysis.provenance),
-        published=published_systems(),
+        published=published_beside(analysis.corpus, analysis.synthetic, analysis.protocol),
         costs=[_cost(gates) for gates in analysis.diagnostics],
         paragraph=paragraph,
         bibtex=bibtex(paragraph),
