@@ -51,7 +51,9 @@ def make_mlflow_database(workspace: Workspace) -> None:
         leftover.unlink(missing_ok=True)
     with atomically(place) as beside:
         try:
-            SqlAlchemyStore(_uri(beside), workspace.mlflow_artifacts.resolve().as_uri())
+            SqlAlchemyStore(  # type: ignore[no-untyped-call,unused-ignore]
+                _uri(beside), workspace.mlflow_artifacts.resolve().as_uri()
+            )
         finally:
             _disconnect(beside)
 

@@ -20,7 +20,7 @@ def shrunken(
     for comparison in comparisons:
         if len(folds) >= 2 and comparison.folds == tuple(folds):
             families.setdefault(comparison.baseline, []).append(comparison)
-    found = {}
+    found: dict[str, float] = {}
     for family in families.values():
         guesses = shrunken_differences(np.array([c.differences for c in family]), ratio)
         if guesses is not None:
