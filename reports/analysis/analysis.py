@@ -22,7 +22,7 @@ from reports.analysis.comparisons import (
     resolve_baselines,
 )
 from reports.analysis.curves import LearningCurve, learning_curves
-from reports.analysis.families import Family
+from reports.analysis.families import Family, notes_on_families
 from reports.analysis.gate_diagnostics import GateDiagnostics, diagnose
 from reports.analysis.outputs import Outputs, outputs
 from reports.analysis.selected import shrunken
@@ -202,7 +202,7 @@ def analyse(
     for result, run in zip(results, scores.runs, strict=True):
         by_label[run.variant].append(result)
     comparisons, families, allowed = compare_families(scores, predictions, baselines, settings)
-    notes = _notes_on_families(families, scores)
+    notes = notes_on_families(families, scores)
     return Analysis(
         study=scores.study,
         corpus=scores.corpus,
@@ -258,27 +258,6 @@ def analyse(
         notes=tuple(notes),
         provenance=Provenance.of(results),
     )
-
-
-def _notes_on_families(families: Sequence[Family], scores: Scores) -> list[str]:
-    """Which test carries the verdicts, and what the tests count as one."""
-    notes = []
-    for family in families:
-        of = "" if family.name == "all" else f" of the {family.name} family"
-        if family.rule == "moderated":
-            notes.append(
-                f"Verdicts{of} rest on the moderated t-test: {family.why}. Each standard deviation "
-                f"over folds is drawn towards {family.prior_spread:.1f} points, with at most the "
-                f"weight of {family.prior_degrees:.1f} degrees of freedom."
-            )
-        else:
-            notes.append(f"Verdicts{of} rest on the corrected t-test: {family.why}.")
-    if families and families[0].units < len(scores.folds):
-        notes.append(
-            f"{len(scores.folds)} folds count as {families[0].units}: folds whose test speakers "
-            "talk to each other are trained on the same speech."
-        )
-    return notes
 
 
 def _summary(

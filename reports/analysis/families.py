@@ -95,6 +95,27 @@ def judge_families(
     return tuple(families), found
 
 
+def notes_on_families(families: Sequence[Family], scores: Scores) -> list[str]:
+    """Which test carries the verdicts, and what the tests count as one."""
+    notes = []
+    for family in families:
+        of = "" if family.name == "all" else f" of the {family.name} family"
+        if family.rule == "moderated":
+            notes.append(
+                f"Verdicts{of} rest on the moderated t-test: {family.why}. Each standard deviation "
+                f"over folds is drawn towards {family.prior_spread:.1f} points, with at most the "
+                f"weight of {family.prior_degrees:.1f} degrees of freedom."
+            )
+        else:
+            notes.append(f"Verdicts{of} rest on the corrected t-test: {family.why}.")
+    if families and families[0].units < len(scores.folds):
+        notes.append(
+            f"{len(scores.folds)} folds count as {families[0].units}: folds whose test speakers "
+            "talk to each other are trained on the same speech."
+        )
+    return notes
+
+
 def _judge(
     name: str,
     scores: Scores,
