@@ -10,7 +10,7 @@ from reports.figures.gallery import write_figures
 from reports.figures.searched_settings import SENSITIVITY
 from reports.figures.style import FORMATS
 from reports.page.across import write_across
-from reports.page.outside import write_beside
+from reports.page.beside import write_beside
 from reports.page.page import write_report
 from reports.page.versus import write_versus
 from reports.planned import planned_baseline, planned_settings

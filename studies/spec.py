@@ -8,32 +8,25 @@
 
 import difflib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainSerializer,
     SerializerFunctionWrapHandler,
     Strict,
-    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
 from activations import registry
-from activations.errors import InputError
-from activations.formula.formula import Formula
-from activations.formula.parser import parse
 from bench.corpora.audformat_database import Selection
 from bench.corpora.layouts import Layout
-from bench.corpora.reading import AUDFORMAT, FILES, check_format
+from bench.corpora.reading import AUDFORMAT, FILES
 from bench.data.members import (
     Activation,
     Adam,
@@ -51,99 +44,24 @@ from bench.features.extractors import FeatureKind
 from bench.features.settings import Extractor, FeatureSettings, Frames, Normalise, PoolTail
 from bench.network import kinds
 from studies import yaml_text
+from studies.fields import (
+    Compared,
+    Distinct,
+    Float,
+    Int,
+    Section,
+    Several,
+    absolute,
+    as_protocol,
+    corpus_format,
+    counted,
+    file_pattern,
+    own_formula,
+)
 
 PUBLISHED = Hyperparameters()
 TANH, SIGMOID = Activation.of("tanh"), Activation.of("sigmoid")
 FEATURES = FeatureSettings()
-
-
-def _number(value: object) -> object:
-    """YAML reads 1e-4 as text, which pydantic makes a number; it would also make one of `true`."""
-    if isinstance(value, bool):
-        raise ValueError("must be a number, not true or false")
-    return value
-
-
-def _several(value: object) -> object:
-    """A single value where a list is expected is a list of one."""
-    return value if isinstance(value, list | tuple | dict) else (value,)
-
-
-def _counted(value: object) -> object:
-    """A number of seeds n means the seeds 0 … n-1."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return tuple(range(value))
-    return value
-
-
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not values:
-        raise ValueError("must not be empty")
-    for value in values:
-        if values.count(value) > 1:
-            name = repr(value.name if isinstance(value, Activation) else value)
-            raise ValueError(f"names {name} twice")
-    return values
-
-
-def _protocol(value: object) -> object:
-    return _located(Protocol.from_dict, value) if isinstance(value, Mapping) else value
-
-
-def _activation(value: object, info: ValidationInfo) -> Activation:
-    """An activation by the study's own formulas, then by the registry."""
-    if isinstance(value, Activation):
-        return value
-    if not isinstance(value, str):
-        raise ValueError(f"must be an activation's name or formula, not {value!r}")
-    own = (info.context or {}).get("formulas", {})
-    if value in own:
-        return Activation(value, own[value])
-    formula: Formula = _located(registry.get, value)
-    return Activation(formula.name, formula.text)
-
-
-def _own_formula(name: str, text: str) -> str:
-    """The canonical text of a formula that a study gives a name. Raises ValueError."""
-    if registry.is_shipped(name):
-        raise ValueError(f"{name} is a shipped activation's name; give the formula another")
-    return str(_located(parse, text).text)
-
-
-def _format(name: str) -> str:
-    return str(_located(lambda text: check_format(text, "demo"), name))
-
-
-def _pattern(data: dict[str, Any]) -> dict[str, Any]:
-    _located(Layout.from_dict, data)
-    return data
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())
-
-
-def _located(read: Callable[[Any], Any], value: object) -> Any:
-    """What `read` makes of a value; its message becomes one that pydantic can locate."""
-    try:
-        return read(value)
-    except InputError as error:
-        raise ValueError(str(error)) from None
-
-
-Int = Annotated[int, Strict()]
-Float = Annotated[float, BeforeValidator(_number)]
-Compared = Annotated[
-    Activation, BeforeValidator(_activation), PlainSerializer(lambda activation: activation.name)
-]
-Several = BeforeValidator(_several)
-Distinct = AfterValidator(_distinct)
-
-
-class Section(BaseModel):
-    """What all parts of a specification share: unknown fields are errors, values are fixed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AudformatSpec(Section):
@@ -169,9 +87,9 @@ class CorpusSpec(Section):
     what it is said to be. seed, dialogues_per_session: the demo's.
     """
 
-    format: Annotated[str, AfterValidator(_format)]
-    path: Annotated[str, AfterValidator(_absolute)] | None = None
-    pattern: Annotated[dict[str, Any], AfterValidator(_pattern)] | None = None
+    format: Annotated[str, AfterValidator(corpus_format)]
+    path: Annotated[str, AfterValidator(absolute)] | None = None
+    pattern: Annotated[dict[str, Any], AfterValidator(file_pattern)] | None = None
     audformat: AudformatSpec | None = None
     allow_problems: Annotated[bool, Strict()] = False
     seed: Annotated[Int, Field(ge=0)] | None = None
@@ -209,7 +127,7 @@ class FeaturesSpec(Section):
 
     kind: FeatureKind = FEATURES.kind
     extractor: Extractor = FEATURES.extractor
-    path: Annotated[str, AfterValidator(_absolute)] | None = None
+    path: Annotated[str, AfterValidator(absolute)] | None = None
     frames: Frames = FEATURES.frames
     normalise: Normalise = FEATURES.normalise
     cap: Int = FEATURES.cap
@@ -364,14 +282,14 @@ class StudySpec(Section):
     corpus: CorpusSpec
     features: FeaturesSpec = FeaturesSpec()
     protocol: Annotated[
-        Protocol, BeforeValidator(_protocol), PlainSerializer(lambda p: p.as_dict())
+        Protocol, BeforeValidator(as_protocol), PlainSerializer(lambda p: p.as_dict())
     ] = Protocol()
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
     formulas: dict[str, str] = Field(default_factory=dict)
     variants: VariantsSpec = VariantsSpec()
     seeds: Annotated[
-        tuple[Annotated[Int, Field(ge=0)], ...], BeforeValidator(_counted), Distinct
+        tuple[Annotated[Int, Field(ge=0)], ...], BeforeValidator(counted), Distinct
     ] = (0,)
     baseline: Compared = TANH
     analysis: AnalysisSpec = AnalysisSpec()
@@ -381,7 +299,7 @@ class StudySpec(Section):
     @field_validator("formulas")
     @classmethod
     def _canonical(cls, formulas: dict[str, str]) -> dict[str, str]:
-        return {name: _own_formula(name, text) for name, text in formulas.items()}
+        return {name: own_formula(name, text) for name, text in formulas.items()}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

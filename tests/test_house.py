@@ -16,7 +16,6 @@ LONG = {  # longer than 400 lines, and why
     "activations/gru.py": "two layers, each with torch's whole interface",
     "activations/kernels/gpu/before_kernels.py": "both walks of one cell, to be read side by side",
     "reports/analysis/comparisons.py": "one comparison and its verdict, read from top to bottom",
-    "studies/spec.py": "every field of a study file, in the order of the file",
 }
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 from activations.errors import InputError
 from reports.analysis.comparisons import Settings
 from reports.analysis.outside import beside, read_predictions
-from reports.page.outside import write_beside
+from reports.page.beside import write_beside
 from reports.score_table import load
 from tests.reports import synthetic
 

@@ -1,0 +1,120 @@
+"""What the fields of a specification may hold: values as YAML gives them, made into ours.
+
+- A value that cannot be is refused with a message that pydantic can locate.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    Strict,
+    ValidationInfo,
+)
+
+from activations import registry
+from activations.errors import InputError
+from activations.formula.formula import Formula
+from activations.formula.parser import parse
+from bench.corpora.layouts import Layout
+from bench.corpora.reading import check_format
+from bench.data.members import Activation
+from bench.data.protocol import Protocol
+
+
+def _number(value: object) -> object:
+    """YAML reads 1e-4 as text, which pydantic makes a number; it would also make one of `true`."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _several(value: object) -> object:
+    """A single value where a list is expected is a list of one."""
+    return value if isinstance(value, list | tuple | dict) else (value,)
+
+
+def counted(value: object) -> object:
+    """A number of seeds n means the seeds 0 … n-1."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return tuple(range(value))
+    return value
+
+
+def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise ValueError("must not be empty")
+    for value in values:
+        if values.count(value) > 1:
+            name = repr(value.name if isinstance(value, Activation) else value)
+            raise ValueError(f"names {name} twice")
+    return values
+
+
+def as_protocol(value: object) -> object:
+    """A protocol from its mapping. Raises ValueError naming the field."""
+    return _located(Protocol.from_dict, value) if isinstance(value, Mapping) else value
+
+
+def _activation(value: object, info: ValidationInfo) -> Activation:
+    """An activation by the study's own formulas, then by the registry."""
+    if isinstance(value, Activation):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"must be an activation's name or formula, not {value!r}")
+    own = (info.context or {}).get("formulas", {})
+    if value in own:
+        return Activation(value, own[value])
+    formula: Formula = _located(registry.get, value)
+    return Activation(formula.name, formula.text)
+
+
+def own_formula(name: str, text: str) -> str:
+    """The canonical text of a formula that a study gives a name. Raises ValueError."""
+    if registry.is_shipped(name):
+        raise ValueError(f"{name} is a shipped activation's name; give the formula another")
+    return str(_located(parse, text).text)
+
+
+def corpus_format(name: str) -> str:
+    """A format there is, or `demo`. Raises ValueError naming those there are."""
+    return str(_located(lambda text: check_format(text, "demo"), name))
+
+
+def file_pattern(data: dict[str, Any]) -> dict[str, Any]:
+    """A pattern of file names, checked. Raises ValueError naming what is wrong in it."""
+    _located(Layout.from_dict, data)
+    return data
+
+
+def absolute(path: str) -> str:
+    """The path from the root on, `~` replaced."""
+    return str(Path(path).expanduser().absolute())
+
+
+def _located(read: Callable[[Any], Any], value: object) -> Any:
+    """What `read` makes of a value; its message becomes one that pydantic can locate."""
+    try:
+        return read(value)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+
+
+Int = Annotated[int, Strict()]
+Float = Annotated[float, BeforeValidator(_number)]
+Compared = Annotated[
+    Activation, BeforeValidator(_activation), PlainSerializer(lambda activation: activation.name)
+]
+Several = BeforeValidator(_several)
+Distinct = AfterValidator(_distinct)
+
+
+class Section(BaseModel):
+    """What all parts of a specification share: unknown fields are errors, values are fixed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
