@@ -4,9 +4,7 @@ Speakers, dialogues, folds, seeds and variants each leave their mark on the pred
 no statistic is degenerate; the same arguments give the same results. Nothing here is measured.
 """
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,17 +92,6 @@ def study(
                     _result(variant, fold, s, table, sizes, level, broken, selection, world)
                 )
     return results
-
-
-def of_another(result: MemberResult, **changes: Any) -> MemberResult:
-    """The result with other fields in its identity; its activation's parameters only where the
-    variant stays.
-    """
-    identity = dataclasses.replace(result.identity, **changes)
-    same = identity.member.variant == result.variant
-    return dataclasses.replace(
-        result, identity=identity, parameters=result.parameters if same else {}
-    )
 
 
 def _utterances(fold: int, n: int, rng: np.random.Generator) -> dict[str, npt.NDArray[np.generic]]:

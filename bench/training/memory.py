@@ -109,14 +109,6 @@ def longest_batch(lengths: np.ndarray[tuple[int], np.dtype[np.int64]], batch: in
     return float(min(expected, batch * lengths.max()))
 
 
-def stack_bytes(
-    members: Sequence[Member], data: TrainingData, settings: TrainingSettings, *, recorded: bool
-) -> int:
-    """What the training of a stack takes beside `data`."""
-    sizes = (MemberSizes.of(member, data, settings) for member in members)
-    return round(sum(each.bytes(recorded=recorded) for each in sizes))
-
-
 def most_members(
     members: Sequence[Member],
     data: TrainingData,

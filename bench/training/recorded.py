@@ -38,11 +38,6 @@ class RecordedStep:
         self._met: set[tuple[int, int]] = set()
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
 
-    @property
-    def recordings(self) -> int:
-        """How many rooms have been recorded."""
-        return len(self._graphs)
-
     def __call__(self, examples: Tensor) -> None:
         """Take the step for examples [M, B] (int64 on the host)."""
         lengths = self._lengths(examples)

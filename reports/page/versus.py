@@ -57,14 +57,22 @@ class Versus:
 
 
 def compare_studies(
-    first: Sequence[MemberResult], second: Sequence[MemberResult], *, baseline: str = "tanh"
-) -> Versus:
-    """Compare two studies' UAR, variant by variant, in the order of the first study.
+    first: Sequence[MemberResult],
+    second: Sequence[MemberResult],
+    *,
+    baseline: str = "tanh",
+    planned: tuple[Sequence[Member], Sequence[Member]] = ((), ()),
+) -> tuple[Versus, Analysis, Analysis]:
+    """Compare two studies' UAR, variant by variant, in the order of the first; both analyses too.
 
+    planned: the members of both studies, in whose order variants are shown and coloured.
     Raises InputError as `analysis.analyse` does, and where the studies share no variant.
     """
-    one, two = (analyse(results, baseline=baseline) for results in (first, second))
-    return _versus(one, two, _reasons(first[0], second[0], one, two))
+    one, two = (
+        analyse(results, baseline=baseline, planned=members)
+        for results, members in zip((first, second), planned, strict=True)
+    )
+    return _versus(one, two, _reasons(first[0], second[0], one, two)), one, two
 
 
 def write_versus(
@@ -77,14 +85,9 @@ def write_versus(
 ) -> Path:
     """Write index.html, versus.json and the figure of a comparison; return the page's path.
 
-    planned: the members of both studies, in whose order variants are shown and coloured.
-    Raises as `compare_studies`, and GateswapError where the folder cannot be written.
+    Arguments and errors as `compare_studies`, and GateswapError where the folder cannot be written.
     """
-    one, two = (
-        analyse(results, baseline=baseline, planned=members)
-        for results, members in zip((first, second), planned, strict=True)
-    )
-    versus = _versus(one, two, _reasons(first[0], second[0], one, two))
+    versus, one, two = compare_studies(first, second, baseline=baseline, planned=planned)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         page = render(versus, one, two)

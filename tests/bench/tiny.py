@@ -1,5 +1,6 @@
 """A small made-up corpus as training sees it: 5 features, three folds, some contexts missing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,9 @@ import torch
 from bench.data.batches import TrainingData
 from bench.data.examples import Examples
 from bench.data.folds import Fold
-from bench.data.members import Hyperparameters
+from bench.data.members import Hyperparameters, Member
+from bench.training.memory import MemberSizes
+from bench.training.train import TrainingSettings
 
 FEATURES = 5
 CLASSES = ("ang", "hap", "neu", "sad")
@@ -67,3 +70,11 @@ def data(examples: int = 36, longest: int = 9, seed: int = 0) -> TrainingData:
     folds = [Fold(f"S{k}", sides[(k + 1) % 3][k:], sides[(k + 2) % 3], sides[k]) for k in range(3)]
     torch.manual_seed(0)
     return TrainingData.build(Store(frames, offsets, lengths), table, folds)
+
+
+def stack_bytes(
+    members: Sequence[Member], data: TrainingData, settings: TrainingSettings, *, recorded: bool
+) -> int:
+    """What the training of a stack is estimated to take beside `data`."""
+    sizes = (MemberSizes.of(member, data, settings) for member in members)
+    return round(sum(each.bytes(recorded=recorded) for each in sizes))

@@ -68,7 +68,7 @@ before = Peak().stop()
 stack = members(int(sys.argv[3]), hidden_size=int(sys.argv[4]), batch_size=32)
 watch = Peak()
 train_stack(stack, data, settings)
-print(watch.stop() - before, memory.stack_bytes(stack, data, settings, recorded=False))
+print(watch.stop() - before, tiny.stack_bytes(stack, data, settings, recorded=False))
 '''
 
 
@@ -99,9 +99,7 @@ def test_the_longest_batch_is_longer_than_the_mean_and_no_longer_than_can_be() -
 def test_as_many_members_as_fit_are_taken_and_always_one() -> None:
     data = tiny.data()
     members = [Member(Variant("tanh"), f"S{k % 3}", k, tiny.SMALL) for k in range(9)]
-    each = max(
-        memory.stack_bytes([member], data, SETTINGS, recorded=True) for member in members[:3]
-    )
+    each = max(tiny.stack_bytes([member], data, SETTINGS, recorded=True) for member in members[:3])
 
     def most(free: float) -> int:
         return memory.most_members(members, data, SETTINGS, round(free), recorded=True)
@@ -117,7 +115,7 @@ def test_what_is_larger_takes_more() -> None:
     def taken(direction: str = "gru", activation: str = "tanh", **sizes: int) -> int:
         variant = Variant(activation, direction=direction)  # type: ignore[arg-type]
         member = Member(variant, "S0", 0, replace(tiny.SMALL, **sizes))
-        return memory.stack_bytes([member], data, SETTINGS, recorded=True)
+        return tiny.stack_bytes([member], data, SETTINGS, recorded=True)
 
     assert taken() < min(taken("bigru"), taken(hidden_size=9), taken(batch_size=20))
     assert taken(batch_size=20) < taken(batch_size=20, activation="arelu")
@@ -194,7 +192,7 @@ def test_the_estimate_holds_on_a_gpu() -> None:
     torch.cuda.reset_peak_memory_stats()
     train_stack(members, data)
     taken = torch.cuda.max_memory_reserved() - before
-    estimate = memory.stack_bytes(members, data, SETTINGS, recorded=True)
+    estimate = tiny.stack_bytes(members, data, SETTINGS, recorded=True)
     # more than it promises would be splitting late; it may be careful, of recordings above all
     assert 1 / 1.3 < estimate / taken < 4, f"{estimate:,} estimated, {taken:,} taken"
 

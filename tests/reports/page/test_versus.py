@@ -19,14 +19,14 @@ def studies():
 
 
 def test_a_study_against_itself_has_no_difference(studies):
-    versus = compare_studies(studies[0], studies[0])
+    versus, *_ = compare_studies(studies[0], studies[0])
     assert versus.reasons == ()
     assert [change.test.mean for change in versus.changes] == [0.0, 0.0]
     assert [change.p_holm for change in versus.changes] == [1.0, 1.0]
 
 
 def test_difference_of_two_studies_is_the_corrected_test_over_paired_folds(studies):
-    versus = compare_studies(*studies)
+    versus, *_ = compare_studies(*studies)
     change = versus.changes[0]
     assert change.test.mean == pytest.approx(change.second - change.first)
     assert change.test.mean > 5
@@ -38,7 +38,7 @@ def test_difference_of_two_studies_is_the_corrected_test_over_paired_folds(studi
 
 def test_studies_of_different_protocols_stand_side_by_side_untested(studies, tmp_path):
     other = synthetic.study(VARIANTS, seeds=2, utterances=60, selection="oracle")
-    versus = compare_studies(studies[0], other)
+    versus, *_ = compare_studies(studies[0], other)
     assert any("selection" in reason for reason in versus.reasons)
     assert all(change.test is None for change in versus.changes)
     page = write_versus(studies[0], other, tmp_path / "versus").read_text()

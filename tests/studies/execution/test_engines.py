@@ -67,7 +67,7 @@ def test_a_stack_that_fails_names_its_members_and_the_others_go_on(
 def test_a_stack_is_cut_to_what_is_free_and_comes_out_the_same() -> None:
     data, settings = tiny.data(), TrainingSettings()
     stack = stack_of(members(7))
-    each = memory.stack_bytes(stack[0][1:], data, settings, recorded=False)
+    each = tiny.stack_bytes(stack[0][1:], data, settings, recorded=False)
     noted = Noted()
     engine = OneDevice(data, settings, free=lambda: round(3.5 * each / memory.SHARE))
     engine.train([stack, stack_of(members(3, "relu"))], noted)
@@ -126,7 +126,7 @@ def limited(count: int, budget: float, folder: Path) -> list[str]:
 def test_a_stack_that_runs_out_of_memory_is_halved_and_comes_out_the_same(tmp_path: Path) -> None:
     data, settings = large_data(), TrainingSettings()
     together = [member for _, member in stack_of(members(6, "tanh", hidden_size=64))]
-    needed = memory.stack_bytes(together, data, settings, recorded=False)
+    needed = tiny.stack_bytes(together, data, settings, recorded=False)
     said = limited(6, 0.6 * needed, tmp_path)
     assert said[0] == "stack of 6 did not fit in memory: two of 3 and 3"
     assert sum("stack of 6" in line for line in said) == 1  # the next one is cut before it fails
