@@ -23,7 +23,7 @@ class AudioCheck:
 def check_audio(table: pd.DataFrame, root: Path) -> AudioCheck:
     """Look at the audio of a corpus's table: `audio`, and `start`, `end` of rows with `segment`.
 
-    Files are named by their path below `root`; a folder that is missing is told once, for all of
+    Files are named by their path below `root`; a folder that is missing is named once, for all of
     its files.
     """
     looks: dict[str, AudioState] = {}

@@ -39,7 +39,7 @@ def read_iemocap(root: Path, *, strict: bool = True) -> Corpus:
 
     Where `sentences/wav` lacks a dialogue, its turns are cut out of the stereo `dialog/wav`.
     strict: refuse a corpus with missing or broken audio; otherwise list it in `faults`. That the
-    counts differ from the release's is a problem told in `problems`, unless the corpus is marked as
+    counts differ from the release's is listed in `problems`, unless the corpus is marked as
     synthetic by a file `SYNTHETIC.json`.
     Raises InputError for a folder that is missing, empty or no IEMOCAP, for an annotation line that
     does not parse (file:line) and, when strict, for audio that cannot be used.
@@ -90,23 +90,23 @@ def read_iemocap(root: Path, *, strict: bool = True) -> Corpus:
 
 
 class _Gaps:
-    """What a copy lacks and can do without, told once for each kind."""
+    """What a copy lacks and can do without, said once for each kind."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._told: dict[str, list[str]] = {}
+        self._noted: dict[str, list[str]] = {}
         self.cut = 0  # turns that are cut out of dialog/wav
 
     def add(self, kind: str, path: Path) -> None:
         """A file of a kind: "{}" in it stands for the files."""
-        self._told.setdefault(kind, []).append(path.relative_to(self._root).as_posix())
+        self._noted.setdefault(kind, []).append(path.relative_to(self._root).as_posix())
 
     @property
     def problems(self) -> list[str]:
         """A sentence for each kind, naming the first."""
         return [
             kind.format(names[0] + (f" (and {len(names) - 1:,} more)" if len(names) > 1 else ""))
-            for kind, names in self._told.items()
+            for kind, names in self._noted.items()
         ]
 
     @property

@@ -57,13 +57,13 @@ def _csv(path: Path) -> tuple[list[str], Iterator[TableRow]]:
         lines.seek(0)
     csv.field_size_limit(LONGEST_CELL)
     reader = csv.reader(lines, delimiter=separator, strict=True)
-    header = _told(path, number, reader) or []
+    header = _next_row(path, number, reader) or []
     kept = [at for at, name in enumerate(header) if name.strip()]
     names = [header[at].strip() for at in kept]
 
     def rows() -> Iterator[TableRow]:
         at = number
-        while (cells := _told(path, at + 1, reader)) is not None:
+        while (cells := _next_row(path, at + 1, reader)) is not None:
             at += 1
             if not any(cell.strip() for cell in cells):
                 continue
@@ -78,8 +78,8 @@ def _csv(path: Path) -> tuple[list[str], Iterator[TableRow]]:
     return names, rows()
 
 
-def _told(path: Path, number: int, reader: Any) -> list[str] | None:
-    """The next row, or None; a row that is no CSV is told by its number."""
+def _next_row(path: Path, number: int, reader: Any) -> list[str] | None:
+    """The next row, or None; a row that is no CSV is named by its number."""
     try:
         return next(reader, None)
     except csv.Error as error:

@@ -2,7 +2,7 @@
 
 - Folds are checked, not believed: no speaker and no dialogue is on both sides, and whatever would
   break that is left out or refused. Results with the same speaker on both sides are the commonest
-  mistake of the field. Only a corpus's own split may share speakers: it is told, not mended.
+  mistake of the field. Only a corpus's own split may share speakers: it is reported, not mended.
 - The dev set never holds a test speaker, so that choosing a checkpoint on it is honest.
 - The same corpus gives the same folds on every machine: draws are hashes of names.
 """

@@ -2,7 +2,7 @@
 
 - A name with an accent in two Unicode forms was in training and in test; a label "Ang" lost eight
   utterances without a word. Such mistakes are cheap to find and change what a score means.
-- They are only told. Whether two Anns are one is for whoever knows them.
+- They are only reported. Whether two Anns are one is for whoever knows them.
 """
 
 from collections import Counter
@@ -26,14 +26,14 @@ def suspicions(corpus: Corpus, protocol: Protocol) -> list[str]:
 
 def _alike(corpus: Corpus) -> list[str]:
     found: list[str] = []
-    told: list[tuple[str, ...]] = []  # where speakers are sessions, both would be told
+    reported: list[tuple[str, ...]] = []  # where speakers are sessions, both would be reported
     for column, plural in (("speaker", "speakers"), ("session", "sessions"), ("label", "labels")):
         groups = [
             group
             for group in confusable(str(name) for name in corpus.table[column].unique())
-            if group not in told
+            if group not in reported
         ]
-        told += groups
+        reported += groups
         for group in groups[:SHOWN]:
             names = ", ".join(repr(name) for name in group)
             found.append(
@@ -71,13 +71,13 @@ def _nearly(label: str, name: str) -> bool:
 def _same_audio(corpus: Corpus) -> list[str]:
     found = []
     table = corpus.table
-    told: set[tuple[int, ...]] = set()
+    reported: set[tuple[int, ...]] = set()
     for column in ("speaker", "label", "session", "split"):
         values = table[column].tolist()
         mixed = [rows for rows in corpus.same_audio if len({values[row] for row in rows}) > 1]
         if column == "session":  # two speakers are in two sessions anyway
-            mixed = [rows for rows in mixed if rows not in told]
-        told |= set(mixed)
+            mixed = [rows for rows in mixed if rows not in reported]
+        reported |= set(mixed)
         if mixed:
             first = mixed[0]
             ids = ", ".join(str(table["id"][row]) for row in first[:SHOWN])

@@ -127,5 +127,5 @@ def adopt(folder: Path) -> None:
 
 
 def damaged(folder: Path, reason: str) -> str:
-    """What a damaged store's user is told."""
+    """What the user of a damaged store reads."""
     return f"{folder} is damaged ({reason}). Delete it and compute the features again."

@@ -46,9 +46,9 @@ def write_beside(
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        told = plain(found)
-        del told["model"]["predicted"]  # the file itself says so
-        text = json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False)
+        shown = plain(found)
+        del shown["model"]["predicted"]  # the file itself says so
+        text = json.dumps(shown, ensure_ascii=False, indent=1, allow_nan=False)
         (folder / "beside.json").write_text(text, encoding="utf-8")
         (folder / "index.html").write_text(page, encoding="utf-8")
     except OSError as error:

@@ -257,7 +257,7 @@ def test_a_demo_beside_which_somebody_put_a_file_is_never_replaced(
     assert (root / path).read_text() == "mine"
 
 
-def test_an_empty_folder_is_filled_and_progress_is_told(tmp_path: Path) -> None:
+def test_an_empty_folder_is_filled_and_progress_is_reported(tmp_path: Path) -> None:
     calls: list[tuple[int, int]] = []
     write_demo_corpus(
         tmp_path, seed=0, dialogues_per_session=1, progress=lambda *call: calls.append(call)

@@ -163,21 +163,21 @@ def test_describing_gives_the_promised_keys(root: Path) -> None:
     assert described["examples"]["other_missing"] == 1
 
 
-def test_a_dialogue_without_a_transcription_is_ordered_by_time_and_told(root: Path) -> None:
+def test_a_dialogue_without_a_transcription_is_ordered_by_time_and_reported(root: Path) -> None:
     (root / "Session1" / "dialog" / "transcriptions" / "Ses01M_impro01.txt").unlink()
     corpus = read_iemocap(root)
     assert [name[-4:] for name in corpus.table["id"]] == ["F000", "F001", "M000", "M001"]
     assert any("transcriptions/Ses01M_impro01.txt is missing" in text for text in corpus.problems)
 
 
-def test_a_turn_that_the_transcription_lacks_is_told(root: Path) -> None:
+def test_a_turn_that_the_transcription_lacks_is_reported(root: Path) -> None:
     path = root / "Session1" / "dialog" / "transcriptions" / "Ses01M_impro01.txt"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:3]))
     problems = read_iemocap(root).problems
     assert any("lacks Ses01M_impro01_M001" in text for text in problems)
 
 
-def test_a_dialogue_without_an_evaluation_is_told(root: Path) -> None:
+def test_a_dialogue_without_an_evaluation_is_reported(root: Path) -> None:
     write_dialogue(root, "Ses01F_impro02", [("F000", "neu", 1.0)]).unlink()
     problems = read_iemocap(root).problems
     assert "Session1/dialog/EmoEvaluation/Ses01F_impro02.txt is missing" in problems
@@ -374,7 +374,7 @@ def test_a_copy_of_an_annotation_file_is_named_and_not_read(root: Path) -> None:
     assert corpus.problems[1] == f"{name} is not named as a dialogue and is not read"
 
 
-def test_an_empty_annotation_file_is_told(root: Path) -> None:
+def test_an_empty_annotation_file_is_reported(root: Path) -> None:
     write_dialogue(root, "Ses01F_impro02", [("F000", "neu", 1.0)]).write_text("")
     problems = read_iemocap(root).problems
     assert "Session1/dialog/EmoEvaluation/Ses01F_impro02.txt has no turn" in problems

@@ -195,7 +195,7 @@ def test_meld_is_read_from_its_tables_with_its_official_split(tmp_path: Path) ->
     assert corpus.problems == ()
 
 
-def test_annotations_without_a_recording_and_recordings_without_annotation_are_told(
+def test_annotations_without_a_recording_and_recordings_without_annotation_are_reported(
     tmp_path: Path,
 ) -> None:
     meld(tmp_path)

@@ -171,7 +171,7 @@ def own_split() -> Examples:
     return examples_of(rows, split)
 
 
-def test_the_corpus_s_own_split_is_one_fold_and_its_shared_speakers_are_told() -> None:
+def test_the_corpus_s_own_split_is_one_fold_and_its_shared_speakers_are_reported() -> None:
     examples, protocol = own_split(), Protocol(test_unit="split", dev="split")
     (fold,) = make_folds(examples, protocol)
     assert fold.name == "test"
@@ -250,7 +250,7 @@ def test_the_table_of_sides_has_every_utterance_and_fold() -> None:
             assert [n for n, row in enumerate(rows) if row[fold.name] == side] == members.tolist()
 
 
-def test_small_sets_and_sets_without_a_class_are_told() -> None:
+def test_small_sets_and_sets_without_a_class_are_reported() -> None:
     rows = [(f"s{s}", f"s{s}-{u}", u % 4) for s in range(4) for u in range(20)]
     examples = examples_of([*rows, ("s9", "s9-0", 0), ("s9", "s9-1", 0)])
     protocol = Protocol(test_unit="speaker")

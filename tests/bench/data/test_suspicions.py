@@ -1,4 +1,4 @@
-"""What is told of a corpus whose names or recordings are nearly one."""
+"""What is said about a corpus whose names or recordings are nearly one."""
 
 import unicodedata
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_a_corpus_without_doubt_has_no_suspicions(tmp_path: Path) -> None:
         ("ﬁona", "fiona"),
     ],
 )
-def test_speakers_who_are_probably_one_are_told(tmp_path: Path, one: str, other: str) -> None:
+def test_speakers_who_are_probably_one_are_reported(tmp_path: Path, one: str, other: str) -> None:
     found = suspicions(corpus_of(tmp_path, [{"speaker": one}, {"speaker": other}]), Protocol())
     assert found[0].startswith("2 speakers differ only in case, accents, spaces or invisible")
     assert repr(one) in found[0]
@@ -59,7 +59,7 @@ def test_a_label_that_is_nearly_a_class_is_told_with_its_count(tmp_path: Path, l
     assert found.startswith(f"2 utterances are labelled {label!r}, which is nearly 'ang', and are")
 
 
-def test_the_same_audio_under_two_speakers_labels_or_parts_is_told(tmp_path: Path) -> None:
+def test_the_same_audio_under_two_speakers_labels_or_parts_is_reported(tmp_path: Path) -> None:
     rows: list[dict[str, object]] = [
         {"audio": "x", "speaker": "A", "label": "ang", "split": "train"},
         {"audio": "x", "speaker": "B", "label": "neu", "split": "test"},

@@ -146,7 +146,7 @@ def test_own_features_that_cannot_be_used_are_named(
         compute_features(corpus, tmp_path / "f", settings=settings, jobs=1)
 
 
-def test_folder_without_features_is_told(tmp_path: Path) -> None:
+def test_folder_without_features_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no \.npy file"):
         FeatureSettings(kind="own", path=str(tmp_path)).as_dict()
 

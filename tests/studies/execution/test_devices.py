@@ -50,7 +50,7 @@ def test_all_gpus_train_or_the_one_that_is_named(name: str, devices: list[str]) 
 
 
 @pytest.mark.usefixtures("two_gpus")
-def test_a_gpu_beyond_the_last_is_told() -> None:
+def test_a_gpu_beyond_the_last_is_reported() -> None:
     with pytest.raises(InputError, match=r"cuda:2: torch sees 2 CUDA devices, .* cuda:0"):
         choose_devices("cuda:2")
 

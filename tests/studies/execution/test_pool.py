@@ -42,7 +42,7 @@ def pool() -> Iterator[Pool]:
 
 
 class Interfering(Noted):
-    """Does something to the workers when it is told of progress."""
+    """Does something to the workers when progress is reported to it."""
 
     def __init__(self, act: Callable[[str, NamedStack], None]) -> None:
         super().__init__()

@@ -146,7 +146,7 @@ def test_a_rehearsal_on_a_cpu_runs_parts_in_processes_of_their_own_and_writes_bo
 
 
 @pytest.mark.parametrize("passes", [True, False])
-def test_only_files_with_gpu_tests_are_imported_and_a_failure_is_told(
+def test_only_files_with_gpu_tests_are_imported_and_a_failure_is_reported(
     passes, arguments, tmp_path, monkeypatch
 ):
     for folder in ("activations", "bench"):
