@@ -5,12 +5,11 @@
 - Which one runs is decided in one place, here, and can be asked for (`describe`): a result that
   does not say what computed it cannot be compared. A slower path than the one expected is taken
   with a warning, a wrong one never.
-- The compiled implementations are imported when they are needed: the package answers without
-  compiler or Triton.
+- None of the three needs its compiler or Triton before it is asked to run.
 """
 
 import warnings
-from typing import Protocol, cast
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +18,8 @@ from activations.errors import GateswapError, InputError
 from activations.kernels import layer as layers
 from activations.kernels import reference
 from activations.kernels.cell import SITES, Cell, Parameters
+from activations.kernels.cpu import recurrence as cpu
+from activations.kernels.gpu import recurrence as gpu
 from activations.kernels.packing import Packing
 from activations.kernels.precision import precision
 from activations.kernels.projection import project
@@ -36,6 +37,9 @@ class _Implementation(Protocol):
 
     def describe(self, cell: Cell) -> str:
         """Name what computes this cell."""
+
+
+_MODULES: dict[str, _Implementation] = {"reference": reference, "cpu": cpu, "gpu": gpu}
 
 
 def recurrence(
@@ -166,10 +170,10 @@ def choose(
     wanted = implementation
     if wanted == "auto":
         wanted = "gpu" if torch.device(device).type == "cuda" else "cpu"
-    reason = _unavailable(wanted, cell, dtype)
+    reason = _MODULES[wanted].available(cell, dtype)
     if reason is None:
         return wanted
-    if implementation != "auto" or _unavailable("reference", cell, dtype) is not None:
+    if implementation != "auto" or _MODULES["reference"].available(cell, dtype) is not None:
         raise GateswapError(f"the {wanted} kernel cannot run here: {reason}")
     if reason not in _warned:
         _warned.add(reason)
@@ -191,27 +195,7 @@ def describe(
     Raises as `choose`.
     """
     chosen = choose(cell, implementation=implementation, device=device, dtype=dtype)
-    return _load(chosen).describe(cell)
-
-
-def _load(implementation: str) -> _Implementation:
-    """The module of an implementation, imported when first needed."""
-    module: object
-    if implementation == "reference":
-        from activations.kernels import reference as module
-    elif implementation == "cpu":
-        from activations.kernels.cpu import recurrence as module
-    else:
-        from activations.kernels.gpu import recurrence as module
-    return cast(_Implementation, module)
-
-
-def _unavailable(implementation: str, cell: Cell, dtype: torch.dtype) -> str | None:
-    """Why this implementation cannot run the cell; None where it can."""
-    try:
-        return _load(implementation).available(cell, dtype)
-    except ImportError as error:
-        return str(error)
+    return _MODULES[chosen].describe(cell)
 
 
 def _check(

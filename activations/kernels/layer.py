@@ -20,10 +20,16 @@ from torch import Tensor
 
 from activations.kernels import reference
 from activations.kernels.cell import Cell
+from activations.kernels.cpu import projection as cpu_projection
+from activations.kernels.cpu import recurrence as cpu_recurrence
+from activations.kernels.gpu import projection as gpu_projection
+from activations.kernels.gpu import recurrence as gpu_recurrence
 from activations.kernels.packing import Packing
 from activations.kernels.precision import Precision
 
 Gradients = tuple[Tensor | None, ...]
+
+_RECURRENCE: dict[str, ModuleType] = {"cpu": cpu_recurrence, "gpu": gpu_recurrence}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +97,13 @@ def forward(
     if w_ih is None:
         gates = frames
     elif call.kernel == "cpu":
-        gates = _projection("cpu").forward(frames, w_ih, b_ih, packing.bounds)
+        gates = cpu_projection.forward(frames, w_ih, b_ih, packing.bounds)
     elif call.stacked:
-        product = _projection("gpu").product
-        gates = product(frames.resolve_neg().contiguous(), w_ih, b_ih, packing, call.precision)
+        frames = frames.resolve_neg().contiguous()
+        gates = gpu_projection.product(frames, w_ih, b_ih, packing, call.precision)
     else:
         gates = torch.nn.functional.linear(frames, w_ih[0], None if b_ih is None else b_ih[0])
-    h, saved = _recurrence(call.kernel).forward(
+    h, saved = _RECURRENCE[call.kernel].forward(
         gates, w_hh, b_hh, h0, (update, reset, candidate), packing, call.cell,
         *_precision(call), save=call.save, shape=call.shape,
     )  # fmt: skip
@@ -125,7 +131,7 @@ def gradient(
 
     The one by frames, which no first layer needs, only if it is wanted.
     """
-    d_gates, d_w_hh, d_b_hh, d_h0, by_parameters = _recurrence(call.kernel).backward(
+    d_gates, d_w_hh, d_b_hh, d_h0, by_parameters = _RECURRENCE[call.kernel].backward(
         d_h, w_hh, b_hh, h0, (update, reset, candidate), h, saved, call.packing, call.cell,
         *_precision(call),
     )  # fmt: skip
@@ -136,11 +142,11 @@ def gradient(
         d_out = d_gates.flatten(1)
         by_bias = b_ih is not None
         if call.kernel == "cpu":
-            first = _projection("cpu").backward(
+            first = cpu_projection.backward(
                 d_out, frames, w_ih, call.packing.bounds, by_frames=by_frames, by_bias=by_bias
             )
         elif call.stacked:
-            first = _projection("gpu").backward(
+            first = gpu_projection.backward(
                 d_out, frames, w_ih, call.packing, call.precision,
                 by_frames=by_frames, by_bias=by_bias,
             )  # fmt: skip
@@ -245,7 +251,7 @@ class _Layer(torch.autograd.Function):
         grouped = _group(info.batch_size, in_dims[1:], tuple(tensors))
         call = _repeat(call, info.batch_size)
         h, saved = _Layer.apply(call, *grouped)  # type: ignore[no-untyped-call]
-        axis = _recurrence(call.kernel).FRAMES_AXIS
+        axis = _RECURRENCE[call.kernel].FRAMES_AXIS
         per_member = (info.batch_size, saved.shape[axis] // info.batch_size)
         h = h.unflatten(0, (info.batch_size, len(h) // info.batch_size))
         return (h, saved.unflatten(axis, per_member)), (0, axis)
@@ -283,7 +289,7 @@ class _Gradient(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> Any:
         call, d_h, h, saved, *tensors = inputs
-        M, axis = info.batch_size, _recurrence(call.kernel).FRAMES_AXIS
+        M, axis = info.batch_size, _RECURRENCE[call.kernel].FRAMES_AXIS
         _, by_d_h, by_h, by_saved, *by_tensors = in_dims
         grouped = _group(M, tuple(by_tensors), tuple(tensors))
         states = (_mapped(each, dim, M).flatten(0, 1) for each, dim in ((d_h, by_d_h), (h, by_h)))
@@ -317,28 +323,8 @@ def saved_shape(
     kernel: str, cell: Cell, N: int, D: int, H: int, *, save: bool
 ) -> tuple[int, int, int]:
     """The shape of `forward`'s second result."""
-    shape: tuple[int, int, int] = _recurrence(kernel).saved_shape(cell, N, D, H, save=save)
+    shape: tuple[int, int, int] = _RECURRENCE[kernel].saved_shape(cell, N, D, H, save=save)
     return shape
-
-
-def _recurrence(kernel: str) -> ModuleType:
-    if kernel == "cpu":
-        from activations.kernels.cpu import recurrence as cpu
-
-        return cpu
-    from activations.kernels.gpu import recurrence as gpu
-
-    return gpu
-
-
-def _projection(kernel: str) -> ModuleType:
-    if kernel == "cpu":
-        from activations.kernels.cpu import projection as cpu
-
-        return cpu
-    from activations.kernels.gpu import projection as gpu
-
-    return gpu
 
 
 def _precision(call: Call) -> tuple[str, ...]:
