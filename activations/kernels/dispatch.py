@@ -65,15 +65,15 @@ def recurrence(
     Differentiable in every floating-point argument. float32; the reference also float64.
     implementation: "auto" takes the GPU kernel for CUDA tensors and the CPU kernel otherwise, and
     where that cannot run, the reference with one warning that says why; a name takes that one or
-    raises.
+    raises. In forward mode it is the reference whatever was asked for, with a warning, too.
 
     Raises ValueError for shapes that do not fit together, InputError for an unknown
     implementation, GateswapError for one that cannot run here.
     """
     _check(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
     packing = packing.to(gates_x.device)
-    chosen = choose(cell, implementation=implementation, device=gates_x.device, dtype=gates_x.dtype)
-    if chosen == "reference" or forward_mode():
+    chosen = _choose_for(gates_x, cell, implementation)
+    if chosen == "reference":
         return reference.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
     call = layers.Call(packing, cell, chosen, precision=precision())
     with torch.cuda.device_of(gates_x):  # type: ignore[no-untyped-call]
@@ -104,8 +104,8 @@ def layer(
     N, D, H = packing.N, w_hh.shape[1], w_hh.shape[-1]
     check_layer(frames, w_ih, b_ih, w_hh, b_hh, packing, cell, parameters, h0)
     packing = packing.to(frames.device)
-    chosen = choose(cell, implementation=implementation, device=frames.device, dtype=frames.dtype)
-    if chosen == "reference" or forward_mode():
+    chosen = _choose_for(frames, cell, implementation)
+    if chosen == "reference":
         gates_x = project(frames, w_ih, b_ih, packing).view(N, D, 3 * H)
         return reference.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
     call = layers.Call(packing, cell, chosen, stacked, precision(), shape=shape)
@@ -175,10 +175,23 @@ def choose(
         return wanted
     if implementation != "auto" or _MODULES["reference"].available(cell, dtype) is not None:
         raise GateswapError(f"the {wanted} kernel cannot run here: {reason}")
+    return _take_reference(reason)
+
+
+def _choose_for(tensor: Tensor, cell: Cell, implementation: str) -> str:
+    """`choose` for a call with tensors like this one; forward mode takes the reference."""
+    chosen = choose(cell, implementation=implementation, device=tensor.device, dtype=tensor.dtype)
+    if chosen != "reference" and forward_mode():
+        return _take_reference("no kernel carries derivatives forward (torch.func.jvp)")
+    return chosen
+
+
+def _take_reference(reason: str) -> str:
+    """Take the reference in a kernel's place, with one warning for each reason."""
     if reason not in _warned:
         _warned.add(reason)
         warnings.warn(
-            f"GRU recurrences run on the slow reference implementation: {reason}", stacklevel=2
+            f"GRU recurrences run on the slow reference implementation: {reason}", stacklevel=3
         )
     return "reference"
 

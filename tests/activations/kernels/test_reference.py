@@ -177,6 +177,16 @@ def test_a_missing_kernel_is_told_once_and_named_in_the_description(monkeypatch)
         dispatch.choose(cell, dtype=torch.float16)
 
 
+def test_derivatives_carried_forward_run_on_the_reference_which_is_told_once(monkeypatch):
+    monkeypatch.setattr(dispatch, "_warned", set())
+    gru, x = GRU(3, 4), torch.randn(5, 2, 3)
+    with pytest.warns(UserWarning, match="slow reference implementation: no kernel carries"):
+        torch.func.jvp(lambda x: gru(x)[0], (x,), (x.cos(),))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.func.jvp(lambda x: gru(x)[0], (x,), (x.cos(),))
+
+
 def test_an_unknown_implementation_or_reset_order_is_refused():
     cell = Cell(get("sigmoid"), get("sigmoid"), get("tanh"))
     with pytest.raises(InputError, match="no implementation 'fast'"):
