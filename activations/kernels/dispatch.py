@@ -77,7 +77,7 @@ def recurrence(
         return reference.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
     call = layers.Call(packing, cell, chosen, precision=precision())
     with torch.cuda.device_of(gates_x):  # type: ignore[no-untyped-call]
-        return layers.run(call, gates_x, None, None, w_hh, b_hh, h0, *parameters)
+        return layers.run(call, layers.Tensors(gates_x, None, None, w_hh, b_hh, h0, *parameters))
 
 
 def layer(
@@ -102,7 +102,8 @@ def layer(
     view. Raises as `recurrence`.
     """
     N, D, H = packing.N, w_hh.shape[1], w_hh.shape[-1]
-    check_layer(frames, w_ih, b_ih, w_hh, b_hh, packing, cell, parameters, h0)
+    tensors = layers.Tensors(frames, w_ih, b_ih, w_hh, b_hh, h0, *parameters)
+    check_layer(tensors, packing, cell)
     packing = packing.to(frames.device)
     chosen = _choose_for(frames, cell, implementation)
     if chosen == "reference":
@@ -111,21 +112,13 @@ def layer(
     call = layers.Call(packing, cell, chosen, stacked, precision(), shape=shape)
     # Triton launches on the current device
     with torch.cuda.device_of(frames):  # type: ignore[no-untyped-call]
-        return layers.run(call, frames, w_ih, b_ih, w_hh, b_hh, h0, *parameters)
+        return layers.run(call, tensors)
 
 
-def check_layer(
-    frames: Tensor,
-    w_ih: Tensor,
-    b_ih: Tensor | None,
-    w_hh: Tensor,
-    b_hh: Tensor,
-    packing: Packing,
-    cell: Cell,
-    parameters: Parameters,
-    h0: Tensor | None,
-) -> None:
+def check_layer(tensors: layers.Tensors, packing: Packing, cell: Cell) -> None:
     """Raise ValueError where a layer's arguments do not fit: a kernel would read beyond them."""
+    frames, w_ih, b_ih, w_hh, b_hh, h0, *_ = tensors
+    assert w_ih is not None  # only `recurrence` has none, which checks for itself
     D, H = w_hh.shape[1], w_hh.shape[-1]
     if frames.dim() != 2 or w_ih.shape != (len(w_hh), 3 * D * H, frames.shape[-1]):
         raise ValueError(
@@ -136,7 +129,7 @@ def check_layer(
         raise ValueError(f"b_ih must be {list(w_ih.shape[:2])}, got {list(b_ih.shape)}")
     # what the gates would be, without the memory
     gates_x = frames.new_empty(()).expand(len(frames), D, 3 * H)
-    _check(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
+    _check(gates_x, w_hh, b_hh, packing, cell, tensors.parameters, h0)
     for name, tensor in (("w_ih", w_ih), *((("b_ih", b_ih),) if b_ih is not None else ())):
         if tensor.dtype != frames.dtype or tensor.device != frames.device:
             raise ValueError(

@@ -13,13 +13,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from activations.kernels import reference
-from activations.kernels.cell import Cell
+from activations.kernels.cell import Cell, Parameters
 from activations.kernels.cpu import projection as cpu_projection
 from activations.kernels.cpu import recurrence as cpu_recurrence
 from activations.kernels.gpu import projection as gpu_projection
@@ -30,6 +30,29 @@ from activations.kernels.precision import Precision
 Gradients = tuple[Tensor | None, ...]
 
 _RECURRENCE: dict[str, ModuleType] = {"cpu": cpu_recurrence, "gpu": gpu_recurrence}
+
+
+class Tensors(NamedTuple):
+    """A layer's tensors, whose gradients come in this order, too.
+
+    frames [N, I], w_ih [G, D * 3H, I], b_ih [G, D * 3H]; without w_ih the frames are the gates,
+    [N, D * 3H] or [N, D, 3H]. The rest as `kernels.dispatch.recurrence` says.
+    """
+
+    frames: Tensor
+    w_ih: Tensor | None
+    b_ih: Tensor | None
+    w_hh: Tensor
+    b_hh: Tensor
+    h0: Tensor | None
+    update: Tensor
+    reset: Tensor
+    candidate: Tensor
+
+    @property
+    def parameters(self) -> Parameters:
+        """The learnable parameters of the three sites."""
+        return self.update, self.reset, self.candidate
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,47 +75,24 @@ class Call:
     shape: tuple[int, ...] | None = None
 
 
-def run(
-    call: Call,
-    frames: Tensor,
-    w_ih: Tensor | None,
-    b_ih: Tensor | None,
-    w_hh: Tensor,
-    b_hh: Tensor,
-    h0: Tensor | None,
-    update: Tensor,
-    reset: Tensor,
-    candidate: Tensor,
-) -> Tensor:
+def run(call: Call, tensors: Tensors) -> Tensor:
     """Project the frames and run the recurrences; returns every state, h [N, D, H].
 
-    frames [N, I], w_ih [G, D * 3H, I], b_ih [G, D * 3H]; without w_ih the frames are the gates,
-    [N, D * 3H] or [N, D, 3H]. The rest as `kernels.dispatch.recurrence` says. Nothing is checked.
+    Nothing is checked.
     """
-    tensors = (frames, w_ih, b_ih, w_hh, b_hh, h0, update, reset, candidate)
     if torch._C._are_functorch_transforms_active():
         call = replace(call, save=True, shape=None)
     elif not torch.is_grad_enabled() or not any(
         tensor is not None and tensor.requires_grad for tensor in tensors
     ):
-        return forward(replace(call, save=False), *tensors)[0]
+        return forward(replace(call, save=False), tensors)[0]
     h, _ = _Layer.apply(call, *tensors)  # type: ignore[no-untyped-call]
     return cast(Tensor, h)
 
 
-def forward(
-    call: Call,
-    frames: Tensor,
-    w_ih: Tensor | None,
-    b_ih: Tensor | None,
-    w_hh: Tensor,
-    b_hh: Tensor,
-    h0: Tensor | None,
-    update: Tensor,
-    reset: Tensor,
-    candidate: Tensor,
-) -> tuple[Tensor, Tensor]:
+def forward(call: Call, tensors: Tensors) -> tuple[Tensor, Tensor]:
     """`run` without autograd: the states, and what `gradient` needs of this call."""
+    frames, w_ih, b_ih, w_hh, b_hh, h0, *_ = tensors
     packing = call.packing
     if w_ih is None:
         gates = frames
@@ -104,35 +104,22 @@ def forward(
     else:
         gates = torch.nn.functional.linear(frames, w_ih[0], None if b_ih is None else b_ih[0])
     h, saved = _RECURRENCE[call.kernel].forward(
-        gates, w_hh, b_hh, h0, (update, reset, candidate), packing, call.cell,
+        gates, w_hh, b_hh, h0, tensors.parameters, packing, call.cell,
         *_precision(call), save=call.save, shape=call.shape,
     )  # fmt: skip
     return cast(Tensor, h), cast(Tensor, saved)
 
 
 def gradient(
-    call: Call,
-    d_h: Tensor,
-    h: Tensor,
-    saved: Tensor,
-    frames: Tensor,
-    w_ih: Tensor | None,
-    b_ih: Tensor | None,
-    w_hh: Tensor,
-    b_hh: Tensor,
-    h0: Tensor | None,
-    update: Tensor,
-    reset: Tensor,
-    candidate: Tensor,
-    *,
-    by_frames: bool = True,
+    call: Call, d_h: Tensor, h: Tensor, saved: Tensor, tensors: Tensors, *, by_frames: bool = True
 ) -> Gradients:
-    """Gradients by the nine tensors of `run`, None for those that are None, without autograd.
+    """Gradients by each of the tensors, None for those that are None, without autograd.
 
     The one by frames, which no first layer needs, only if it is wanted.
     """
+    frames, w_ih, b_ih, w_hh, b_hh, h0, *_ = tensors
     d_gates, d_w_hh, d_b_hh, d_h0, by_parameters = _RECURRENCE[call.kernel].backward(
-        d_h, w_hh, b_hh, h0, (update, reset, candidate), h, saved, call.packing, call.cell,
+        d_h, w_hh, b_hh, h0, tensors.parameters, h, saved, call.packing, call.cell,
         *_precision(call),
     )  # fmt: skip
     first: Gradients
@@ -160,9 +147,9 @@ def gradient(
 
 
 def second_gradient(
-    d_h: Tensor, tensors: tuple[Tensor | None, ...], by_gradients: Gradients, call: Call
+    d_h: Tensor, tensors: Tensors, by_gradients: Gradients, call: Call
 ) -> Gradients:
-    """Gradients by d_h and by each of `run`'s tensors, given those by what `gradient` returns.
+    """Gradients by d_h and by each of the tensors, given those by what `gradient` returns.
 
     Computed by the reference, and differentiable again.
     """
@@ -181,7 +168,7 @@ def second_gradient(
     return by_d_h, *_in_place_of(tensors, found)
 
 
-def reference_gradient(d_h: Tensor, tensors: tuple[Tensor | None, ...], call: Call) -> Gradients:
+def reference_gradient(d_h: Tensor, tensors: Tensors, call: Call) -> Gradients:
     """`gradient` in plain operations, for a d_h that no kernel can read."""
     with torch.enable_grad():
         given = [each.detach().requires_grad_() for each in tensors if each is not None]
@@ -189,21 +176,19 @@ def reference_gradient(d_h: Tensor, tensors: tuple[Tensor | None, ...], call: Ca
     return _in_place_of(tensors, torch.autograd.grad(h, given, d_h, allow_unused=True))
 
 
-def states(call: Call, frames: Tensor, *rest: Any) -> Tensor:
-    """The states [N, D, H] as the reference computes them; rest: as `run`'s."""
+def states(call: Call, tensors: Tensors) -> Tensor:
+    """The states [N, D, H] as the reference computes them."""
     if call.packing.has_spare:
         raise ValueError("frames with spare room have no second derivative")
-    w_ih, b_ih, w_hh, b_hh, h0, *parameters = rest
+    frames, w_ih, b_ih, w_hh, b_hh, h0, *_ = tensors
     return reference.layer(
-        frames, w_ih, b_ih, w_hh, b_hh, call.packing, call.cell, tuple(parameters), h0
+        frames, w_ih, b_ih, w_hh, b_hh, call.packing, call.cell, tensors.parameters, h0
     )
 
 
-def _given_states(
-    given: Sequence[Tensor], tensors: tuple[Tensor | None, ...], like: Tensor, call: Call
-) -> Tensor:
+def _given_states(given: Sequence[Tensor], tensors: Tensors, like: Tensor, call: Call) -> Tensor:
     """`states` in the shape of `like`; given: those of the tensors that are there."""
-    return states(call, *cast(Any, _in_place_of(tensors, given))).view(like.shape)
+    return states(call, Tensors(*cast(Any, _in_place_of(tensors, given)))).view(like.shape)
 
 
 def _in_place_of(tensors: tuple[Tensor | None, ...], found: Sequence[Tensor | None]) -> Gradients:
@@ -215,7 +200,8 @@ def _in_place_of(tensors: tuple[Tensor | None, ...], found: Sequence[Tensor | No
 class _Layer(torch.autograd.Function):
     @staticmethod
     def forward(*inputs: Any) -> tuple[Tensor, Tensor]:
-        return forward(*inputs)
+        call, *tensors = inputs
+        return forward(call, Tensors(*tensors))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -234,16 +220,17 @@ class _Layer(torch.autograd.Function):
     def backward(ctx: Any, d_h: Tensor | None, _: Tensor | None) -> Gradients:
         if d_h is None:
             return (None,) * 10
-        *tensors, h, saved = ctx.saved_tensors
+        *given, h, saved = ctx.saved_tensors
+        tensors = Tensors(*given)
         if ctx.witness is not None and ctx.witness._version != ctx.version:
             with torch.no_grad():
-                h = forward(replace(ctx.call, save=False), *tensors)[0]
+                h = forward(replace(ctx.call, save=False), tensors)[0]
         if torch._C._functorch.is_legacy_batchedtensor(d_h):  # `is_grads_batched` of autograd.grad
-            return None, *reference_gradient(d_h, tuple(tensors), ctx.call)
+            return None, *reference_gradient(d_h, tensors, ctx.call)
         if torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
-            return None, *apply_gradient(d_h, tuple(tensors), h, saved, ctx.call)
+            return None, *apply_gradient(d_h, tensors, h, saved, ctx.call)
         by_frames = ctx.needs_input_grad[1]
-        return None, *gradient(ctx.call, d_h, h, saved, *tensors, by_frames=by_frames)
+        return None, *gradient(ctx.call, d_h, h, saved, tensors, by_frames=by_frames)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> Any:
@@ -258,7 +245,7 @@ class _Layer(torch.autograd.Function):
 
 
 def apply_gradient(
-    d_h: Tensor, tensors: tuple[Tensor | None, ...], h: Tensor, saved: Tensor, call: Call
+    d_h: Tensor, tensors: Tensors, h: Tensor, saved: Tensor, call: Call
 ) -> Gradients:
     """`gradient` as a function that can be differentiated again."""
     found = _Gradient.apply(call, d_h, h, saved, *tensors)  # type: ignore[no-untyped-call]
@@ -270,7 +257,8 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def forward(*inputs: Any) -> tuple[Tensor, ...]:
-        found = gradient(*inputs)
+        call, d_h, h, saved, *tensors = inputs
+        found = gradient(call, d_h, h, saved, Tensors(*tensors))
         return tuple(each for each in found if each is not None)
 
     @staticmethod
@@ -281,9 +269,10 @@ class _Gradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *by_gradients: Tensor | None) -> Gradients:
-        d_h, *tensors = ctx.saved_tensors
-        by_tensors = _in_place_of(tuple(tensors), cast(Any, by_gradients))
-        found = second_gradient(d_h, tuple(tensors), by_tensors, ctx.call)
+        d_h, *given = ctx.saved_tensors
+        tensors = Tensors(*given)
+        by_tensors = _in_place_of(tensors, cast(Any, by_gradients))
+        found = second_gradient(d_h, tensors, by_tensors, ctx.call)
         return None, found[0], None, None, *found[1:]
 
     @staticmethod

@@ -61,19 +61,19 @@ def gru_layer(
     which row b has lengths[b] frames (h is zero behind them). The other tensors as
     `kernels.dispatch.layer` says; cell as `text_of` writes it; save: whether a gradient follows.
     """
-    tensors = (frames, w_ih, b_ih, w_hh, b_hh, h0, update, reset, candidate)
+    tensors = layers.Tensors(frames, w_ih, b_ih, w_hh, b_hh, h0, update, reset, candidate)
     call, inside = _call(tensors, batch_sizes, lengths, steps, cell, implementation, save)
     if inside is not None:
-        frames = frames.index_select(0, inside)
+        tensors = tensors._replace(frames=frames.index_select(0, inside))
     with torch.no_grad():
         if call.kernel == "reference":
-            h = layers.states(call, frames, *tensors[1:])
+            h = layers.states(call, tensors)
             saved = h.new_empty(0)
         else:
             with torch.cuda.device_of(frames):  # type: ignore[no-untyped-call]
-                h, saved = layers.forward(call, frames, *tensors[1:])
+                h, saved = layers.forward(call, tensors)
     if inside is not None:
-        N = len(tensors[0])
+        N = len(frames)
         h = h.new_zeros(N, *h.shape[1:]).index_copy(0, inside, h)
         if saved.numel():
             room = saved.new_zeros(_saved_shape(call, N, *h.shape[1:]))
@@ -115,12 +115,12 @@ def gru_layer_backward(
     implementation: str,
 ) -> list[Tensor]:
     """Gradients by the tensors of `gru_layer` that are there, from frames to candidate."""
-    tensors = (frames, w_ih, b_ih, w_hh, b_hh, h0, update, reset, candidate)
+    tensors = layers.Tensors(frames, w_ih, b_ih, w_hh, b_hh, h0, update, reset, candidate)
     call, inside = _call(tensors, batch_sizes, lengths, steps, cell, implementation, True)
     N = len(frames)
     if inside is not None:
         d_h, h, frames = (each.index_select(0, inside) for each in (d_h, h, frames))
-        tensors = (frames, *tensors[1:])
+        tensors = tensors._replace(frames=frames)
         if saved.numel():
             shape = _saved_shape(call, call.packing.N, *h.shape[1:])
             saved = saved.reshape(-1)[: shape[0] * shape[1] * shape[2]].view(shape)
@@ -130,7 +130,7 @@ def gru_layer_backward(
             found = thread.submit(layers.reference_gradient, d_h, tensors, call).result()
     else:
         with torch.cuda.device_of(frames):  # type: ignore[no-untyped-call]
-            found = layers.gradient(call, d_h, h, saved, *tensors)
+            found = layers.gradient(call, d_h, h, saved, tensors)
     present = [each for each, tensor in zip(found, tensors, strict=True) if tensor is not None]
     filled = [
         torch.zeros_like(tensor) if each is None else each.contiguous()
@@ -147,7 +147,7 @@ def _(
     b_hh: Tensor, h0: Any, update: Tensor, reset: Tensor, candidate: Tensor, batch_sizes: Any,
     lengths: Any, steps: int, cell: str, implementation: str,
 ) -> list[Tensor]:  # fmt: skip
-    tensors = (frames, w_ih, b_ih, w_hh, b_hh, h0, update, reset, candidate)
+    tensors = layers.Tensors(frames, w_ih, b_ih, w_hh, b_hh, h0, update, reset, candidate)
     return [each.new_empty(each.shape) for each in tensors if each is not None]
 
 
@@ -174,14 +174,15 @@ def _setup_gradient(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> 
 
 
 def _second_gradient(ctx: Any, by_gradients: list[Tensor]) -> tuple[Tensor | None, ...]:
-    d_h, *tensors, batch_sizes, lengths = ctx.saved_tensors
+    d_h, *inputs, batch_sizes, lengths = ctx.saved_tensors
+    tensors = layers.Tensors(*inputs)
     steps, cell, implementation = ctx.rest
-    call, inside = _call(tuple(tensors), batch_sizes, lengths, steps, cell, implementation, True)
+    call, inside = _call(tensors, batch_sizes, lengths, steps, cell, implementation, True)
     if inside is not None:
         raise ValueError("lengths have no second derivative where a layer runs as an operator")
     given = iter(by_gradients)
     by_tensors = tuple(None if each is None else next(given) for each in tensors)
-    by_d_h, *found = layers.second_gradient(d_h, tuple(tensors), by_tensors, call)
+    by_d_h, *found = layers.second_gradient(d_h, tensors, by_tensors, call)
     return by_d_h, None, None, *found, *(None,) * 5
 
 
@@ -207,7 +208,7 @@ def _backward_flops(
 
 
 def _call(
-    tensors: tuple[Any, ...],
+    tensors: layers.Tensors,
     batch_sizes: Tensor | None,
     lengths: Tensor | None,
     steps: int,
@@ -219,8 +220,8 @@ def _call(
 
     Raises as `kernels.dispatch.layer`, before a kernel sees anything.
     """
-    frames, w_ih, b_ih, w_hh, b_hh, h0, *parameters = tensors
-    G, N = len(w_ih), len(frames)
+    frames = tensors.frames
+    G, N = len(tensors.w_hh), len(frames)
     rows = N // (G * steps) if steps > 0 else 0
     inside = None
     if batch_sizes is not None:
@@ -239,10 +240,9 @@ def _call(
         raise ValueError(f"{packing.N} frames are laid out, {N} are given")
     chosen = _choose(cell, implementation, frames)
     read = cell_of(cell)
-    dispatch.check_layer(
-        frames if inside is None else frames[:1].expand(packing.N, -1),
-        w_ih, b_ih, w_hh, b_hh, packing, read, tuple(parameters), h0,
-    )  # fmt: skip
+    if inside is not None:  # as many as will be taken, without the memory
+        tensors = tensors._replace(frames=frames[:1].expand(packing.N, -1))
+    dispatch.check_layer(tensors, packing, read)
     packing = packing.to(frames.device)
     return layers.Call(packing, read, chosen, G > 1, precision(), save), inside
 
