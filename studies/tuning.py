@@ -105,7 +105,12 @@ def propose(
 
 
 def check_search(spec: StudySpec) -> None:
-    """Raise InputError where the specification does not say what to search."""
+    """Raise InputError where the specification does not say what to search, or judge it by."""
+    if spec.protocol.dev == "none":
+        raise InputError(
+            f"study {spec.name} has protocol.dev: none, and settings are judged on the dev set; "
+            "set protocol.dev to speakers, utterances or dialogues for tuning"
+        )
     if not spec.search:
         raise InputError(
             f"study {spec.name} does not say what to tune; add to it, for example, "

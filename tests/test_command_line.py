@@ -140,6 +140,10 @@ BAD_INPUT = [
     (["run", "paper"], "gateswap run paper corpus.path="),
     (["run", "paper", "corpus.path=/nowhere"], "/nowhere does not exist"),
     (["tune", "demo", "search={}"], "does not say what to tune"),
+    (
+        ["tune", "demo", "protocol.dev=none", "protocol.selection=last"],
+        "protocol.dev: none, and settings are judged on the dev set; set protocol.dev to speakers",
+    ),
     (["status", "demo"], "has not been run in runs; start it with: gateswap run demo"),
     (["report", "demo"], "has not been run in runs; start it with: gateswap run demo"),
     (["mirror", "demo"], "has not been run in runs; start it with: gateswap run demo"),
