@@ -52,7 +52,7 @@ def make_mlflow_database(workspace: Workspace) -> None:
     with atomically(place) as beside:
         try:
             SqlAlchemyStore(  # type: ignore[no-untyped-call,unused-ignore]
-                _uri(beside), workspace.mlflow_artifacts.resolve().as_uri()
+                uri(beside), workspace.mlflow_artifacts.resolve().as_uri()
             )
         finally:
             _disconnect(beside)
@@ -85,6 +85,17 @@ def count_runs(database: Path, experiment: str) -> int:
     return int(number)
 
 
+@contextlib.contextmanager
+def explained(product: str, database: Path, study: str) -> Iterator[None]:
+    """Turn whatever SQLite, Alembic, MLflow or Optuna raise into words for people."""
+    try:
+        yield
+    except GateswapError:
+        raise
+    except Exception as error:
+        raise trouble(product, database, error, study) from error
+
+
 def trouble(product: str, database: Path, error: Exception, study: str) -> GateswapError:
     """What to tell the user of a database that cannot be used, by what was raised."""
     said = " ".join(str(error).split())
@@ -94,7 +105,7 @@ def trouble(product: str, database: Path, error: Exception, study: str) -> Gates
     elif ("out-of-date" in said and _is_earlier(said)) or "storage upgrade" in said:
         reason = f"an older version of {product} made it"
         command = "mlflow db upgrade" if product == "MLflow" else "optuna storage upgrade --storage"
-        remedy = f"upgrade it: {command} {_uri(database)}; then {again}"
+        remedy = f"upgrade it: {command} {uri(database)}; then {again}"
     elif "out-of-date" in said or "Can't locate revision" in said:
         reason = f"a later version of {product} made it"
         remedy = f"install that version (pip install -U {product.lower()}), then {again}"
@@ -117,7 +128,8 @@ def _is_earlier(said: str) -> bool:
     )
 
 
-def _uri(database: Path) -> str:
+def uri(database: Path) -> str:
+    """The address of an SQLite file as SQLAlchemy wants it."""
     return f"sqlite:///{database.resolve()}"
 
 
@@ -125,7 +137,7 @@ def _disconnect(database: Path) -> None:
     """Close MLflow's connections to a file, which would follow it when it is renamed."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    engine = SqlAlchemyStore._engine_map.pop(_uri(database), None)
+    engine = SqlAlchemyStore._engine_map.pop(uri(database), None)
     if engine is not None:
         engine.dispose()
 

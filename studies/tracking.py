@@ -7,7 +7,6 @@
   create, one batch, one artifact, finish. Its fluent interface would take one for every number.
 """
 
-import contextlib
 import csv
 import io
 import logging
@@ -15,20 +14,22 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from activations.errors import GateswapError, InputError
+from activations.errors import InputError
 from bench.training import metrics
 from bench.training.results import CURVES, SELECTIONS, MemberResult
 from studies.databases import (
     count_runs,
+    explained,
     make_mlflow_database,
     one_at_a_time,
     set_aside_without_runs,
-    trouble,
+    uri,
 )
 from studies.result_files import ResultFolder
 from studies.workspace import Workspace
@@ -39,11 +40,6 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 
 METRICS_PER_BATCH = 1000  # MLflow's limit on one call of log_batch
 MEMBER, TRIAL, PARENT = "gateswap.member", "gateswap.trial", "mlflow.parentRunId"
-
-
-def tracking_uri(workspace: Workspace) -> str:
-    """Where MLflow keeps the runs of a workspace."""
-    return f"sqlite:///{workspace.mlflow_database.resolve()}"
 
 
 class Mirror:
@@ -83,21 +79,14 @@ class Mirror:
             self._runs = count_runs(self._database, self._experiment)
         return len(new)
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn whatever SQLite, Alembic or MLflow raise into words for people."""
-        try:
-            yield
-        except GateswapError:
-            raise
-        except Exception as error:
-            raise trouble("MLflow", self._database, error, self._study) from error
+    def _explained(self) -> AbstractContextManager[None]:
+        return explained("MLflow", self._database, self._study)
 
     def _connect(self) -> None:
         with self._explained():
             _quiet()
             make_mlflow_database(self._workspace)
-            self._client = _client(self._workspace)
+            self._client = _client(self._database)
             self._experiment = self._open()
             self._read()
 
@@ -226,7 +215,7 @@ def server_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str
                 f"choose another: gateswap ui --port {port % 65535 + 1}"
             ) from None
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri"]
-    command += [tracking_uri(workspace), "--host", "127.0.0.1", "--port", str(port)]
+    command += [uri(workspace.mlflow_database), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--artifacts-destination", workspace.mlflow_artifacts.resolve().as_uri()]
     command += ["--workers", "1"]
     return command, {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -257,10 +246,10 @@ def confusion_table(result: MemberResult, selection: str) -> str:
 _SCORES = tuple(f"test_{score}.{selection}" for selection in SELECTIONS for score in ("uar", "war"))
 
 
-def _client(workspace: Workspace) -> "MlflowClient":
+def _client(database: Path) -> "MlflowClient":
     from mlflow.tracking import MlflowClient
 
-    return MlflowClient(tracking_uri=tracking_uri(workspace))
+    return MlflowClient(tracking_uri=uri(database))
 
 
 def _quiet() -> None:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from activations.errors import InputError
-from bench.data.members import Hyperparameters, Variant
+from bench.data.members import Hyperparameters, Member, Variant
+from bench.data.protocol import Protocol
 from bench.training.results import MemberResult
-from studies.databases import one_at_a_time, trouble
+from studies.databases import explained, one_at_a_time, uri
 from studies.plan import Data, Trial, group_trials, make_plan, member_hash
 from studies.result_files import PlanRecord, ResultFolder
 from studies.spec import PUBLISHED, SearchSpec, StudySpec
@@ -48,13 +49,7 @@ def finished_trials(
 
     results: by hash. Members of another protocol, corpus or variant are passed over.
     """
-    variants = set(spec.variants.variants())
-    members = {key: result.member for key, result in results.items()}
-    ours = {
-        key: member
-        for key, member in members.items()
-        if member.variant in variants and key == member_hash(member, spec.protocol, data)
-    }
+    ours = _belonging(results, spec.variants.variants(), spec.protocol, data)
     settings = [(trial.variant, trial.hyper) for trial in group_trials(ours)]
     trials = make_plan(spec, data, settings).trials
     return tuple(trial for trial in trials if all(key in ours for key in trial.hashes))
@@ -67,13 +62,24 @@ def tried(record: PlanRecord, results: ResultFolder) -> list[MemberResult]:
     have are not among them, nor are files that cannot be read; these are named in a warning.
     """
     others = results.by_hash(besides=record.members, report=warnings.warn)
-    data, protocol = Data.of(record), record.conditions.protocol
-    variants = {member.variant for member in record.members.values()}
-    return [
-        result
-        for key, result in others.items()
-        if result.variant in variants and key == member_hash(result.member, protocol, data)
-    ]
+    variants = [member.variant for member in record.members.values()]
+    ours = _belonging(others, variants, record.conditions.protocol, Data.of(record))
+    return [others[key] for key in ours]
+
+
+def _belonging(
+    results: Mapping[str, MemberResult],
+    variants: Iterable[Variant],
+    protocol: Protocol,
+    data: Data,
+) -> dict[str, Member]:
+    """The members among results by hash that are of these variants, protocol and data."""
+    known = set(variants)
+    return {
+        key: result.member
+        for key, result in results.items()
+        if result.variant in known and key == member_hash(result.member, protocol, data)
+    }
 
 
 def propose(
@@ -132,23 +138,19 @@ def tell(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trials = tuple(trials)
-    place = f"sqlite:///{workspace.optuna_database.resolve()}"
+    database = workspace.optuna_database
     space = _space(spec) | {"variant": _variants(spec)}
-    try:
-        with one_at_a_time(workspace):
-            storage = optuna.storages.RDBStorage(place)
-            study = _open(spec.name, storage, space)
-            known = {trial.user_attrs.get("gateswap") for trial in study.get_trials(deepcopy=False)}
-            new = [trial for trial in trials if _digest(trial) not in known]
-            added = [
-                _frozen(spec, trial, objective(results[key] for key in trial.hashes), space)
-                for trial in new
-            ]
-            study.add_trials(added)
-            storage.engine.dispose()
-    except Exception as error:  # whatever SQLite, Alembic or Optuna raise
-        raise trouble("Optuna", workspace.optuna_database, error, spec.name) from error
+    with explained("Optuna", database, spec.name), one_at_a_time(workspace):
+        storage = optuna.storages.RDBStorage(uri(database))
+        study = _open(spec.name, storage, space)
+        known = {trial.user_attrs.get("gateswap") for trial in study.get_trials(deepcopy=False)}
+        new = [trial for trial in trials if _digest(trial) not in known]
+        added = [
+            _frozen(spec, trial, objective(results[key] for key in trial.hashes), space)
+            for trial in new
+        ]
+        study.add_trials(added)
+        storage.engine.dispose()
     return len(new)
 
 

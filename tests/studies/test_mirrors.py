@@ -18,7 +18,7 @@ from studies.plan import Plan, Trial, make_plan
 from studies.result_files import ResultFolder
 from studies.runner import mirror_study
 from studies.spec import StudySpec
-from studies.tracking import Mirror, confusion_table, server_command, tracking_uri
+from studies.tracking import Mirror, confusion_table, server_command
 from studies.workspace import StudyFolder, Workspace
 from tests.studies.conftest import DATA, MakeResult
 
@@ -43,7 +43,7 @@ def picture(workspace: Workspace) -> dict[str, dict[str, Any]]:
     """Everything MLflow shows of the study demo, by run name, without the runs' own ids."""
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri(workspace))
+    client = MlflowClient(databases.uri(workspace.mlflow_database))
     experiment = client.get_experiment_by_name("demo")
     runs: list[Run] = client.search_runs([experiment.experiment_id], max_results=1000)
     names = {run.info.run_id: run.info.run_name for run in runs}
