@@ -8,8 +8,8 @@
 """
 
 import io
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Literal
 
 # what programs state as a length when they write to a pipe: FFmpeg; others' largest numbers; SoX
 # and eSpeak NG. Some leave the 0 that they meant to fill in later: see `promised`.
@@ -19,6 +19,9 @@ W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of the GUIDs of its chun
 HEAD = 1024  # bytes of a sphere file's head
 MOST_CHUNKS = 10_000
 OGG_PAGE = 65_307  # bytes of the largest page
+
+ByteOrder = Literal["big", "little"]
+Chunk = tuple[bytes, int, int]  # name, place and length of its content
 
 
 def fault_of(file: BinaryIO, size: int) -> str:
@@ -37,8 +40,8 @@ def fault_of(file: BinaryIO, size: int) -> str:
         start, stated = _chunk(_chunks(file, "big"), b"SSND")
         return _compare(start, stated, size)
     if kind in (b".snd", b"dns."):
-        order = "big" if kind == b".snd" else "little"
-        start, stated = (int.from_bytes(head[at : at + 4], order) for at in (4, 8))  # type: ignore[arg-type]
+        order: ByteOrder = "big" if kind == b".snd" else "little"
+        start, stated = (int.from_bytes(head[at : at + 4], order) for at in (4, 8))
         return _compare(start, stated, size)
     if kind == b"caff":
         return _compare(*_chunk(_caf_chunks(file), b"data"), size)
@@ -62,7 +65,7 @@ def open_wav(file: BinaryIO, size: int) -> tuple[int, int] | None:
 
 
 def _riff(file: BinaryIO, head: bytes, size: int) -> str:
-    order = "big" if head[:4] == b"RIFX" else "little"
+    order: ByteOrder = "big" if head[:4] == b"RIFX" else "little"
     start = stated = long = 0
     seen_format = False
     for name, place, length in _chunks(file, order):
@@ -80,7 +83,7 @@ def _riff(file: BinaryIO, head: bytes, size: int) -> str:
         return "is not a wav file (it does not say its sample format)"
     if head[:4] in (b"RF64", b"BW64") and stated == 0xFFFFFFFF and long:
         stated = long
-    sized = int.from_bytes(head[4:8], order) == size - 8  # type: ignore[arg-type]
+    sized = int.from_bytes(head[4:8], order) == size - 8
     if stated == 0 and (sized or size == start):
         return "holds no samples"
     return _compare(start, stated, size)
@@ -98,44 +101,52 @@ def _compare(start: int, stated: int, size: int) -> str:
     return ""
 
 
-def _chunks(file: BinaryIO, order: str) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place of the content and length of each chunk of an IFF file."""
-    place = 12
-    for _ in range(MOST_CHUNKS):
-        file.seek(place)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        length = int.from_bytes(head[4:], order)  # type: ignore[arg-type]
-        yield head[:4], place + 8, length
-        place += 8 + length + length % 2  # chunks begin at even bytes
+def _chunks(file: BinaryIO, order: ByteOrder) -> Iterator[Chunk]:
+    """The chunks of an IFF file."""
+
+    def understood(head: bytes) -> tuple[bytes, int, int]:
+        length = int.from_bytes(head[4:], order)
+        return head[:4], length, length + length % 2  # chunks begin at even bytes
+
+    return _walk(file, 12, 8, understood)
 
 
-def _w64_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    place = 40
-    for _ in range(MOST_CHUNKS):
-        file.seek(place)
-        head = file.read(24)
-        if len(head) < 24:
-            return
-        length = int.from_bytes(head[16:], "little")  # of the chunk with its head
-        yield head[:4] if head[4:16] == W64_TAIL else b"", place + 24, max(length - 24, 0)
-        place += max(-(-length // 8) * 8, 24)
+def _w64_chunks(file: BinaryIO) -> Iterator[Chunk]:
+    def understood(head: bytes) -> tuple[bytes, int, int]:
+        length = int.from_bytes(head[16:], "little") - len(head)  # stated with the head
+        name = head[:4] if head[4:16] == W64_TAIL else b""
+        return name, max(length, 0), max(-(-length // 8) * 8, 0)
+
+    return _walk(file, 40, 24, understood)
 
 
-def _caf_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    place = 8
-    for _ in range(MOST_CHUNKS):
-        file.seek(place)
-        head = file.read(12)
-        if len(head) < 12:
-            return
+def _caf_chunks(file: BinaryIO) -> Iterator[Chunk]:
+    def understood(head: bytes) -> tuple[bytes, int, int]:
         length = int.from_bytes(head[4:], "big")
-        yield head[:4], place + 12, length
-        place += 12 + length
+        return head[:4], length, length
+
+    return _walk(file, 8, 12, understood)
 
 
-def _chunk(chunks: Iterator[tuple[bytes, int, int]], wanted: bytes) -> tuple[int, int]:
+def _walk(
+    file: BinaryIO, place: int, width: int, understood: Callable[[bytes], tuple[bytes, int, int]]
+) -> Iterator[Chunk]:
+    """The chunks from byte `place` on.
+
+    understood: reads a chunk's head of `width` bytes as its name, the length of its content and the
+    bytes from there to the next chunk.
+    """
+    size = sized(file)
+    for _ in range(MOST_CHUNKS):
+        if place + width > size:  # a length may be larger than any place that can be sought
+            return
+        file.seek(place)
+        name, length, taken = understood(file.read(width))
+        yield name, place + width, length
+        place += width + taken
+
+
+def _chunk(chunks: Iterator[Chunk], wanted: bytes) -> tuple[int, int]:
     """Place and length of the chunk called `wanted`; (0, 0) where there is none."""
     return next(((place, length) for name, place, length in chunks if name == wanted), (0, 0))
 

@@ -82,6 +82,16 @@ def test_a_big_endian_wav_is_read_and_a_cut_one_is_not(tmp_path: Path) -> None:
     assert audio_fault(path) == "is cut short: 31,900 of 32,000 bytes of samples are there"
 
 
+@pytest.mark.parametrize("kind", ["CAF", "W64"])
+def test_a_chunk_longer_than_any_file_is_a_fault_and_no_crash(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "speech"
+    data = bytearray(write(path, kind, "PCM_16"))
+    first = {"CAF": slice(12, 20), "W64": slice(56, 64)}[kind]  # the length of the first chunk
+    data[first] = b"\xff" * 8
+    path.write_bytes(data)
+    assert audio_fault(path) == "is cut short: it ends within its header"
+
+
 @pytest.mark.parametrize("stated", [0xFFFFFFFF, 0x7FFFFFFF, 0x80000000, 0x7FFFF000, 0])
 def test_every_way_to_leave_a_length_open_ends_where_the_file_ends(
     tmp_path: Path, stated: int
