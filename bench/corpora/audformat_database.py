@@ -117,9 +117,8 @@ def _corpus(
     table = table.sort_values(["dialog", "turn"]).reset_index(drop=True)
     checked = check_audio(table, folder)
     table["seconds"] = checked.seconds
-    if checked.faults and strict:
-        more = f" (and {len(checked.faults) - 1:,} more)" if len(checked.faults) > 1 else ""
-        raise InputError(f"{folder}: {checked.faults[0]}{more}; copy the database again")
+    if strict:
+        checked.refuse_faults(f"{folder}:", "copy the database again")
     notes = [f"{unlabelled:,} rows without a label are left out"] * bool(unlabelled)
     return Corpus(
         name=name,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from activations.errors import InputError
 from bench.corpora.audio import SLACK, AudioState, look
 
 
@@ -18,6 +19,12 @@ class AudioCheck:
     faults: tuple[str, ...]
     usable: NDArray[np.bool_]
     seconds: NDArray[np.float64]
+
+    def refuse_faults(self, begin: str, remedy: str) -> None:
+        """Raise InputError, a sentence that begins so, naming the first fault if there is one."""
+        if self.faults:
+            more = f" (and {len(self.faults) - 1:,} more)" if len(self.faults) > 1 else ""
+            raise InputError(f"{begin} {self.faults[0]}{more}; {remedy}")
 
 
 def check_audio(table: pd.DataFrame, root: Path) -> AudioCheck:

@@ -62,9 +62,8 @@ def read_iemocap(root: Path, *, strict: bool = True) -> Corpus:
     found = _four_class_counts(table[checked.usable])
     expected = _four_class_counts(table) if synthetic else RELEASE_COUNTS
     counted = f"{sum(found.values()):,} of {sum(expected.values()):,} four-class utterances found"
-    if checked.faults and strict:
-        more = f" (and {len(checked.faults) - 1:,} more)" if len(checked.faults) > 1 else ""
-        raise InputError(f"{root}: {counted}; {checked.faults[0]}{more}; {_remedy(synthetic)}")
+    if strict:
+        checked.refuse_faults(f"{root}: {counted};", _remedy(synthetic))
     problems, notes = gaps.problems, [*gaps.notes, hours_of(table)]
     if not synthetic:
         differing = _differing(found, len(table))

@@ -49,11 +49,8 @@ def read_manifest(root: Path, *, strict: bool = True) -> Corpus:
     table = table.sort_values(["dialog", "turn"], kind="stable").reset_index(drop=True)
     checked = check_audio(table, folder)
     table["seconds"] = checked.seconds
-    if checked.faults and strict:
-        more = f" (and {len(checked.faults) - 1:,} more)" if len(checked.faults) > 1 else ""
-        raise InputError(
-            f"{path}: {checked.faults[0]}{more}; put the audio there, or mend or remove its row"
-        )
+    if strict:
+        checked.refuse_faults(f"{path}:", "put the audio there, or mend or remove its row")
     name = folder.resolve().name if path.name in MANIFESTS else path.stem
     return Corpus(
         name=name, root=folder, table=table, faults=checked.faults, notes=(hours_of(table),)

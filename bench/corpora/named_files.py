@@ -19,12 +19,11 @@ from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.layouts import Annotations, Layout, fill
 from bench.corpora.names import nfc
-from bench.corpora.words import GENDERS
+from bench.corpora.words import GENDERS, SPLITS
 
 AUDIO = "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64 sph nist"
 VIDEO = "m4a mp4 avi mkv webm aac wma"  # which soundfile does not read: named, not passed over
 SUFFIXES = frozenset(f".{name}" for name in f"{AUDIO} {VIDEO}".split())
-SPLITS = ("train", "dev", "test", "")
 MOST_LINE = 100_000  # characters: what is longer is no annotation
 
 
@@ -86,18 +85,16 @@ def read_named_files(root: Path, layout: Layout, *, strict: bool = True) -> Corp
     table = table.reset_index(drop=True)
     checked = check_audio(table, root)
     table["seconds"] = checked.seconds
-    faults = checked.faults
     notes.append(hours_of(table))
-    if faults and strict:
-        more = f" (and {len(faults) - 1:,} more)" if len(faults) > 1 else ""
-        raise InputError(f"{root}: {faults[0]}{more}; copy it again or remove the file")
+    if strict:
+        checked.refuse_faults(f"{root}:", "copy it again or remove the file")
     return Corpus(
         name=layout.title.partition(" (")[0].partition(",")[0],
         root=root,
         table=table,
         problems=tuple(problems),
         notes=tuple(notes),
-        faults=faults,
+        faults=checked.faults,
     )
 
 
@@ -210,7 +207,7 @@ def _unknown(rows: list[dict[str, object]], layout: Layout) -> Iterator[str]:
     for column, known in maps.items():
         allowed = set(known.values()) if known is not None else set()
         if column == "split":
-            allowed |= set(SPLITS)
+            allowed |= set(SPLITS.values())
         elif known is None:
             continue
         counts = Counter(str(row[column]) for row in rows if row[column] not in allowed)
