@@ -8,6 +8,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,6 @@ class ColumnAgreement:
 
 def compare(files: Sequence[str], progress: Callable[[int, int], None]) -> ColumnAgreement:
     """Extract both of each file and correlate. Raises InputError where openSMILE is missing."""
-    from pathlib import Path
-
     pairs = []
     for done, file in enumerate(files):
         progress(done, len(files))

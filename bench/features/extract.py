@@ -16,15 +16,12 @@ from numpy.typing import NDArray
 from bench.corpora.audio import SAMPLE_RATE
 from bench.corpora.library import librosa
 from bench.features import pitch
+from bench.features.mel import HOP, WINDOW, mel_power
 
 FloatArray = NDArray[np.float32]
 
-HOP = pitch.HOP
-WINDOW = 400  # 25 ms
-FFT_SIZE = 512
 MEL_BANDS, MFCCS = 26, 12
 PREEMPHASIS = 0.97
-POWER_FLOOR = 1e-10  # of a mel band: what 16-bit noise of half a step leaves in one
 REFERENCE_INTENSITY = 1e-6  # openSMILE's cIntensity: loudness = (intensity / 1e-6)^0.3
 LOUDNESS_EXPONENT = 0.3
 SMOOTHING = 3
@@ -98,22 +95,8 @@ def mfcc(samples: FloatArray) -> FloatArray:
     constant, which normalisation takes out again.
     """
     emphasised = samples - PREEMPHASIS * np.concatenate([samples[:1], samples[:-1]])
-    # librosa warns of signals shorter than a transform; the silence it would see beyond their end
-    # can as well be there from the start
-    emphasised = np.pad(emphasised, (0, max(0, FFT_SIZE - len(samples))))
-    power = librosa().feature.melspectrogram(
-        y=emphasised.astype(np.float32),
-        sr=SAMPLE_RATE,
-        n_fft=FFT_SIZE,
-        win_length=WINDOW,
-        hop_length=HOP,
-        window="hamming",
-        n_mels=MEL_BANDS,
-        htk=True,
-        norm=None,
-    )
-    logarithm = np.log(np.maximum(power, POWER_FLOOR))
-    cepstrum = librosa().feature.mfcc(S=logarithm, n_mfcc=1 + MFCCS)
+    power = mel_power(emphasised, MEL_BANDS, window="hamming", htk=True, norm=None)
+    cepstrum = librosa().feature.mfcc(S=np.log(power), n_mfcc=1 + MFCCS)
     return np.asarray(cepstrum[1:, : 1 + len(samples) // HOP], dtype=np.float32)
 
 

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.corpora.audio import SAMPLE_RATE
-from bench.corpora.library import librosa
+from bench.features.mel import HOP, WINDOW, mel_power
 
 FloatArray = NDArray[np.float32]
 
-HOP, WINDOW, FFT_SIZE, BANDS = 160, 400, 512, 64
-POWER_FLOOR = 1e-10  # of a band: what 16-bit noise of half a step leaves in one
+BANDS = 64
 
 NAMES = tuple(f"logmel{band}" for band in range(1, BANDS + 1))
 DEFINITION: dict[str, Any] = {
@@ -36,15 +35,5 @@ def extract(samples: FloatArray) -> FloatArray:
     Hann window of 25 ms, 64 triangular bands (Slaney's mel scale and norm, librosa's default) from
     0 to 8 kHz.
     """
-    steps = 1 + len(samples) // HOP
-    padded = np.pad(samples, (0, max(0, FFT_SIZE - len(samples))))
-    power = librosa().feature.melspectrogram(
-        y=padded.astype(np.float32),
-        sr=SAMPLE_RATE,
-        n_fft=FFT_SIZE,
-        win_length=WINDOW,
-        hop_length=HOP,
-        n_mels=BANDS,
-    )
-    decibels = 10 * np.log10(np.maximum(power, POWER_FLOOR))
-    return np.asarray(decibels.T[:steps], dtype=np.float32)
+    decibels = 10 * np.log10(mel_power(samples, BANDS))
+    return np.asarray(decibels.T[: 1 + len(samples) // HOP], dtype=np.float32)
