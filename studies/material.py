@@ -71,8 +71,13 @@ def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Ma
     Raises InputError for a corpus that is missing, has problems that the specification does not
     allow, or cannot give the protocol's folds.
     """
-    corpus, examples, folds = read_folds(spec, workspace, display)
-    check_problems(spec, corpus)
+    corpus, problems, examples, folds = _read(spec, workspace, display)
+    if problems and not spec.corpus.allow_problems:
+        counted = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise InputError(
+            f"{corpus.root}: {counted} with corpus {corpus.name}: {problems[0]}. Mend the corpus, "
+            "or train on it as it is: corpus.allow_problems=true"
+        )
     if unheard := deaf_encoders(spec, examples):
         display.say(f"{corpus.name}: {unheard}")
     data = Data(
@@ -103,38 +108,32 @@ def read_folds(
 
     Raises as `read_material` does, but for problems.
     """
+    corpus, _, examples, folds = _read(spec, workspace, display)
+    return corpus, examples, folds
+
+
+def _read(
+    spec: StudySpec, workspace: Workspace, display: Display
+) -> tuple[Corpus, list[str], Examples, tuple[Fold, ...]]:
+    """What `read_folds` returns, with the corpus's problems, which take reading its audio."""
     root, layout = corpus_folder(spec, workspace), spec.corpus.format
     if layout == "demo":
         layout = "iemocap"
+        seed, dialogues = _demo_size(spec)
         with display.counting("demo corpus, utterances spoken") as count:
-            write_demo_corpus(
-                root,
-                seed=DEMO_SEED if spec.corpus.seed is None else spec.corpus.seed,
-                dialogues_per_session=spec.corpus.dialogues_per_session or DEMO_DIALOGUES,
-                progress=count,
-            )
+            write_demo_corpus(root, seed=seed, dialogues_per_session=dialogues, progress=count)
     corpus = replace(
         read_corpus(root, layout, pattern=spec.corpus.layout(), selection=spec.corpus.selection()),
         digests=workspace.digests,
     )
-    for problem in (*corpus.problems, *suspicions(corpus, spec.protocol)):
+    problems = [*corpus.problems, *suspicions(corpus, spec.protocol)]
+    for problem in problems:
         display.say(f"{corpus.name}: problem: {problem}")
     examples = build_examples(corpus, spec.protocol)
     folds = make_folds(examples, spec.protocol)
     for note in (*corpus.notes, *fold_notes(folds, examples, spec.protocol)):
         display.say(f"{corpus.name}: {note}")
-    return corpus, examples, folds
-
-
-def check_problems(spec: StudySpec, corpus: Corpus) -> None:
-    """Raise InputError for a corpus with problems, unless the specification allows them."""
-    problems = [*corpus.problems, *suspicions(corpus, spec.protocol)]
-    if problems and not spec.corpus.allow_problems:
-        counted = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise InputError(
-            f"{corpus.root}: {counted} with corpus {corpus.name}: {problems[0]}. Mend the corpus, "
-            "or train on it as it is: corpus.allow_problems=true"
-        )
+    return corpus, problems, examples, folds
 
 
 def foresee(spec: StudySpec, workspace: Workspace, display: Display) -> Data:
@@ -163,9 +162,8 @@ def corpus_folder(spec: StudySpec, workspace: Workspace) -> Path:
     """Where the corpus of a specification lies. Raises InputError where it does not say so."""
     corpus = spec.corpus
     if corpus.format == "demo":
-        seed = DEMO_SEED if corpus.seed is None else corpus.seed
-        size = corpus.dialogues_per_session or DEMO_DIALOGUES
-        return workspace.corpora / f"demo-{seed}-{size}"
+        seed, dialogues = _demo_size(spec)
+        return workspace.corpora / f"demo-{seed}-{dialogues}"
     if corpus.path is None and corpus.selection().database is not None:
         return workspace.corpora / "audb"
     if corpus.path is None:
@@ -174,3 +172,9 @@ def corpus_folder(spec: StudySpec, workspace: Workspace) -> Path:
             f"gateswap run {spec.name} corpus.path=/path/to/{corpus.format}"
         )
     return Path(corpus.path)
+
+
+def _demo_size(spec: StudySpec) -> tuple[int, int]:
+    """The demo corpus's seed, and the dialogues in each of its sessions."""
+    seed, dialogues = spec.corpus.seed, spec.corpus.dialogues_per_session
+    return DEMO_SEED if seed is None else seed, dialogues or DEMO_DIALOGUES
