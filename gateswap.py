@@ -29,7 +29,7 @@ from studies.terminal.options import (
     Study,
     WorkspaceFolder,
 )
-from studies.workspace import Workspace
+from studies.workspace import DEFAULT, Workspace
 
 app = typer.Typer(
     help="Which activation belongs inside your GRU? An ablation benchmark for speech emotion.",
@@ -40,11 +40,9 @@ app = typer.Typer(
 corpus = typer.Typer(help="Make the demo corpus, or look into one.")
 app.add_typer(corpus, name="corpus")
 
-RUNS = Path("runs")
-
 
 @app.command()
-def demo(workspace: WorkspaceFolder = RUNS, device: Device = "auto") -> None:
+def demo(workspace: WorkspaceFolder = DEFAULT, device: Device = "auto") -> None:
     """Make the demo corpus, run a small study on it and write its report."""
     from reports.study import write
     from studies.loading import load
@@ -72,7 +70,7 @@ def activations(
 ) -> None:
     """List the activations, or describe one: a name, an alias or a formula."""
     from activations import description
-    from studies.terminal.display import print_fields, print_table
+    from studies.terminal.display import print_activations, print_fields
 
     if activation is None:
         if plot:
@@ -83,20 +81,7 @@ def activations(
         if as_json:
             _print_json(listing)
         else:
-            print_table(
-                ["name", "aliases", "family", "formula", "parameters", "source"],
-                [
-                    [
-                        entry["name"],
-                        ", ".join(entry["aliases"]),
-                        entry["family"],
-                        entry["formula"],
-                        ", ".join(parameter["name"] for parameter in entry["parameters"]),
-                        entry["source"],
-                    ]
-                    for entry in listing
-                ],
-            )
+            print_activations(listing)
         return
     if plot:
         description.plot(activation, plot)
@@ -154,7 +139,7 @@ def folds(
     write: Annotated[
         Path | None, typer.Option(help="Write every utterance with its sides into this CSV file.")
     ] = None,
-    workspace: WorkspaceFolder = RUNS,
+    workspace: WorkspaceFolder = DEFAULT,
     as_json: Json = False,
 ) -> None:
     """Show the folds of a study: who and how much of each class is trained on and tested."""
@@ -186,7 +171,7 @@ def features(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The corpus's folder.")],
     layout: Layout = "iemocap",
     jobs: Jobs = None,
-    workspace: WorkspaceFolder = RUNS,
+    workspace: WorkspaceFolder = DEFAULT,
     compare: Annotated[
         int, typer.Option("--compare", metavar="N", help="Correlate with openSMILE's on N files.")
     ] = 0,
@@ -215,7 +200,7 @@ def run(
     device: Device = "auto",
     precision: Precision = "ieee",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, do nothing.")] = False,
-    workspace: WorkspaceFolder = RUNS,
+    workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
     """Train what is missing of a study; the same command continues after an interruption."""
     from studies.loading import load
@@ -238,7 +223,7 @@ def run(
 
 
 @app.command()
-def plan(study: Study, overrides: Overrides = None, workspace: WorkspaceFolder = RUNS) -> None:
+def plan(study: Study, overrides: Overrides = None, workspace: WorkspaceFolder = DEFAULT) -> None:
     """Tell a study's plan in prose, fit for a preregistration, and what its design can find."""
     from reports.planned import plan_paragraph
     from studies.loading import load
@@ -255,30 +240,22 @@ def tune(
     trials: Annotated[int, typer.Option(min=1, help="Trials of each variant in all.")] = 10,
     device: Device = "auto",
     precision: Precision = "ieee",
-    workspace: WorkspaceFolder = RUNS,
+    workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
     """Search the settings of each variant, judged on the dev set; finished trials count."""
     from studies.loading import load
     from studies.runner import Machine, tune_study
-    from studies.terminal.display import TerminalDisplay, print_table
+    from studies.terminal.display import TerminalDisplay, print_best
 
     place = Workspace(workspace)
     spec = load(study, overrides or [], workspace=place)
     machine = Machine(device=device, precision=precision)
     best = tune_study(spec, place, trials=trials, machine=machine, display=TerminalDisplay())
-    fields = [key.partition(".")[2] for key in spec.search]
-    print_table(
-        ["variant", "trials", "dev UAR", *fields],
-        [
-            [label, len(found), f"{100 * found[0][1]:.1f}"]
-            + [str(getattr(found[0][0].hyper, name)) for name in fields]
-            for label, found in best.items()
-        ],
-    )
+    print_best(best, list(spec.search))
 
 
 @app.command()
-def status(study: Study, workspace: WorkspaceFolder = RUNS, as_json: Json = False) -> None:
+def status(study: Study, workspace: WorkspaceFolder = DEFAULT, as_json: Json = False) -> None:
     """Show how far a study is."""
     import studies
     from studies.terminal.display import print_status
@@ -325,7 +302,7 @@ def report(
         Path | None,
         typer.Option("--with", metavar="CSV", help="Another model's predictions, beside ours."),
     ] = None,
-    workspace: WorkspaceFolder = RUNS,
+    workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
     """Write the report of a study, single figures of it, or a comparison of several studies.
 
@@ -392,7 +369,7 @@ def validate_statistics(
 
 
 @app.command()
-def mirror(study: Study, workspace: WorkspaceFolder = RUNS) -> None:
+def mirror(study: Study, workspace: WorkspaceFolder = DEFAULT) -> None:
     """Rebuild what MLflow and Optuna lack of a study from its result files."""
     from studies.completion import find_study
     from studies.runner import mirror_study
@@ -406,7 +383,8 @@ def mirror(study: Study, workspace: WorkspaceFolder = RUNS) -> None:
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000, workspace: WorkspaceFolder = RUNS
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
     """Browse all runs in MLflow, served to this machine only."""
     from studies.tracking import server_command
@@ -464,7 +442,7 @@ def speed(
 
 
 @app.command()
-def doctor(workspace: WorkspaceFolder = RUNS, as_json: Json = False) -> None:
+def doctor(workspace: WorkspaceFolder = DEFAULT, as_json: Json = False) -> None:
     """Check what works on this machine and say what to do about the rest."""
     from studies.terminal.display import print_diagnosis
     from studies.terminal.doctor import examine
@@ -525,7 +503,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def _where(workspace: Path) -> str:
     """The option that a command to be typed next needs."""
-    return "" if workspace == RUNS else f" --workspace {workspace}"
+    return "" if workspace == DEFAULT else f" --workspace {workspace}"
 
 
 def _baseline(name: str, place: Workspace, given: str | None) -> str:
@@ -534,13 +512,13 @@ def _baseline(name: str, place: Workspace, given: str | None) -> str:
     Raises InputError for a study that was not run, or an activation that does not exist.
     """
     from activations import get
-    from studies.loading import load
+    from reports.planned import planned_baseline
     from studies.result_files import PlanRecord
 
     folder = place.study(name)
     PlanRecord.read(folder)
     if given is None:
-        return load(str(folder.spec), workspace=place).baseline.name
+        return planned_baseline(folder)
     return given if " · " in given else get(given).name  # a variant's label stays as it is
 
 

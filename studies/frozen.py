@@ -10,7 +10,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,7 @@ def freeze(spec: StudySpec, folder: StudyFolder) -> FrozenPlan:
         return frozen
     else:
         change = {"content": content, "digest": digest, "when": now, "results": results}
-        frozen = FrozenPlan(
-            frozen.content, frozen.digest, frozen.when, frozen.results, (*frozen.changes, change)
-        )
+        frozen = replace(frozen, changes=(*frozen.changes, change))
     text = json.dumps(vars(frozen), ensure_ascii=False, indent=1)
     write_atomically(folder.frozen, text)
     return frozen

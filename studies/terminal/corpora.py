@@ -28,7 +28,7 @@ def print_counts(what: str, columns: Sequence[str], rows: Mapping[str, Mapping[s
     shown = list(rows.items())[:MOST_ROWS]
     print()
     print_table(
-        [f"{what}", *columns, "all"],
+        [what, *columns, "all"],
         [
             [
                 name,

@@ -29,6 +29,7 @@ from studies.progress import Count
 
 if TYPE_CHECKING:  # a table of activations needs neither plans nor torch
     from studies.completion import Status
+    from studies.plan import Trial
     from studies.terminal.doctor import Diagnosis
 
 SECONDS_BETWEEN_LINES = 15.0
@@ -206,6 +207,32 @@ def print_status(status: "Status") -> None:
         print(sentence)
     if len(status.kinds) > 1 or any(kind.device != "cpu" for kind in status.kinds):
         print("computed on: " + "; ".join(f"{k} ({n})" for k, n in status.kinds.items()))
+
+
+def print_activations(listing: Sequence[Mapping[str, Any]]) -> None:
+    """Print on stdout what `activations.description` lists."""
+    rows = []
+    for entry in listing:
+        parameters = [parameter["name"] for parameter in entry["parameters"]]
+        what = [entry["name"], ", ".join(entry["aliases"]), entry["family"], entry["formula"]]
+        rows.append([*what, ", ".join(parameters), entry["source"]])
+    print_table(["name", "aliases", "family", "formula", "parameters", "source"], rows)
+
+
+def print_best(best: "Mapping[str, Sequence[tuple[Trial, float]]]", search: Sequence[str]) -> None:
+    """Print on stdout the best trial of each variant, with the fields that were searched.
+
+    best: by the variant's label, its trials with their dev UAR, best first.
+    """
+    fields = [key.partition(".")[2] for key in search]
+    print_table(
+        ["variant", "trials", "dev UAR", *fields],
+        [
+            [label, len(found), f"{100 * found[0][1]:.1f}"]
+            + [str(getattr(found[0][0].hyper, name)) for name in fields]
+            for label, found in best.items()
+        ],
+    )
 
 
 def print_diagnosis(diagnosis: "Diagnosis") -> None:

@@ -19,12 +19,7 @@ LIBRARIES = (
     *("gateswap", "torch", "triton", "numpy", "sympy", "scipy", "pandas", "xarray"),
     *("librosa", "soundfile", "espeakng-loader", "optuna", "mlflow", "matplotlib", "pydantic"),
 )
-
-
-OLDEST = (
-    8,
-    0,
-)  # compute capability of the first GPUs with tf32 and bf16 products, which Triton asks
+OLDEST = (8, 0)  # compute capability: the first with tf32 and bf16 products, which Triton asks
 
 
 @dataclass(frozen=True)
