@@ -4,14 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from activations.errors import InputError
 from bench.corpora.corpus import Corpus
 from bench.data.examples import MISSING, build_examples
 from bench.data.folds import Fold, each_fold
 from bench.data.protocol import Protocol
-from bench.data.review import fold_notes
+from bench.data.review import class_counts, fold_notes, name_counts
 from bench.data.suspicions import suspicions
 
 
@@ -30,12 +28,11 @@ def describe(corpus: Corpus, protocol: Protocol) -> dict[str, Any]:
     notes = [*corpus.notes]
     try:
         examples = build_examples(corpus, protocol)
-        counts = np.bincount(examples.labels, minlength=len(examples.classes))
         found = {
             "total": len(examples),
-            "labels": dict(zip(examples.classes, counts.tolist(), strict=True)),
-            "sessions": _counts(examples.session),
-            "speakers": _counts(examples.speaker),
+            "labels": class_counts(examples.labels, examples.classes),
+            "sessions": name_counts(examples.session),
+            "speakers": name_counts(examples.speaker),
             "own_missing": int((examples.own == MISSING).sum()),
             "other_missing": int((examples.other == MISSING).sum()),
         }
@@ -70,8 +67,3 @@ def _labels_of_speakers(corpus: Corpus) -> dict[str, dict[str, int]]:
     for (speaker, label), count in sorted(counts.items()):
         found.setdefault(speaker, {})[label] = count
     return found
-
-
-def _counts(values: np.ndarray[Any, np.dtype[np.str_]]) -> dict[str, int]:
-    names, counts = np.unique(values, return_counts=True)
-    return dict(zip(names.tolist(), counts.tolist(), strict=True))

@@ -7,7 +7,6 @@
 - The same corpus gives the same folds on every machine: draws are hashes of names.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -356,12 +355,9 @@ def _held_dialogues(
     dialogs, sessions: [n]. Shuffled by seeded hashes, not by a generator: the draw is the same with
     every numpy. At least one dialogue is held out, and one left.
     """
-
-    def place(pair: tuple[str, str]) -> tuple[str, bytes]:
-        session, dialog = pair
-        return session, hashlib.sha256(f"{protocol.dev_seed}/{dialog}".encode()).digest()
-
     # a dialogue that is of two sessions (then it is folded by speaker) counts for the last
     session_of = dict(zip(dialogs.tolist(), sessions.tolist(), strict=True))
-    ordered = [dialog for _, dialog in sorted(((s, d) for d, s in session_of.items()), key=place)]
+    names = list(session_of)
+    drawn = [names[at] for at in draw_order(names, f"{protocol.dev_seed}")]
+    ordered = sorted(drawn, key=session_of.__getitem__)
     return [ordered[at] for at in _every(len(ordered), protocol.dev_fraction)]

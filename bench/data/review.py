@@ -28,8 +28,8 @@ def review(fold: Fold, examples: Examples) -> dict[str, Any]:
     return {"name": fold.name, "repeat": fold.repeat} | {
         side: {
             "examples": len(rows),
-            "classes": dict(zip(examples.classes, _by_class(rows, examples), strict=True)),
-            "speakers": _counts(examples.speaker[rows]),
+            "classes": class_counts(examples.labels[rows], examples.classes),
+            "speakers": name_counts(examples.speaker[rows]),
         }
         for side, rows in zip(SIDES, (fold.train, fold.dev, fold.test), strict=True)
     }
@@ -52,11 +52,8 @@ def fold_notes(folds: Iterable[Fold], examples: Examples, protocol: Protocol) ->
         for side, rows in (("test", fold.test), ("dev", fold.dev)):
             if side == "dev" and protocol.dev == "none":
                 continue
-            absent = [
-                name
-                for name, count in zip(examples.classes, _by_class(rows, examples), strict=True)
-                if count == 0
-            ]
+            counts = class_counts(examples.labels[rows], examples.classes)
+            absent = [name for name, count in counts.items() if count == 0]
             if absent:
                 lacking[side].append(f"{fold.name} has no {' and no '.join(absent)}")
             if len(rows) < FEW:
@@ -114,12 +111,14 @@ def as_csv(folds: Sequence[Fold], examples: Examples) -> str:
     return out.getvalue()
 
 
-def _by_class(rows: NDArray[np.int64], examples: Examples) -> list[int]:
-    counts: list[int] = np.bincount(examples.labels[rows], minlength=len(examples.classes)).tolist()
-    return counts
+def class_counts(labels: NDArray[np.int64], classes: Sequence[str]) -> dict[str, int]:
+    """How many of the labels [n] are of each class, none included."""
+    counts = np.bincount(labels, minlength=len(classes))
+    return dict(zip(classes, counts.tolist(), strict=True))
 
 
-def _counts(names: NDArray[np.str_]) -> dict[str, int]:
+def name_counts(names: NDArray[np.str_]) -> dict[str, int]:
+    """How often each of the names [n] occurs, sorted."""
     values, counts = np.unique(names, return_counts=True)
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
