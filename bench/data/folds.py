@@ -43,6 +43,11 @@ class Fold:
     test: NDArray[np.int64]
     repeat: int = 0
 
+    @property
+    def diagnosed(self) -> NDArray[np.int64]:
+        """On what networks are looked into: the dev set, without one the training set."""
+        return self.dev if len(self.dev) else self.train
+
 
 def make_folds(examples: Examples, protocol: Protocol) -> tuple[Fold, ...]:
     """The protocol's folds: one for each session, speaker or group, or that of the own split.

@@ -75,7 +75,7 @@ class MemberSizes:
             diagnosis_frames=float(
                 network.utterances
                 * settings.diagnostic_utterances
-                * lengths[:, fold.dev].max(initial=0)
+                * lengths[:, fold.diagnosed].max(initial=0)
             ),
         )
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from activations.errors import GateswapError
 from activations.kernels.precision import precision
@@ -118,10 +119,9 @@ def _evaluate(stack: Stack, evaluation: Evaluation, records: Sequence["_Record"]
         record.diverged_at = diverged[m]
         if diverged[m]:
             continue
-        dev, test = (part.numpy() for part in logits[m])
-        record.judge(*(part.numpy() for part in judged[m]))
         means = {"train_loss": losses[m], "gradient_norm": norms[m]}
-        record.add(stack.steps, dev, test, means, {name: v[m] for name, v in learnt.items()})
+        parameters = {name: v[m] for name, v in learnt.items()}
+        record.add(stack.steps, logits[m], judged[m], means, parameters)
         scores.append(record.curves["dev_uar"][-1])
     return float(np.mean(scores)) if scores else float("nan")
 
@@ -151,44 +151,51 @@ class _Record:
         self._dev_logits: dict[str, NDArray[np.float32]] = {}
         self._selected = dict.fromkeys(SELECTIONS, 0)
         self._best = {"dev": -1.0, "oracle": -1.0}
-        self._chosen: list[str] = []
         self._parameters: dict[str, list[NDArray[np.float32]]] = {}
-
-    def judge(self, dev: NDArray[np.float32], test: NDArray[np.float32]) -> None:
-        """Take in the logits by which checkpoints are chosen; `add` follows with those scored."""
-        self._chosen = ["last"]
-        for name, rows, logits in (("dev", self._fold.dev, dev), ("oracle", self._fold.test, test)):
-            labels = self._data.examples.labels[rows]
-            score = float(uar_from(confusion(labels, logits.argmax(1), logits.shape[1])))
-            # the first of equal scores counts, so that more training alone never changes a choice
-            if not len(rows) or score > self._best[name]:  # nothing to choose on: the last one
-                self._best[name] = score
-                self._chosen.append(name)
 
     def add(
         self,
         step: int,
-        dev: NDArray[np.float32],
-        test: NDArray[np.float32],
+        logits: tuple[Tensor, Tensor],
+        judged: tuple[Tensor, Tensor],
         means: Mapping[str, float],
         parameters: Mapping[str, NDArray[np.float32]],
     ) -> None:
-        """Take in an evaluation: logits [n_dev, C] and [n_test, C], parameters [D, P, K]."""
-        labels = self._data.examples.labels
-        point = {"step": float(step), **means}
-        for side, rows, logits in (("dev", self._fold.dev, dev), ("test", self._fold.test, test)):
-            counts = confusion(labels[rows], logits.argmax(1), logits.shape[1])
-            point |= {
-                f"{side}_uar": float(uar_from(counts)),
-                f"{side}_war": float(war_from(counts)),
-            }
-        for name in self._chosen:
+        """Take in an evaluation: logits of dev [n_dev, C] and test [n_test, C], parameters
+        [D, P, K].
+
+        judged: the logits by which checkpoints are chosen, as `logits`, which are scored.
+        """
+        scores = self._scores(logits)
+        choosing = scores if judged is logits else self._scores(judged)
+        chosen = ["last"]
+        for name, side, rows in (
+            ("dev", "dev", self._fold.dev),
+            ("oracle", "test", self._fold.test),
+        ):
+            score = choosing[f"{side}_uar"]
+            # the first of equal scores counts, so that more training alone never changes a choice
+            if not len(rows) or score > self._best[name]:  # nothing to choose on: the last one
+                self._best[name] = score
+                chosen.append(name)
+        dev, test = (part.numpy() for part in logits)
+        for name in chosen:
             self._logits[name], self._dev_logits[name] = test, dev
             self._selected[name] = step
-        for name, values in point.items():
-            self.curves[name].append(values)
+        for name, value in {"step": float(step), **means, **scores}.items():
+            self.curves[name].append(value)
         for name, array in parameters.items():
             self._parameters.setdefault(name, []).append(array)
+
+    def _scores(self, logits: tuple[Tensor, Tensor]) -> dict[str, float]:
+        """UAR and WAR of logits [n_dev, C] and [n_test, C], as the curves name them."""
+        labels, (dev, test) = self._data.examples.labels, logits
+        scores = {}
+        for side, rows, own in (("dev", self._fold.dev, dev), ("test", self._fold.test, test)):
+            counts = confusion(labels[rows], own.numpy().argmax(1), own.shape[1])
+            scores[f"{side}_uar"] = float(uar_from(counts))
+            scores[f"{side}_war"] = float(war_from(counts))
+        return scores
 
     def result(self, about: _About, diagnostics: Mapping[str, NDArray[np.float32]]) -> MemberResult:
         """The finished member's result."""
@@ -231,14 +238,12 @@ class _Record:
 def _diagnose(
     stack: Stack, data: TrainingData, members: Sequence[Member], utterances: int
 ) -> list[dict[str, NDArray[np.float32]]]:
-    """Diagnostics of each member on examples spread evenly over its dev set, without one over its
-    training set.
-    """
+    """Diagnostics of each member on examples spread evenly over what its fold has for it."""
     examples = torch.zeros(len(members), utterances, dtype=torch.int64)
     present = torch.zeros(len(members), utterances, dtype=torch.bool)
     for m, member in enumerate(members):
         fold = data.folds[member.fold]
-        rows = fold.dev if len(fold.dev) else fold.train
+        rows = fold.diagnosed
         n = min(utterances, len(rows))
         places = np.linspace(0, len(rows) - 1, n).round().astype(int)
         examples[m, :n] = torch.from_numpy(rows[places])

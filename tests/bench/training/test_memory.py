@@ -109,6 +109,14 @@ def test_as_many_members_as_fit_are_taken_and_always_one() -> None:
     assert most(0) == 1
 
 
+def test_diagnostics_count_where_there_is_no_dev_set() -> None:
+    data = tiny.data()
+    name, fold = next(iter(data.folds.items()))
+    without = replace(data, folds={name: replace(fold, dev=fold.dev[:0])})
+    sizes = memory.MemberSizes.of(Member(Variant(), name, 0), without, SETTINGS)
+    assert sizes.diagnosis_frames == 3 * 16 * int(data.lengths[:, fold.train].max())
+
+
 def test_what_is_larger_takes_more() -> None:
     data = tiny.data()
 
