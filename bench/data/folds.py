@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activations.errors import InputError
-from bench.data.cast import Cast, Mask
+from bench.arrays import IntArray, Mask
+from bench.data.cast import Cast
 from bench.data.examples import Examples
 from bench.data.groups import balanced_groups, draw_order, imbalance
 from bench.data.protocol import MOST_FOLDS, Protocol
-
-IntArray = NDArray[np.int64]
 
 MOST_IMPROVED = 20  # drawings of groups that were there before, until less balanced ones will do
 MOST_DRAWS = 200  # … until others are given up
@@ -38,13 +37,13 @@ class Fold:
     """
 
     name: str
-    train: NDArray[np.int64]
-    dev: NDArray[np.int64]
-    test: NDArray[np.int64]
+    train: IntArray
+    dev: IntArray
+    test: IntArray
     repeat: int = 0
 
     @property
-    def diagnosed(self) -> NDArray[np.int64]:
+    def diagnosed(self) -> IntArray:
         """On what networks are looked into: the dev set, without one the training set."""
         return self.dev if len(self.dev) else self.train
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from bench.arrays import IntArray
 
 SCALE = 1_000_000  # shares as whole numbers: products of two and sums of thousands fit 64 bits
 MOST_IMPROVED = 2_000  # units: beyond, chance has balanced the groups already

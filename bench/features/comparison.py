@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import FloatArray
 from bench.corpora.audio import read_audio
 from bench.features import extract, smile
 
-FloatArray = NDArray[np.float64]
 SHIFTS = range(-4, 5)  # frames
 
 
@@ -28,8 +28,8 @@ class ColumnAgreement:
     """
 
     names: tuple[str, ...]
-    correlation: FloatArray
-    lowest: FloatArray
+    correlation: NDArray[np.float64]
+    lowest: NDArray[np.float64]
     shift: int
     utterances: int
     frames: int
@@ -56,7 +56,7 @@ def compare(files: Sequence[str], progress: Callable[[int, int], None]) -> Colum
     )
 
 
-def _r(ours: NDArray[np.float32], theirs: NDArray[np.float32], shift: int) -> FloatArray:
+def _r(ours: FloatArray, theirs: FloatArray, shift: int) -> NDArray[np.float64]:
     """Pearson's r [45] of frames that lie at the same time; NaN for a column that is constant."""
     a = ours[max(shift, 0) :].astype(np.float64)
     b = theirs[max(-shift, 0) :].astype(np.float64)

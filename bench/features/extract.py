@@ -11,14 +11,12 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.arrays import FloatArray
 from bench.corpora.audio import SAMPLE_RATE
 from bench.corpora.library import librosa
 from bench.features import pitch
 from bench.features.mel import HOP, WINDOW, mel_power
-
-FloatArray = NDArray[np.float32]
 
 MEL_BANDS, MFCCS = 26, 12
 PREEMPHASIS = 0.97

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from activations.errors import InputError
+from bench.arrays import FloatArray
 
-FloatArray = NDArray[np.float32]
 FeatureKind = Literal["iaan45", "egemaps", "logmel", "own"]
 
 

@@ -12,14 +12,11 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from activations.errors import InputError
+from bench.arrays import FloatArray, IntArray
 from bench.features import checksums
 from bench.features.moments import Moments
-
-FloatArray = NDArray[np.float32]
-IntArray = NDArray[np.int64]
 
 # what json, zipfile ("is encrypted" is a RuntimeError), zlib and NumPy raise for damaged files
 _DAMAGED = (

@@ -8,12 +8,10 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.arrays import FloatArray
 from bench.corpora.audio import SAMPLE_RATE
 from bench.features.mel import HOP, WINDOW, mel_power
-
-FloatArray = NDArray[np.float32]
 
 BANDS = 64
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.arrays import FloatArray
 from bench.corpora.audio import SAMPLE_RATE
 from bench.corpora.library import librosa
 from bench.features import pitch
@@ -18,9 +19,7 @@ FFT_SIZE = 512
 POWER_FLOOR = 1e-10  # of a band: what 16-bit noise of half a step leaves in one
 
 
-def mel_power(
-    samples: NDArray[np.floating[Any]], bands: int, **filters: Any
-) -> NDArray[np.float32]:
+def mel_power(samples: NDArray[np.floating[Any]], bands: int, **filters: Any) -> FloatArray:
     """Power [bands, t] of samples [n] at 16 kHz, at least POWER_FLOOR; t = 1 + max(n, 512) // 160.
 
     filters: of librosa.feature.melspectrogram, whose defaults are a Hann window and Slaney's scale

@@ -19,13 +19,11 @@ from numpy.typing import NDArray
 
 from activations.errors import InputError
 from activations.files import atomically
+from bench.arrays import FloatArray, IntArray
 from bench.corpora.audio import read_audio
 from bench.features.extract import NAMES
 from bench.features.extractors import extractor_of, read_own
 from bench.features.settings import FeatureSettings
-
-FloatArray = NDArray[np.float32]
-IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

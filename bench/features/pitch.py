@@ -14,12 +14,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.arrays import FloatArray, IntArray
 from bench.corpora.audio import SAMPLE_RATE
-
-FloatArray = NDArray[np.float32]
-
 
 HOP = 160  # 10 ms
 FLOOR_HZ, CEILING_HZ = 60.0, 500.0  # 500: openSMILE's emobase, which IAAN's features come from
@@ -114,7 +111,7 @@ def _candidates(frames: FloatArray) -> tuple[_Candidates, FloatArray]:
     return _Candidates(hz.astype(np.float32), height.astype(np.float32)), peak
 
 
-def _best_path(found: _Candidates, relative_peak: FloatArray) -> NDArray[np.int64]:
+def _best_path(found: _Candidates, relative_peak: FloatArray) -> IntArray:
     """The candidate of each frame [T] that Viterbi's search chooses; `CANDIDATES` means unvoiced.
 
     relative_peak: [T] in 0 … 1, a frame's peak over the utterance's.

@@ -13,13 +13,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from activations.errors import InputError
+from bench.arrays import FloatArray
 from bench.corpora.audio import SAMPLE_RATE
 from bench.features import extract
-
-FloatArray = NDArray[np.float32]
 
 SHORTEST = 1600  # samples: below some 60 ms openSMILE gives no frame; shorter signals get silence
 _MFCC = tuple(f"mfcc_sma[{number}]" for number in range(1, extract.MFCCS + 1))

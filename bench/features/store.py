@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from activations.errors import GateswapError, InputError
 from activations.files import UNFINISHED, atomically
+from bench.arrays import FloatArray, IntArray
 from bench.features import checksums
 from bench.features.frames import FeatureStore, adopt, damaged
 from bench.features.moments import Moments, normalisation
@@ -36,8 +37,6 @@ from bench.features.settings import FeatureSettings
 if TYPE_CHECKING:
     from bench.corpora.corpus import Corpus
 
-FloatArray = NDArray[np.float32]
-IntArray = NDArray[np.int64]
 Count = Callable[[int, int], None]
 
 WEARER = re.compile(r"Ses\d\d[FM]_")

@@ -9,8 +9,9 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from bench.arrays import IntArray
+
+Shares = NDArray[np.float64]
 
 
 def confusion(truths: ArrayLike, predictions: ArrayLike, classes: int) -> IntArray:
@@ -37,14 +38,14 @@ def confusion(truths: ArrayLike, predictions: ArrayLike, classes: int) -> IntArr
     return counts.reshape(*lead, classes, classes).astype(np.int64)
 
 
-def recalls(counts: IntArray) -> FloatArray:
+def recalls(counts: IntArray) -> Shares:
     """Recall per class [..., C] from `confusion`'s counts; NaN for a class without utterances."""
     total = counts.sum(-1)
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     return np.where(total > 0, hits / np.maximum(total, 1), np.nan)
 
 
-def uar_from(counts: IntArray) -> FloatArray:
+def uar_from(counts: IntArray) -> Shares:
     """Unweighted average recall [...] of counts [..., C, C], over classes that occur; else NaN."""
     occurs = counts.sum(-1) > 0
     present = occurs.sum(-1)
@@ -52,18 +53,18 @@ def uar_from(counts: IntArray) -> FloatArray:
     return np.where(present > 0, total / np.maximum(present, 1), np.nan)
 
 
-def war_from(counts: IntArray) -> FloatArray:
+def war_from(counts: IntArray) -> Shares:
     """Weighted average recall (accuracy) [...] of counts [..., C, C]; NaN where all are 0."""
     total = counts.sum((-2, -1))
     hits = np.trace(counts, axis1=-2, axis2=-1)
     return np.where(total > 0, hits / np.maximum(total, 1), np.nan)
 
 
-def uar(truths: ArrayLike, predictions: ArrayLike, classes: int) -> FloatArray:
+def uar(truths: ArrayLike, predictions: ArrayLike, classes: int) -> Shares:
     """Unweighted average recall [...] (macro recall, the papers' UA), a fraction: `confusion`."""
     return uar_from(confusion(truths, predictions, classes))
 
 
-def war(truths: ArrayLike, predictions: ArrayLike, classes: int) -> FloatArray:
+def war(truths: ArrayLike, predictions: ArrayLike, classes: int) -> Shares:
     """Weighted average recall [...] (accuracy, the papers' WA), a fraction: `confusion`."""
     return war_from(confusion(truths, predictions, classes))

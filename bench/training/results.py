@@ -22,9 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from activations.errors import InputError
+from bench.arrays import IntArray
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.training.identity import Identity
-from bench.training.metrics import IntArray, confusion
+from bench.training.metrics import confusion
 
 FORMAT = 1
 CURVES = (
