@@ -108,7 +108,7 @@ def check_wearers(corpus: "Corpus", settings: FeatureSettings) -> None:
 def _check_audio(corpus: "Corpus", *, needed: bool) -> None:
     if corpus.faults:
         more = f" ({len(corpus.faults) - 1:,} more such faults)" if len(corpus.faults) > 1 else ""
-        raise InputError(f"{corpus.faults[0]}{more}")
+        raise InputError(f"{corpus.faults[0]}{more}; mend the audio or remove its utterances")
     if not len(corpus):
         raise InputError(f"{corpus.root}: corpus {corpus.name} has no utterances.")
     if not needed:

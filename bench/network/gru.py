@@ -1,6 +1,6 @@
 """A GRU encoder with pooling over time, a stack of it: for speech that is no dialogue.
 
-- The plainest recurrent network of the field: one to three layers, one vector of each utterance
+- The plainest recurrent network of the field: one or more layers, one vector of each utterance
   (attention, mean or last state), IAAN's dense layer. It hears the current utterance alone.
 - The same primitive, head, dropout and initial values as IAAN, so that what differs between two
   studies is the network and not its details.
