@@ -24,7 +24,6 @@ from reports.statistics.divergence import divergence_p
 from reports.statistics.effects import EffectSizes, effect_sizes
 from reports.statistics.equivalence import Equivalence, equivalence_of
 from reports.statistics.means import mean_of_known
-from reports.statistics.multiplicity import holm
 from reports.statistics.permutation import block_contributions, sign_flip_test
 from reports.statistics.power import Power, detectable_difference, power_analysis
 from reports.statistics.verdicts import Permission, Standing, permission
@@ -173,7 +172,6 @@ def compare_families(
         confidence=settings.confidence,
     )
     made = [_alone(scores, predictions, v, b, judged[v], settings, rng) for v, b in pairs]
-    equal = _adjusted_equivalence(made, families, allowed)
     speakers = _flips(_speaker_contributions(predictions, pairs, settings.selection), settings, rng)
     folds = _flips([_fold_contributions(scores.folds, c) for c in made], settings, rng)
     ratios = {family.name: family.ratio for family in families}
@@ -185,7 +183,6 @@ def compare_families(
             standing = "exploratory"
         comparison = replace(
             comparison,
-            equivalence_p_holm=float(equal[place]),
             detectable_in_family=_in_family(comparison, found, ratios[found.family], settings),
             speakers=speakers[place],
             fold_flips=folds[place],
@@ -193,20 +190,6 @@ def compare_families(
         conclusion = _conclude(scores, comparison, found, standing, settings, allowed.level)
         finished.append(replace(comparison, conclusion=conclusion))
     return tuple(finished), families, allowed
-
-
-def _adjusted_equivalence(
-    made: list[BaselineComparison], families: tuple[Family, ...], allowed: Permission
-) -> FloatArray:
-    """Holm's p of the equivalence tests, each family by itself; NaN where no p is due."""
-    adjusted = np.full(len(made), np.nan)
-    if allowed.standing not in ("confirmatory", "exploratory"):
-        return adjusted
-    for family in families:
-        mine = [i for i, c in enumerate(made) if c.family == family.name]
-        p = [e.p if (e := made[i].equivalence) is not None else np.nan for i in mine]
-        adjusted[mine] = holm(p)
-    return adjusted
 
 
 def _alikeness(row: Row, baseline: Row) -> tuple[bool, int]:
@@ -248,7 +231,7 @@ def _alone(
         },
         posterior=None,
         equivalence=None,
-        equivalence_p_holm=float("nan"),
+        equivalence_p_holm=judged.equivalence_p_adjusted,
         power=None,
         detectable_in_family=float("nan"),
         effects=None,

@@ -48,14 +48,15 @@ class Family:
 class Judged:
     """One comparison's test by the family's rule; None where fewer than two folds have both.
 
-    p_adjusted: Holm's, NaN where the family is not complete. without: the test without diverged
-    pairs; depends: the verdict would be another one.
+    p_adjusted, equivalence_p_adjusted: Holm's, NaN where the family is not complete. without: the
+    test without diverged pairs; depends: the verdict would be another one.
     """
 
     family: str
     comparisons: int
     test: TTest | None
     p_adjusted: float
+    equivalence_p_adjusted: float
     without: TTest | None
     depends: bool
 
@@ -151,6 +152,9 @@ def _judge(
             comparisons=len(pairs),
             test=_test(judged, i, verdicts.units, confidence),
             p_adjusted=float(judged.p_adjusted[i]) if complete else float("nan"),
+            equivalence_p_adjusted=(
+                float(judged.equivalence_p_adjusted[i]) if complete else float("nan")
+            ),
             without=without,
             depends=bool(verdicts.depends[i]),
         )
@@ -186,6 +190,7 @@ def _one_by_one(
             comparisons=len(pairs),
             test=test,
             p_adjusted=float("nan"),
+            equivalence_p_adjusted=float("nan"),
             without=None,
             depends=False,
         )

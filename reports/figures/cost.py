@@ -25,7 +25,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     )
     styles = styles_of(analysis)
     with paper_style():
-        fig, axes = canvas(onto, (PAGE, 2.8))
+        # the legend stands beside the axes: with many variants it needs the height
+        fig, axes = canvas(onto, (PAGE, max(2.8, 0.145 * len(shown) + 0.5)))
         order = np.flatnonzero(front)[np.argsort(cost[front])]
         axes.step(cost[order], score[order], where="post", color=MUTED, lw=0.9, zorder=1)
         for i, label in enumerate(summary.variant for summary in shown):

@@ -1,5 +1,6 @@
 """How far back in time an error reaches."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from reports.analysis.analysis import Analysis
 from reports.figures.canvas import panels
 from reports.figures.figure import Drawing, Figure, design
 from reports.figures.style import PAGE, paper_style, styles_of
+
+KEYS = 3  # of the legend in one line
 
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
@@ -22,7 +25,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     groups = list(dict.fromkeys(directions[gates.variant] for gates in shown))
     styles = styles_of(analysis)
     with paper_style():
-        fig, grid = panels(onto, 1, len(groups), (PAGE, 2.4), sharey=True)
+        lines = -(-max(Counter(directions[one.variant] for one in shown).values()) // KEYS)
+        fig, grid = panels(onto, 1, len(groups), (PAGE, 2.2 + 0.14 * lines), sharey=True)
         for axes, direction in zip(grid[0], groups, strict=True):
             for gates in shown:
                 if directions[gates.variant] == direction:
@@ -33,7 +37,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
             axes.set_title(direction)
             axes.set_xlabel("distance from the end, pooled frames")
             axes.grid(axis="y")
-            axes.legend(ncols=2, fontsize=6)
+            below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
+            axes.legend(ncols=KEYS, fontsize=6, **below)
         grid[0, 0].set_ylabel("‖∂loss/∂h‖, relative")
     return fig, grid[0]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize
 
 from reports.analysis.analysis import Analysis
 from reports.figures.canvas import panels, rows_for
@@ -21,6 +22,7 @@ from reports.figures.style import (
 UP = "#0072B2"
 DOWN = "#D55E00"
 COLUMNS = 4
+NUMBER = 0.08  # height of a fold's number, as a share of the range of all scores
 
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
@@ -32,6 +34,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     pairs = [(c.variant, c.baseline) for c in analysis.comparisons if c.folds]
     if not pairs:
         return None
+    scores = np.concatenate([means[label] for pair in pairs for label in pair])
+    room = NUMBER * float(np.nanmax(scores) - np.nanmin(scores))
     styles = styles_of(analysis)
     rows, columns = rows_for(len(pairs), COLUMNS)
     with paper_style():
@@ -40,7 +44,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
             axes.set_axis_off()
         for axes, (variant, baseline) in zip(grid.flat, pairs, strict=False):
             style = styles[variant]
-            _lines(axes, means[baseline], means[variant], style)
+            _lines(axes, means[baseline], means[variant], style, room)
             better = int(np.sum(means[variant] > means[baseline]))
             axes.set_title(variant, color=style.colour)
             axes.text(
@@ -62,9 +66,14 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
 
 
 def _lines(
-    axes: Any, left: NDArray[np.float64], right: NDArray[np.float64], style: VariantStyle
+    axes: Any,
+    left: NDArray[np.float64],
+    right: NDArray[np.float64],
+    style: VariantStyle,
+    room: float,
 ) -> None:
-    """A line per fold, numbered at the left."""
+    """A line per fold, numbered at the left; room: what a number takes of the axis, in points."""
+    places = _apart(left, room)
     for fold, (low, high) in enumerate(zip(left, right, strict=True)):
         rises = high >= low
         dash = "-" if rises else (0, (3, 1.5))
@@ -74,7 +83,7 @@ def _lines(
         if np.isfinite(low):
             axes.annotate(
                 str(fold + 1),
-                (0, low),
+                (0, places[fold]),
                 xytext=(-5, 0),
                 textcoords="offset points",
                 ha="right",
@@ -82,6 +91,16 @@ def _lines(
                 fontsize=6,
                 color=MUTED,
             )
+
+
+def _apart(values: NDArray[np.float64], room: float) -> NDArray[np.float64]:
+    """Places nearest to values [n], least squares, of which no two are nearer than `room`."""
+    places = values.copy()
+    order = np.argsort(values)[: np.isfinite(values).sum()]  # NaN last
+    if order.size:
+        steps = room * np.arange(order.size)
+        places[order] = optimize.isotonic_regression(values[order] - steps).x + steps
+    return places
 
 
 def caption(analysis: Analysis) -> str:

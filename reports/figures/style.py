@@ -136,7 +136,7 @@ def save(figure: Any, folder: Path, name: str, formats: Sequence[str] = FORMATS)
     """Write folder/name.svg, .pdf and .png (300 dpi), without dates: equal figures, equal files."""
     folder.mkdir(parents=True, exist_ok=True)
     with paper_style():
-        figure.draw_without_rendering()
+        figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")  # laid out once, not once for each format
     written = []
     for suffix in formats:

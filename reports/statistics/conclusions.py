@@ -12,6 +12,7 @@ from typing import Literal
 
 from reports.statistics.corrected_t import TTest
 from reports.statistics.equivalence import Equivalence
+from reports.statistics.family import verdict_of
 from reports.statistics.verdicts import Standing
 
 Verdict = Literal[
@@ -90,9 +91,18 @@ def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
             "inferred from scores that do not vary"
         )
         return _conclusion("undecided", sentence, evidence)
-    if evidence.p_adjusted < level:
-        side: Verdict = "better" if test.mean > 0 else "worse"
-        direction = "above" if test.mean > 0 else "below"
+    verdict = float(
+        verdict_of(
+            test.mean,
+            test.standard_error,
+            evidence.p_adjusted,
+            evidence.equivalence_p_adjusted,
+            level=level,
+        )
+    )
+    if abs(verdict) == 1:
+        side: Verdict = "better" if verdict > 0 else "worse"
+        direction = "above" if verdict > 0 else "below"
         sentence = (
             f"{evidence.variant} scores {abs(test.mean):.1f} {unit} {direction} "
             f"{evidence.baseline} ({interval}, {adjusted}): more than chance between folds explains"
@@ -100,7 +110,7 @@ def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
         if evidence.equivalence_p_adjusted < level:
             sentence += f", though less than the ±{equivalence.margin:g} that would matter"
         return _conclusion(side, sentence, evidence)
-    if evidence.equivalence_p_adjusted < level:
+    if verdict == 0:
         sentence = (
             f"{who} are practically equal: the difference of {signed(test.mean)} {unit} lies "
             f"within ±{equivalence.margin:g} ({1 - 2 * equivalence.level:.0%} interval "

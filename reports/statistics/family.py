@@ -91,8 +91,6 @@ def judge(
     p = np.where(still, (mean == 0).astype(np.float64), p)
     equivalence_p = np.where(still, (np.abs(mean) >= margin).astype(np.float64), equivalence_p)
     p_adjusted, equivalence_adjusted = holm(p), holm(equivalence_p)
-    verdict = np.where(equivalence_adjusted < level, 0.0, np.nan)
-    verdict = np.where(p_adjusted < level, np.sign(mean), verdict)
     return Judgement(
         rule=chosen,
         why=_why(chosen, m, varies),
@@ -104,10 +102,27 @@ def judge(
         p_adjusted=p_adjusted,
         equivalence_p=equivalence_p,
         equivalence_p_adjusted=equivalence_adjusted,
-        verdict=np.where(still, np.nan, verdict),
+        verdict=verdict_of(mean, error, p_adjusted, equivalence_adjusted, level=level),
         prior_spread=prior_spread,
         prior_degrees=prior_degrees,
     )
+
+
+def verdict_of(
+    mean: npt.ArrayLike,
+    standard_error: npt.ArrayLike,
+    p_adjusted: npt.ArrayLike,
+    equivalence_p_adjusted: npt.ArrayLike,
+    *,
+    level: float,
+) -> FloatArray:
+    """The rule itself: 1 better, -1 worse, 0 equal, NaN undecided; all arrays [...].
+
+    Nothing follows from scores that do not vary (standard_error 0), nor from a p that is NaN.
+    """
+    verdict = np.where(np.asarray(equivalence_p_adjusted) < level, 0.0, np.nan)
+    verdict = np.where(np.asarray(p_adjusted) < level, np.sign(mean), verdict)
+    return np.where(np.asarray(standard_error) == 0, np.nan, verdict)
 
 
 def _why(rule: Rule, comparisons: int, varies: bool) -> str:

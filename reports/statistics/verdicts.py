@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.family import Judgement, judge
+from reports.statistics.means import seed_means
 
 Standing = Literal["confirmatory", "interim", "descriptive", "exploratory"]
 
@@ -134,14 +135,6 @@ def family_verdicts(
         depends=depends,
         units=table.shape[1],
     )
-
-
-def seed_means(pairs: FloatArray) -> FloatArray:
-    """Means over the seeds there are: [..., fold] of [..., fold, seed], NaN without any."""
-    known = np.isfinite(pairs)
-    count = known.sum(axis=-1)
-    total = np.where(known, pairs, 0.0).sum(axis=-1)
-    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan), dtype=np.float64)
 
 
 def merged_units(

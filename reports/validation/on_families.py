@@ -6,7 +6,7 @@ import numpy as np
 
 from reports.statistics.arrays import BoolArray, FloatArray
 from reports.statistics.family import Rule, judge
-from reports.statistics.verdicts import seed_means
+from reports.statistics.means import seed_means
 from reports.validation.family_worlds import SCATTERS, FamilyWorld, draw_differences
 from reports.validation.rates import Rate, compared, false_positives
 from reports.validation.worlds import RATIO
