@@ -87,7 +87,7 @@ class ResultFolder:
             try:
                 result = self.read(member_hash)
             except TornResultError as error:
-                reason = str(error).split(". ")[0]
+                reason = str(error).rsplit(". ", 1)[0]  # without the remedy
                 report(f"{reason}; it is now {self._aside(file)} and its member is trained again")
             except InputError as error:
                 raise InputError(

@@ -318,12 +318,12 @@ class _Kept:
         results: ResultFolder,
         display: Display,
         view: TrainingView,
-        reflect: Callable[[], None],
+        update_mlflow: Callable[[], None],
     ) -> None:
         self.diverged = 0
         self.errors: list[str] = []
         self._results, self._display, self._view = results, display, view
-        self._update_mlflow = reflect
+        self._update_mlflow = update_mlflow
 
     def say(self, text: str) -> None:
         """Print a line."""

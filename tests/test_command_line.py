@@ -24,9 +24,8 @@ import gateswap
 from activations import names
 from studies.loading import load
 from studies.plan import Data, make_plan
-from studies.result_files import ResultFolder
 from studies.workspace import Workspace
-from tests.studies.conftest import DATA, fake_result
+from tests.studies.conftest import DATA, keep
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 PROGRAM = [sys.executable, "-c", "import sys, gateswap; sys.exit(gateswap.main())"]
@@ -83,12 +82,7 @@ def study(tmp_path: Path) -> Path:
     place = Workspace(tmp_path / "runs")
     changes = ["variants.activation=[tanh,arelu]", "variants.direction=gru", "seeds=2"]
     spec = load("demo", changes, workspace=place)
-    plan = make_plan(spec, DATA)
-    folder = place.study("demo")
-    plan.record.write(folder)
-    folder.spec.write_text(spec.as_yaml())
-    for number, (key, member) in enumerate(list(plan.members.items())[:-1]):
-        ResultFolder(folder.results).write(key, fake_result(member, number))
+    keep(make_plan(spec, DATA), place, 7)
     return place.root
 
 

@@ -48,11 +48,16 @@ def make_result() -> MakeResult:
 @pytest.fixture
 def finished(plan: Plan, workspace: Workspace) -> StudyFolder:
     """The folder of a study all of whose members are finished."""
+    return keep(plan, workspace, len(plan.members))
+
+
+def keep(plan: Plan, workspace: Workspace, finished: int) -> StudyFolder:
+    """Write a study's plan and specification, and made-up results of its first members."""
     folder = workspace.study(plan.spec.name)
     plan.record.write(folder)
     folder.spec.write_text(plan.spec.as_yaml())
     results = ResultFolder(folder.results)
-    for number, (key, member) in enumerate(plan.members.items()):
+    for number, (key, member) in enumerate(list(plan.members.items())[:finished]):
         results.write(key, fake_result(member, number))
     return folder
 

@@ -12,9 +12,9 @@ from activations import get, register
 from activations.errors import InputError
 from studies.loading import load
 from studies.plan import make_plan
-from studies.result_files import PlanRecord, ResultFolder
+from studies.result_files import PlanRecord
 from studies.workspace import Workspace
-from tests.studies.conftest import DATA, MakeResult
+from tests.studies.conftest import DATA, keep
 
 TEXT = "x*sigmoid(b*x); b=1.25"
 
@@ -27,18 +27,14 @@ def gateswap(workspace: Workspace, *words: str) -> subprocess.CompletedProcess[s
 
 
 def test_a_study_of_a_registered_activation_is_read_where_it_is_not_registered(
-    workspace: Workspace, make_result: MakeResult
+    workspace: Workspace,
 ) -> None:
     name = "registered_in_this_test"
     register(TEXT, name=name)
     changes = [f"variants.activation=[tanh,{name}]", "variants.direction=gru", f"baseline={name}"]
     spec = load("demo", changes, workspace=workspace)
     plan = make_plan(spec, DATA)
-    folder = workspace.study("demo")
-    plan.record.write(folder)
-    folder.spec.write_text(spec.as_yaml())
-    for number, (key, member) in enumerate(plan.members.items()):
-        ResultFolder(folder.results).write(key, make_result(member, number))
+    folder = keep(plan, workspace, len(plan.members))
 
     done = gateswap(workspace, "report", "demo")
     assert (done.returncode, done.stderr) == (0, "")
@@ -52,12 +48,10 @@ def test_a_study_names_formulas_of_its_own(workspace: Workspace) -> None:
     spec = load("demo", changes, workspace=workspace)
     mine = next(v for v in spec.variants.variants() if v.activation.name == "mine")
     assert mine.activation.formula.initial == (1.25,)
-    workspace.study("demo").root.mkdir(parents=True)
-    workspace.study("demo").spec.write_text(spec.as_yaml())
+    keep(make_plan(spec, DATA), workspace, 0)
     again = load(str(workspace.study("demo").spec), workspace=workspace)
     assert again == spec
     assert make_plan(again, DATA).members.keys() == make_plan(spec, DATA).members.keys()
-    PlanRecord.write(make_plan(again, DATA).record, workspace.study("demo"))
     assert PlanRecord.read(workspace.study("demo")).members == make_plan(spec, DATA).members
 
 
@@ -91,10 +85,9 @@ def test_an_activation_of_an_installed_package_is_read_where_it_is_not_installed
     code = (
         "import sys; from studies.loading import load; from studies.workspace import Workspace; "
         "from pathlib import Path; from studies.plan import make_plan; "
-        "from tests.studies.conftest import DATA; place = Workspace(Path(sys.argv[1])); "
+        "from tests.studies.conftest import DATA, keep; place = Workspace(Path(sys.argv[1])); "
         "spec = load('demo', ['variants.activation=[tanh,from_a_package]'], workspace=place); "
-        "make_plan(spec, DATA).record.write(place.study('demo')); "
-        "place.study('demo').spec.write_text(spec.as_yaml())"
+        "keep(make_plan(spec, DATA), place, 0)"
     )
     paths = os.pathsep.join([str(tmp_path), *sys.path])
     subprocess.run(
