@@ -14,7 +14,6 @@ PACKAGES = ("activations", "bench", "studies", "reports")
 MIRRORED = ("cpu", "gpu")  # rooms with a module of the same name as the one it stands in for
 LONG = {  # longer than 400 lines, and why
     "activations/gru.py": "two layers, each with torch's whole interface",
-    "activations/kernels/gpu/before_kernels.py": "both walks of one cell, to be read side by side",
     "reports/analysis/comparisons.py": "one comparison and its verdict, read from top to bottom",
 }
 

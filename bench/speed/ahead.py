@@ -112,21 +112,17 @@ def compile_cell(cell: Cell, target: Target) -> Iterator[Resources]:
 
 def compile_shared(target: Target) -> Iterator[Resources]:
     """Compile what every cell uses: sums over frames, and the input projection with FEATURES."""
-    from activations.kernels.gpu import before_kernels, gradient_kernels, projection_kernels
+    from activations.kernels.gpu import gradient_kernels, projection_kernels
 
     H = target.hidden
-    yield _compile(
-        gradient_kernels.weight_gradients,
-        {"HAS_H0": False, "PRECISION": target.precision} | recurrent_gradient_tiles(H),
-        {"H": H, "chunks": recurrent_chunks(H)},
-        target,
-    )
-    yield _compile(
-        before_kernels.weight_gradients,
-        {"HAS_H0": False, "PRECISION": target.precision} | recurrent_gradient_tiles(H),
-        {"H": H, "chunks": recurrent_chunks(H)},
-        target,
-    )
+    for before in (False, True):
+        yield _compile(
+            gradient_kernels.weight_gradients,
+            {"HAS_H0": False, "PRECISION": target.precision, "RESET_BEFORE": before}
+            | recurrent_gradient_tiles(H),
+            {"H": H, "chunks": recurrent_chunks(H)},
+            target,
+        )
     yield _compile(
         gradient_kernels.sum_chunks,
         TOTAL_TILES,

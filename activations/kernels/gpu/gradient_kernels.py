@@ -15,11 +15,17 @@ from activations.kernels.gpu.recurrence_kernels import frames_before, previous_s
 
 @triton.jit(do_not_specialize=["B", "T"])
 def weight_gradients(
-    d_gates, d_h_n, h_out, h0, time_of_frame, starts, sizes, order, d_w, d_b, B, T, H, D, chunks,
+    d_gates, candidate, h_out, h0, time_of_frame, starts, sizes, order, d_w, d_b,
+    B, T, H, D, chunks,
     BLOCK_M: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_F: tl.constexpr,
-    HAS_H0: tl.constexpr, PRECISION: tl.constexpr,
+    HAS_H0: tl.constexpr, PRECISION: tl.constexpr, RESET_BEFORE: tl.constexpr,
 ):  # fmt: skip
-    """Parts of d_w [chunks, G, D, 3H, H] and d_b [chunks, G, D, 3H], one gate's tile a program."""
+    """Parts of d_w [chunks, G, D, 3H, H] and d_b [chunks, G, D, 3H], one gate's tile a program.
+
+    A gate's recurrent product is of h and is met by the gate's gradient. Of the candidate's,
+    `candidate` holds what differs: d_h_n [N, D, H], r ⊙ its gradient, or where the reset gate acts
+    before the product, saved [N, D, 4H] with r ⊙ h last.
+    """
     recurrence = tl.program_id(2)
     g = recurrence // D
     d = recurrence % D
@@ -37,19 +43,22 @@ def weight_gradients(
     for first in range(start + chunk * BLOCK_F, end, chunks * BLOCK_F):
         f = first + tl.arange(0, BLOCK_F)
         real = f < end
-        # the candidate's recurrent product is met by r ⊙ its gradient, the other gates by their own
-        if gate == 2:
-            source = d_h_n + (f * D + d)[None, :] * H + m[:, None]
+        if not RESET_BEFORE and gate == 2:
+            source = candidate + (f * D + d)[None, :] * H + m[:, None]
         else:
             source = d_gates + (f * D + d)[None, :] * 3 * H + gate * H + m[:, None]
         da = tl.load(source, mask=real[None, :] & (m < H)[:, None], other=0.0)
-        t = tl.load(time_of_frame + f, mask=real, other=0)
-        rows = f - tl.load(starts + g * (T + 1) + t)
-        before, known = frames_before(rows, real, t, d, g, T, starts, sizes)
-        row_of = tl.load(order + g * B + rows, mask=real, other=0)
-        h = previous_state(
-            h_out, h0, before, known, real, k, k < H, row_of, recurrence, d, B, H, D, HAS_H0
-        )
+        if RESET_BEFORE and gate == 2:
+            met = candidate + (f * D + d)[:, None] * 4 * H + 3 * H + k[None, :]
+            h = tl.load(met, mask=real[:, None] & (k < H)[None, :], other=0.0)
+        else:
+            t = tl.load(time_of_frame + f, mask=real, other=0)
+            rows = f - tl.load(starts + g * (T + 1) + t)
+            before, known = frames_before(rows, real, t, d, g, T, starts, sizes)
+            row_of = tl.load(order + g * B + rows, mask=real, other=0)
+            h = previous_state(
+                h_out, h0, before, known, real, k, k < H, row_of, recurrence, d, B, H, D, HAS_H0
+            )
         weight += product(da, h, PRECISION)
         bias += tl.sum(da, 1)
     row = (chunk * tl.num_programs(2) + recurrence).to(tl.int64) * 3 * H + gate * H + m

@@ -279,20 +279,17 @@ def _weight_gradients(
     d_h_n: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """d_w_hh [G, D, 3H, H] and d_b_hh [G, D, 3H]."""
-    from activations.kernels.gpu import before_kernels, gradient_kernels
+    from activations.kernels.gpu import gradient_kernels
 
     G, D, H = launch.G, launch.D, launch.H
     blocks, parts = recurrent_gradient_tiles(H), recurrent_chunks(H)
     across = -(-H // blocks["BLOCK_H"])
     d_w, d_b = h_out.new_empty(parts, G, D, 3 * H, H), h_out.new_empty(parts, G, D, 3 * H)
-    if d_h_n is None:
-        kernel, tensors = before_kernels.weight_gradients, (d_gates, h_out, h0, saved)
-    else:
-        kernel, tensors = gradient_kernels.weight_gradients, (d_gates, d_h_n, h_out, h0)
-    kernel[(3 * across, across * parts, G * D)](
-        *tensors, launch.packing.time_of_frame, *launch.index, d_w, d_b,
-        launch.B, launch.T, H, D, parts,
-        HAS_H0=has_h0, PRECISION=launch.precision, **blocks,
+    before = d_h_n is None
+    gradient_kernels.weight_gradients[(3 * across, across * parts, G * D)](
+        d_gates, saved if before else d_h_n, h_out, h0,
+        launch.packing.time_of_frame, *launch.index, d_w, d_b, launch.B, launch.T, H, D, parts,
+        HAS_H0=has_h0, PRECISION=launch.precision, RESET_BEFORE=before, **blocks,
     )  # fmt: skip
     return projection.total(d_w), projection.total(d_b)
 
