@@ -31,8 +31,8 @@ class Timing:
     quartiles. gflops: of the products only. sgemm_share: of the matrix product timed in the same
     heat. bytes: the traffic that cannot be avoided (`LayerShape.compulsory_bytes`). limit_ms: what
     the operations take at that product's rate, or the bytes at that heat's copying rate, whichever
-    is longer. limit_share: limit_ms / ms. ratio: torch.nn.GRU's time (tanh, same shape, R calls, same
-    heat) / this time. frames: real frames of a batch, all R together.
+    is longer. limit_share: limit_ms / ms. ratio: torch.nn.GRU's time (tanh, same shape, R calls,
+    same heat) / this time. frames: real frames of a batch, all R together.
     """
 
     activation: str
