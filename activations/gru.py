@@ -12,26 +12,18 @@
 import numbers
 import warnings
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from activations import interop, onnx_layer
+from activations import interop, stream, traced
+from activations.arguments import check_frames, check_state, is_observed, returned_type
 from activations.errors import GateswapError
-from activations.kernels import dispatch
-from activations.kernels.cell import Cell
+from activations.kernels.cell import SITES, Cell
 from activations.kernels.packing import Packing, plain_tensors
-from activations.kernels.reference import one_step
-from activations.recurrent import (
-    SITES,
-    Recurrent,
-    check_frames,
-    check_state,
-    final_states,
-    under_autocast,
-)
+from activations.recurrent import Recurrent, final_states
 from activations.registry import get
 
 __all__ = ["GRU", "SITES", "StackedGRU"]
@@ -128,8 +120,8 @@ class GRU(Recurrent):
             return self._forward_unusual(input, hx, lengths)
         if torch._C._get_tracing_state() is not None:
             raise GateswapError(interop.NO_TORCHSCRIPT)
-        if self._streams(input, hx, lengths):
-            return self._one_step(input, hx)
+        if lengths is None and stream.is_step(self, input, hx):
+            return stream.step(self, input, hx)
         if input.dim() not in (2, 3):
             raise ValueError(f"GRU takes [T, B, I] or [T, I], got {list(input.shape)}")
         batched = input.dim() == 3
@@ -149,8 +141,8 @@ class GRU(Recurrent):
         frames = frames.flatten(0, 1)
         if lengths is not None and lengths.shape != (B,):
             raise ValueError(f"lengths must be [{B}], got {list(lengths.shape)}")
-        if _observed(frames, hx, next(self.parameters())):
-            h, h_n = self._run_observed(frames, hx, (T, B), B, lengths=lengths)
+        if is_observed(frames, hx, next(self.parameters())):
+            h, h_n = traced.run(self, frames, hx, (T, B), B, lengths=lengths)
         elif lengths is None:
             h, h_n = self._run(frames, _equal_lengths(T, B, frames.device), hx, (T, B))
         else:
@@ -158,61 +150,6 @@ class GRU(Recurrent):
         if not batched:
             return h.squeeze(1), h_n.squeeze(1)
         return h.transpose(0, 1) if self.batch_first else h, h_n
-
-    def _streams(self, given: Tensor, hx: Tensor | None, lengths: Tensor | None) -> bool:
-        """Whether this is one step of a stream: on the CPU, without gradients, as things are."""
-        if torch.is_grad_enabled() or lengths is not None or given.dim() != 3:
-            return False
-        weight = cast(Tensor, self._parameters["weight_hh_l0"])
-        return (
-            given.shape[1 if self.batch_first else 0] == 1
-            and weight.device.type == "cpu"
-            and weight.dtype in (torch.float32, torch.float64)
-            and not _observed(given, hx, weight)
-            and not under_autocast(given)
-            and not torch._C._are_functorch_transforms_active()
-            and not dispatch.forward_mode()
-        )
-
-    def _one_step(self, given: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
-        """A batch of one step, in torch's own operations: kernels first pack their weights.
-
-        The same formulas as the reference's.
-        """
-        weight = cast(Tensor, self._parameters["weight_hh_l0"])
-        frames = given.squeeze(1 if self.batch_first else 0)
-        frames = check_frames(frames, self.input_size, weight)
-        L, D, B, H = self.num_layers, len(self._suffixes), len(frames), self.hidden_size
-        if hx is not None:
-            hx = check_state(hx, (L * D, B, H), weight)
-        self._require_runnable(weight.dtype)
-        dropout = self.dropout if self.training else 0.0
-        final: list[Tensor] = []
-        for layer in range(L):
-            if layer and dropout:
-                frames = nn.functional.dropout(frames, dropout)
-            states = []
-            for suffix in self._suffixes:
-                name = f"_l{layer}{suffix}"
-                h = frames.new_zeros(B, H) if hx is None else hx[len(final)]
-                states.append(self._step(name, frames, h))
-                final.append(states[-1])
-            frames = states[0] if D == 1 else torch.cat(states, 1)
-        return frames.unsqueeze(1 if self.batch_first else 0), torch.stack(final)
-
-    def _step(self, name: str, x: Tensor, h: Tensor) -> Tensor:
-        parameters = self._parameters
-        values = [parameters.get(site + name) for site in SITES]
-        return one_step(
-            x,
-            h,
-            parameters["weight_ih" + name],  # type: ignore[arg-type]
-            parameters["weight_hh" + name],  # type: ignore[arg-type]
-            parameters["bias_ih" + name] if self.bias else None,
-            parameters["bias_hh" + name] if self.bias else None,
-            self.cell,
-            values,
-        )
 
     def _forward_unusual(self, given: Any, hx: Any, lengths: Any) -> Any:
         """What torch.fx passes through a leaf, and nothing else."""
@@ -228,8 +165,8 @@ class GRU(Recurrent):
         self, packed: PackedSequence, hx: Tensor | None
     ) -> tuple[PackedSequence, Tensor]:
         data, batch_sizes, sorted_indices, unsorted_indices = packed
-        if _observed(data, hx, next(self.parameters())):
-            return self._packed_observed(packed, hx)
+        if is_observed(data, hx, next(self.parameters())):
+            return traced.packed(self, packed, hx)
         packing = Packing.from_batch_sizes(batch_sizes)
         if data.dim() != 2 or len(data) != packing.N:
             raise ValueError(
@@ -251,10 +188,10 @@ class GRU(Recurrent):
         leading: the first axes of h, (N,) or (T, B); the last is D·H.
         """
         weight = next(self.parameters())
-        returned = self._returned_type(frames, hx, weight)
+        returned = returned_type(frames, hx, weight)
         frames = check_frames(frames, self.input_size, weight)
         packing = packing.to(frames.device)
-        L, D, B, H = self.num_layers, len(self._suffixes), packing.rows, self.hidden_size
+        L, D, B, H = self.num_layers, len(self.suffixes), packing.rows, self.hidden_size
         if hx is not None:
             hx = check_state(hx, (L * D, B, H), weight).reshape(L, 1, D, B, H)
         shape = (*leading, D * H)
@@ -264,7 +201,7 @@ class GRU(Recurrent):
                 if layer and self.dropout and self.training:
                     frames = nn.functional.dropout(frames, self.dropout)
                 start = None if hx is None else hx[layer]
-                h = self._layer(layer, frames, packing, start, shape)
+                h = self.run_layer(layer, frames, packing, start, shape)
                 final.append(final_states(h, packing, start, D, H).view(D, B, H))
                 frames = h.view(packing.N, D * H)
             # neither is a view of anything: both may be edited and detached in place
@@ -286,90 +223,6 @@ class GRU(Recurrent):
         h, h_n = self._run(packing.pack(padded), packing, hx, (packing.N,))
         h = packing.unpack(h)[0]
         return torch.cat([h, h.new_zeros(T - packing.T, *h.shape[1:])]), h_n
-
-    def _packed_observed(
-        self, packed: PackedSequence, hx: Tensor | None
-    ) -> tuple[PackedSequence, Tensor]:
-        data, batch_sizes, sorted_indices, unsorted_indices = packed
-        if sorted_indices is not None:
-            B = len(sorted_indices)
-            hx = None if hx is None else hx.index_select(1, sorted_indices)
-        else:
-            B = int(batch_sizes[0]) if hx is None else hx.shape[1]
-        h, h_n = self._run_observed(data, hx, (len(data),), B, batch_sizes=batch_sizes)
-        if unsorted_indices is not None:
-            h_n = h_n.index_select(1, unsorted_indices)
-        return PackedSequence(h, batch_sizes, sorted_indices, unsorted_indices), h_n
-
-    def _run_observed(
-        self,
-        frames: Tensor,
-        hx: Tensor | None,
-        leading: tuple[int, ...],
-        B: int,
-        *,
-        batch_sizes: Tensor | None = None,
-        lengths: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """`_run` in operators that a tracer, a dispatch mode or a tensor subclass can follow."""
-        weight = next(self.parameters())
-        returned = self._returned_type(frames, hx, weight)
-        frames = check_frames(frames, self.input_size, weight)
-        L, D, H = self.num_layers, len(self._suffixes), self.hidden_size
-        if hx is not None:
-            hx = check_state(hx, (L * D, B, H), weight).reshape(L, 1, D, B, H)
-        steps = leading[0] if batch_sizes is None else len(batch_sizes)
-        final = []
-        for layer in range(L):
-            if layer and self.dropout and self.training:
-                frames = nn.functional.dropout(frames, self.dropout)
-            start = None if hx is None else hx[layer]
-            if torch.onnx.is_in_onnx_export():
-                if batch_sizes is not None:
-                    raise ValueError(
-                        "ONNX has no packed sequences; export gru(x, lengths=lengths) instead"
-                    )
-                frames, h_n = self._onnx_layer(layer, frames, start, B, lengths)
-                final.append(h_n)
-                continue
-            h = self._layer_operator(layer, frames, start, batch_sizes, lengths, steps)
-            final.append(_observed_final(h, B, batch_sizes, lengths, start))
-            frames = h.flatten(1)
-        return frames.view(*leading, D * H).to(returned), torch.cat(final).to(returned)
-
-    def _onnx_layer(
-        self, layer: int, frames: Tensor, h0: Tensor | None, B: int, lengths: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """A layer while torch.onnx.export looks: frames [T * B, I] -> h [T * B, D·H], h_n."""
-        weights = (None if each is None else each[0] for each in self._layer_weights(layer))
-        w_ih, b_ih, w_hh, b_hh = weights
-        assert w_ih is not None
-        assert w_hh is not None
-        assert b_hh is not None
-        parameters = tuple(each[0] for each in self._activation_parameters(layer, w_hh[None]))
-        D, gates, _ = w_hh.shape
-        h, h_n = onnx_layer.layer(
-            frames.view(-1, B, frames.shape[1]),
-            (
-                w_ih.view(D, gates, -1),
-                None if b_ih is None else b_ih.view(D, gates),
-                w_hh,
-                b_hh,
-            ),
-            self.cell,
-            parameters,  # type: ignore[arg-type]
-            None if h0 is None else h0[0],
-            lengths,
-        )
-        return h.flatten(0, 1), h_n
-
-    def _returned_type(self, frames: Tensor, hx: Tensor | None, weight: Tensor) -> torch.dtype:
-        """The type torch.nn.GRU would return."""
-        if not under_autocast(frames):
-            return weight.dtype
-        if frames.device.type == "cuda":
-            return torch.get_autocast_dtype("cuda")
-        return frames.dtype if hx is None else hx.dtype
 
     def to_torch(self) -> nn.GRU:
         """A torch.nn.GRU with these weights. Raises GateswapError unless it computes the same."""
@@ -396,7 +249,7 @@ class GRU(Recurrent):
 
     @property
     def _states(self) -> int:
-        return self.num_layers * len(self._suffixes)
+        return self.num_layers * len(self.suffixes)
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
@@ -405,7 +258,7 @@ class GRU(Recurrent):
         return [
             [self.get_parameter(f"{kind}_l{layer}{suffix}") for kind in kinds]
             for layer in range(self.num_layers)
-            for suffix in self._suffixes
+            for suffix in self.suffixes
         ]
 
     def flatten_parameters(self) -> None:
@@ -466,7 +319,7 @@ class StackedGRU(Recurrent):
         weight = next(self.parameters())
         frames = check_frames(frames, self.input_size, weight)
         packing = packing.to(frames.device)
-        L, D, H = self.num_layers, len(self._suffixes), self.hidden_size
+        L, D, H = self.num_layers, len(self.suffixes), self.hidden_size
         if h0 is not None:
             h0 = check_state(h0, (self.groups, L * D, packing.rows, H), weight)
             h0 = h0.reshape(self.groups, L, D, packing.rows, H).transpose(0, 1)
@@ -474,47 +327,38 @@ class StackedGRU(Recurrent):
         with torch.autocast(frames.device.type, enabled=False):
             for layer in range(L):
                 start = None if h0 is None else h0[layer]
-                h = self._layer(layer, frames, packing, start)
+                h = self.run_layer(layer, frames, packing, start)
                 final.append(final_states(h, packing, start, D, H))
                 frames = h.flatten(1)
             return frames, torch.stack(final).transpose(0, 1).flatten(1, 2)
 
+    def group(self, number: int) -> GRU:
+        """A GRU of its own with copies of one group's weights; it takes rows first, [B, T, I].
 
-_PLAIN = (Tensor, nn.Parameter)
-
-
-def _observed(*tensors: Tensor | None) -> bool:
-    """Whether calls must be operators: somebody traces them, or a tensor is not plain memory."""
-    if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
-        return True
-    for tensor in tensors:
-        if tensor is not None and (type(tensor) not in _PLAIN or tensor.is_meta):
-            return True
-    return False
-
-
-def _observed_final(
-    h: Tensor, B: int, batch_sizes: Tensor | None, lengths: Tensor | None, h0: Tensor | None
-) -> Tensor:
-    """Each row's last state [D, B, H] of h [N, D, H], in operations that can be traced."""
-    D, H = h.shape[1:]
-    if batch_sizes is None and lengths is None:
-        steps = h.view(-1, B, D, H)
-        return torch.stack([steps[-1, :, 0], steps[0, :, -1]][:D])
-    rows = torch.arange(B, device=h.device)
-    if batch_sizes is not None:
-        batch_sizes = batch_sizes.to(h.device)
-        last_step = (batch_sizes[None, :] > rows[:, None]).sum(1) - 1
-        last = (batch_sizes.cumsum(0) - batch_sizes)[last_step] + rows
-    else:
-        assert lengths is not None
-        lengths = lengths.to(h.device)
-        last = (lengths - 1).clamp(min=0) * B + rows
-    states = torch.stack([h[:, 0].index_select(0, last), h[:, -1].index_select(0, rows)][:D])
-    if lengths is None:
-        return states
-    start = states.new_zeros(()) if h0 is None else h0[0]
-    return torch.where((lengths == 0)[None, :, None], start, states)
+        Raises IndexError for a group that does not exist.
+        """
+        if not 0 <= number < self.groups:
+            raise IndexError(f"this stack has groups 0 to {self.groups - 1}, not {number}")
+        weight = next(self.parameters())
+        on_gpu = [weight.device] if weight.is_cuda else []
+        with torch.random.fork_rng(devices=on_gpu):  # its own initial weights are overwritten
+            gru = GRU(
+                self.input_size,
+                self.hidden_size,
+                self.num_layers,
+                self.bias,
+                batch_first=True,
+                bidirectional=self.bidirectional,
+                device=weight.device,
+                dtype=weight.dtype,
+                activation=self.cell.candidate,
+                update_gate=self.cell.update,
+                reset_gate=self.cell.reset,
+                reset=self.cell.reset_order,
+                implementation=self.implementation,
+            )
+        gru.load_state_dict({name: value[number] for name, value in self.state_dict().items()})
+        return gru.train(self.training)
 
 
 def _equal_lengths(T: int, B: int, device: torch.device) -> Packing:

@@ -42,8 +42,8 @@ def to_torch(gru: "Recurrent") -> nn.GRU:
         gru.hidden_size,
         gru.num_layers,
         gru.bias,
-        bool(gru.batch_first),
-        float(gru.dropout),  # type: ignore[arg-type]
+        gru.batch_first,
+        gru.dropout,
         gru.bidirectional,
         device=weight.device,
         dtype=weight.dtype,

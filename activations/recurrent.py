@@ -2,8 +2,6 @@
 
 - Names, order, initial distribution and `state_dict` keys of the weights are torch.nn.GRU's: the
   same seed gives the same weights.
-- A recurrence in 16 bits loses its state, so half and bfloat16 weights are computed with in
-  float32, here and nowhere else.
 """
 
 import math
@@ -13,13 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from activations.arguments import computed_in
 from activations.formula.formula import Formula
 from activations.kernels import dispatch, operators
-from activations.kernels.cell import Cell, Parameters
+from activations.kernels.cell import SITES, Cell, Parameters
 from activations.kernels.operators import text_of
 from activations.kernels.packing import Packing
-
-SITES = ("update", "reset", "candidate")
 
 
 class Recurrent(nn.Module):
@@ -27,6 +24,9 @@ class Recurrent(nn.Module):
 
     lead is the leading axes of every parameter: () for one group, (G,) for a stack.
     """
+
+    batch_first = False
+    dropout = 0.0  # between layers
 
     def __init__(
         self,
@@ -65,16 +65,16 @@ class Recurrent(nn.Module):
         self._lead = lead
         self._runnable: tuple[str, torch.dtype] | None = None
         self._cell_text = text_of(cell)
-        self._suffixes = ("", "_reverse") if bidirectional else ("",)
+        self.suffixes = ("", "_reverse") if bidirectional else ("",)
 
-        H, D = hidden_size, len(self._suffixes)
+        H, D = hidden_size, len(self.suffixes)
 
         def register(name: str, *shape: int) -> None:
             empty = torch.empty(*lead, *shape, device=device, dtype=dtype)
             self.register_parameter(name, nn.Parameter(empty))
 
         for layer in range(num_layers):
-            for suffix in self._suffixes:
+            for suffix in self.suffixes:
                 register(f"weight_ih_l{layer}{suffix}", 3 * H, D * H if layer else input_size)
                 register(f"weight_hh_l{layer}{suffix}", 3 * H, H)
                 if bias:
@@ -82,7 +82,7 @@ class Recurrent(nn.Module):
                     register(f"bias_hh_l{layer}{suffix}", 3 * H)
         self._initial: dict[str, Tensor] = {}  # activation parameters: what they start from
         for layer in range(num_layers):
-            for suffix in self._suffixes:
+            for suffix in self.suffixes:
                 for site, formula in zip(SITES, cell.formulas, strict=True):
                     if formula.parameters:
                         name = f"{site}_l{layer}{suffix}"
@@ -122,14 +122,14 @@ class Recurrent(nn.Module):
             dtype=computed_in(weight.dtype),
         )
 
-    def _require_runnable(self, dtype: torch.dtype) -> None:
+    def require_runnable(self, dtype: torch.dtype) -> None:
         """Raise, or warn, as a call would that chooses an implementation; ask once."""
         asked = self.implementation, dtype
         if self._runnable != asked:
             self.chosen  # noqa: B018
             self._runnable = asked
 
-    def _layer(
+    def run_layer(
         self,
         layer: int,
         frames: Tensor,
@@ -138,7 +138,7 @@ class Recurrent(nn.Module):
         shape: tuple[int, ...] | None = None,
     ) -> Tensor:
         """Run one layer: frames [N, I], h0 [G, D, B, H] -> every state, [N, D, H] or `shape`."""
-        w_ih, b_ih, w_hh, b_hh = self._layer_weights(layer)
+        w_ih, b_ih, w_hh, b_hh = self.layer_weights(layer)
         return dispatch.layer(
             frames,
             w_ih,
@@ -147,14 +147,14 @@ class Recurrent(nn.Module):
             b_hh,
             packing,
             self.cell,
-            self._activation_parameters(layer, w_hh),
+            self.activation_parameters(layer, w_hh),
             h0,
             implementation=self.implementation,
             stacked=bool(self._lead),
             shape=shape,
         )
 
-    def _layer_operator(
+    def layer_operator(
         self,
         layer: int,
         frames: Tensor,
@@ -163,9 +163,9 @@ class Recurrent(nn.Module):
         lengths: Tensor | None,
         steps: int,
     ) -> Tensor:
-        """`_layer` as an operator that tracers see; returns h [N, D, H]."""
-        w_ih, b_ih, w_hh, b_hh = self._layer_weights(layer)
-        update, reset, candidate = self._activation_parameters(layer, w_hh)
+        """`run_layer` as an operator that tracers see; returns h [N, D, H]."""
+        w_ih, b_ih, w_hh, b_hh = self.layer_weights(layer)
+        update, reset, candidate = self.activation_parameters(layer, w_hh)
         tensors = (frames, w_ih, b_ih, w_hh, b_hh, h0, update, reset, candidate)
         save = torch.is_grad_enabled() and any(
             tensor is not None and tensor.requires_grad for tensor in tensors
@@ -176,7 +176,7 @@ class Recurrent(nn.Module):
         )
         return h
 
-    def _layer_weights(self, layer: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    def layer_weights(self, layer: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
         """A layer's w_ih [G, D·3H, I], b_ih [G, D·3H], w_hh [G, D, 3H, H] and b_hh [G, D, 3H]."""
         w_hh = self._directions(f"weight_hh_l{layer}")
         G, D, _, H = w_hh.shape
@@ -188,7 +188,7 @@ class Recurrent(nn.Module):
 
     def _directions(self, name: str) -> Tensor:
         """Both directions' parameter of this name as [G, D, ...]."""
-        tensors = [getattr(self, name + suffix) for suffix in self._suffixes]
+        tensors = [getattr(self, name + suffix) for suffix in self.suffixes]
         if len(tensors) == 1:
             both: Tensor = tensors[0].unsqueeze(len(self._lead))
         else:
@@ -196,7 +196,7 @@ class Recurrent(nn.Module):
         both = both if self._lead else both.unsqueeze(0)
         return both.to(computed_in(both.dtype))
 
-    def _activation_parameters(self, layer: int, like: Tensor) -> Parameters:
+    def activation_parameters(self, layer: int, like: Tensor) -> Parameters:
         """A layer's (update, reset, candidate) parameters, each [G, D, P, K]."""
         G, D = like.shape[:2]
         none = like.new_empty(G, D, 0, 1)
@@ -240,7 +240,7 @@ class Recurrent(nn.Module):
             ("dropout", 0.0),
             ("bidirectional", False),
         ):
-            if getattr(self, name, default) != default:
+            if getattr(self, name) != default:
                 parts.append(f"{name}={getattr(self, name)}")
         parts.append(f"activation={self.cell.candidate.name!r}")
         if self.cell.update.name != "sigmoid":
@@ -252,50 +252,6 @@ class Recurrent(nn.Module):
         if self.implementation != "auto":
             parts.append(f"implementation={self.implementation!r}")
         return ", ".join(parts)
-
-
-def computed_in(dtype: torch.dtype) -> torch.dtype:
-    """The type that weights of this type are computed with: no recurrence runs in 16 bits."""
-    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
-
-
-def under_autocast(tensor: Tensor) -> bool:
-    """Whether autocast is on where the tensor lies."""
-    device = tensor.device.type
-    return device != "meta" and torch.is_autocast_enabled(device)
-
-
-def check_frames(frames: Tensor, input_size: int, weight: Tensor) -> Tensor:
-    """Return frames [N, I] in the type to compute in; ValueError if they do not fit the weights.
-
-    They are of the weights' type; under autocast of any floating type.
-    """
-    if frames.dim() != 2 or frames.shape[1] != input_size:
-        raise ValueError(f"the input's last axis must be {input_size}, got {frames.shape[-1]}")
-    _check_type("input", frames, weight)
-    return frames.to(computed_in(weight.dtype))
-
-
-def check_state(h0: Tensor, shape: tuple[int, ...], weight: Tensor) -> Tensor:
-    """Return an initial state in the type to compute in; ValueError if it does not fit."""
-    if tuple(h0.shape) != shape:
-        raise ValueError(f"the initial state must be {list(shape)}, got {list(h0.shape)}")
-    _check_type("initial state", h0, weight)
-    return h0.to(computed_in(weight.dtype))
-
-
-def _check_type(name: str, tensor: Tensor, weight: Tensor) -> None:
-    other = tensor.dtype != weight.dtype
-    mixed = other and under_autocast(tensor) and tensor.is_floating_point()
-    if (other and not mixed) or tensor.device != weight.device:
-        raise ValueError(
-            f"the {name} is {tensor.dtype} on {tensor.device}, "
-            f"but the weights are {weight.dtype} on {weight.device}; convert one of them with .to()"
-        )
-    if not weight.is_floating_point():
-        raise ValueError(f"a GRU computes with real numbers, not with {weight.dtype}")
-    if tensor.layout != torch.strided:
-        raise ValueError(f"the {name} must be a dense tensor, got {tensor.layout}")
 
 
 def _initial_values(formula: Formula, hidden_size: int) -> Tensor:

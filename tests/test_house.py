@@ -13,7 +13,6 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("activations", "bench", "studies", "reports")
 MIRRORED = ("cpu", "gpu")  # rooms with a module of the same name as the one it stands in for
 LONG = {  # longer than 400 lines, and why
-    "activations/gru.py": "two layers, each with torch's whole interface",
     "reports/analysis/comparisons.py": "one comparison and its verdict, read from top to bottom",
 }
 

@@ -11,12 +11,14 @@
 import torch
 from torch import Tensor, nn
 
+from activations.gru import GRU
 from activations.kernels.packing import Packing
 from activations.kernels.projection import project
 from bench.data.members import Hyperparameters, Variant
 from bench.network.attention import attention
 from bench.network.dropout import Dropout
 from bench.network.network import INDEX, Footprint, Network, Recurrence
+from bench.network.padded import PaddedAttention
 
 
 class GRUNetwork(Network):
@@ -120,3 +122,39 @@ class GRUNetwork(Network):
             for own, end in zip(torch.split(states, H, 1), ends, strict=False)
         ]
         return torch.cat(parts, 1)
+
+    def _padded(self, member: int) -> nn.Module:
+        attend = None
+        if self.pooling == "attention":
+            own = self._own(member)
+            names = ("weight", "bias", "score")
+            attend = PaddedAttention(*(own[f"attention_{name}"][0] for name in names))
+        layers = [layer.group(member) for layer in self._layers]
+        return PaddedGRUNetwork(layers, self.pooling, attend, self._padded_head(member))
+
+
+class PaddedGRUNetwork(nn.Module):
+    """The network of one member over padded batches; see `bench.network.padded`."""
+
+    def __init__(
+        self, layers: list[GRU], pooling: str, attend: PaddedAttention | None, head: nn.Module
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.pooling = pooling
+        self.attend = attend
+        self.head = head
+
+    def forward(self, current: Tensor, lengths: Tensor) -> Tensor:
+        """Logits [B, C] of utterances' frames [B, T, I], of which lengths [B] are real."""
+        states = current
+        for layer in self.layers:
+            states, last = layer(states, lengths=lengths)
+        if self.attend is not None:
+            pooled = self.attend(states, lengths)
+        elif self.pooling == "mean":  # states behind a row's last frame are zero
+            pooled = states.sum(1) / lengths.clamp(min=1)[:, None]
+        else:
+            pooled = last.transpose(0, 1).flatten(1)
+        logits: Tensor = self.head(pooled)
+        return logits

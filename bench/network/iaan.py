@@ -13,15 +13,16 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from activations.gru import StackedGRU
+from activations.gru import GRU, StackedGRU
 from activations.kernels.packing import Packing
 from activations.kernels.projection import project
 from bench.data.members import Hyperparameters, Variant
 from bench.network.attention import attention
 from bench.network.dropout import Dropout
 from bench.network.network import INDEX, Footprint, Network, Recurrence
+from bench.network.padded import PaddedAttention, linear
 
 ENCODERS = ("current", "own", "other")
 
@@ -117,6 +118,47 @@ class IAAN(Network):
         offer = offer[: M * B] + offer[M * B :]
         focus = attention(current, keys, offer, score[:M], part, implementation=on)
         return self._logits(torch.cat([focus, own, other], 1), dropout)
+
+    def _padded(self, member: int) -> nn.Module:
+        own, M = self._own(member), self.members
+        weight, bias, score = (own[f"attention_{name}"] for name in ("weight", "bias", "score"))
+        return PaddedIAAN(
+            [self.encoders.group(e * M + member) for e in range(len(ENCODERS))],
+            [PaddedAttention(*each) for each in zip(weight, bias, score, strict=True)],
+            torch.cat(list(own["context_weight"]), 1),
+            self._padded_head(member),
+        )
+
+
+class PaddedIAAN(nn.Module):
+    """The network of one member over padded batches; see `bench.network.padded`."""
+
+    def __init__(
+        self, encoders: list[GRU], attentions: list[PaddedAttention], offer: Tensor, head: nn.Module
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)
+        self.attentions = nn.ModuleList(attentions)
+        self.offer = linear(offer, None)
+        self.head = head
+
+    def forward(self, current: Tensor, own: Tensor, other: Tensor, lengths: Tensor) -> Tensor:
+        """Logits [B, C] of three utterances' frames, each [B, T, I] with a T of its own.
+
+        lengths [3, B]: of the current ones, the own and the other contexts; a missing context has
+        length 0 (and at least one frame, which may hold anything).
+        """
+        states = [
+            encoder(frames, lengths=n)[0]
+            for encoder, frames, n in zip(
+                self.encoders, (current, own, other), lengths, strict=True
+            )
+        ]
+        contexts = [self.attentions[e](states[e], lengths[e]) for e in (1, 2)]
+        offer = self.offer(torch.cat(contexts, 1))
+        focus = self.attentions[0](states[0], lengths[0], offer)
+        logits: Tensor = self.head(torch.cat([focus, *contexts], 1))
+        return logits
 
 
 def _groups(packing: Packing, first: int, last: int) -> Packing:

@@ -25,6 +25,7 @@ from bench.data import streams
 from bench.data.members import Hyperparameters, Variant
 from bench.network.dropout import Dropout
 from bench.network.norm import normalised
+from bench.network.padded import HEAD, PaddedHead
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +133,19 @@ class Network(nn.Module):
         states, _ = self.recurrences[0].gru(frames, packing)
         return self.head(states, packing, dropout)
 
+    def padded(self, member: int) -> nn.Module:
+        """A module of this member alone over padded batches, for exporters; copies of its weights.
+
+        Raises IndexError for a member that does not exist.
+        """
+        if not 0 <= member < self.members:
+            raise IndexError(f"this stack has members 0 to {self.members - 1}, not {member}")
+        return self._padded(member).train(self.training)
+
+    def _padded(self, member: int) -> nn.Module:
+        """What `padded` returns."""
+        raise NotImplementedError
+
     @property
     def dense_parameters(self) -> tuple[Tensor, ...]:
         """What the L2 term is of: weights and biases of the two dense layers."""
@@ -195,6 +209,18 @@ class Network(nn.Module):
                 reset=variant.reset_order,
                 implementation=on,
             )
+
+    def _own(self, member: int) -> dict[str, Tensor]:
+        """One member's [E, …] of each parameter of the head, by name, detached."""
+        return {
+            name: parameter.detach().view(-1, self.members, *parameter.shape[1:])[:, member]
+            for name, parameter in self.named_parameters(recurse=False)
+        }
+
+    def _padded_head(self, member: int) -> PaddedHead:
+        """The two dense layers of one member."""
+        own = {name: each[0] for name, each in self._own(member).items() if name in HEAD}
+        return PaddedHead(own, self._norm_epsilon)
 
     def _empty(self, *shape: int) -> nn.Parameter:
         return nn.Parameter(torch.empty(shape, device=self.device))

@@ -18,6 +18,23 @@ def members(stack, **options):
         yield gru
 
 
+def test_a_group_taken_out_is_a_gru_of_its_own_with_that_groups_weights():
+    options = {"bidirectional": True, "activation": "arelu", "reset": "before", "bias": False}
+    stack = StackedGRU(3, 5, 4, 2, **options).eval()
+    random = torch.get_rng_state()
+    taken = stack.group(1)
+    assert torch.equal(torch.get_rng_state(), random)
+    own = list(members(stack, **options))[1]
+    x = torch.randn(2, 6, 5)
+    assert torch.equal(taken(x)[0], own(x.transpose(0, 1))[0].transpose(0, 1))
+    assert not taken.training
+    with torch.no_grad():
+        stack.weight_hh_l0.zero_()
+    assert taken.weight_hh_l0.abs().min() > 0
+    with pytest.raises(IndexError, match="groups 0 to 2, not 3"):
+        stack.group(3)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -1,0 +1,103 @@
+"""Members taken out of a stack: the stack's own logits, from torch's layers and in onnxruntime."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor
+
+from bench.data.batches import Hearing, gather
+from bench.data.members import Variant
+from bench.network.kinds import network_class
+from bench.network.network import Network
+from tests.bench import tiny
+
+KEYS = torch.tensor([3, 1 << 40, 7])
+# float32: sums in another order
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+KINDS = [
+    ("iaan", {}),
+    ("gru", {"layers": 1, "pooling": "attention"}),
+    ("gru", {"layers": 2, "pooling": "mean"}),
+    ("gru", {"layers": 2, "pooling": "last"}),
+]
+
+
+def network(kind: str, options: dict[str, Any], variant: Variant) -> Network:
+    hyper = dataclasses.replace(tiny.SMALL, kind=kind, **options)
+    net = network_class(kind)(variant, hyper, KEYS, features=tiny.FEATURES, classes=4).eval()
+    with torch.no_grad():  # a norm's start, 1 and 0, would not show an exchange
+        net.norm_gain.uniform_(0.5, 1.5)
+        net.norm_shift.uniform_(-0.5, 0.5)
+    return net
+
+
+def logits_of_the_stack(net: Network) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+    """Logits [M, B, C] of the stack, and what each member's padded module takes."""
+    generator = torch.Generator().manual_seed(0)
+    examples = torch.randint(36, (3, 6), generator=generator)
+    batch = gather(tiny.data(), examples, hearing=Hearing(net.utterances))
+    packing = batch.packing
+    padded = packing.unpack(batch.frames).transpose(1, 2)  # [E M, B, T, I]
+    given = []
+    for m in range(3):
+        frames = [padded[e * 3 + m] for e in range(net.utterances)]
+        lengths = packing.lengths[m::3]
+        given.append((*frames, lengths if net.utterances > 1 else lengths[0]))
+    with torch.no_grad():
+        return net(batch.frames, packing), given
+
+
+@pytest.mark.parametrize("direction", ["gru", "bigru"])
+@pytest.mark.parametrize(("kind", "options"), KINDS)
+def test_every_member_taken_out_gives_its_logits_in_the_stack(kind, options, direction):
+    net = network(kind, options, Variant("arelu", direction=direction))
+    expected, given = logits_of_the_stack(net)
+    if kind == "iaan":
+        assert any((each[-1] == 0).any() for each in given), "no context is missing"
+    for m in range(3):
+        module = net.padded(m)
+        assert not module.training
+        with torch.no_grad():
+            torch.testing.assert_close(module(*given[m]), expected[m], **TOLERANCE)
+    with pytest.raises(IndexError, match="members 0 to 2, not 3"):
+        net.padded(3)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("kind", "options", "variant"),
+    [
+        ("iaan", {}, Variant("mish")),
+        ("gru", {"layers": 2, "pooling": "last"}, Variant("relu", direction="bigru")),
+    ],
+    ids=["scan", "operator"],
+)
+def test_an_exported_member_gives_its_logits_for_any_batch_and_any_time(kind, options, variant):
+    net = network(kind, options, variant)
+    expected, given = logits_of_the_stack(net)
+    module = net.padded(1)
+    times = [{0: "batch", 1: f"time{e}"} for e in range(net.utterances)]
+    rows = {1: "batch"} if net.utterances > 1 else {0: "batch"}
+    program = torch.onnx.export(
+        module, given[1], dynamo=True, dynamic_shapes=(*times, rows), verbose=False
+    )
+    session = onnxruntime.InferenceSession(
+        program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+
+    def logits(inputs: tuple[Tensor, ...]) -> Any:
+        names = [each.name for each in session.get_inputs()]
+        return session.run(None, {n: v.numpy() for n, v in zip(names, inputs, strict=True)})[0]
+
+    np.testing.assert_allclose(logits(given[1]), expected[1].numpy(), **TOLERANCE)
+    *frames, lengths = given[1]
+    fewer = [
+        each[:2, : max(1, int(n[:2].max()))]
+        for each, n in zip(frames, lengths.view(-1, 6), strict=True)
+    ]
+    found = logits((*fewer, lengths[..., :2]))
+    np.testing.assert_allclose(found, expected[1, :2].numpy(), **TOLERANCE)
