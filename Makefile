@@ -1,20 +1,22 @@
 # The two commands a newcomer needs: `make demo` and `make test`. Both set everything up first.
 #
-#   make demo        speak a corpus, run the demo study, write its report
-#   make test        all checks, the quick ones first: lint, types, unit
-#   make lint        ruff and import-linter
-#   make types       mypy
-#   make unit        pytest
-#   make docs        write anew what the documentation takes from the code
-#   make gpu-check   everything there is to find out on a GPU; ARGS=--quick for the essential part
-#   make setup       .venv with the pinned packages, which all but gpu-check run first
-#   make clean       remove it
+#   make demo           speak a corpus, run the demo study, write its report
+#   make test           all checks, the quick ones first: lint, types, unit
+#   make lint           ruff and import-linter
+#   make types          mypy
+#   make unit           pytest, without what needs a service
+#   make test-services  pytest of what needs one: a Ray cluster, a PostgreSQL server, a browser
+#   make docs           write anew what the documentation takes from the code
+#   make gpu-check      everything there is to find out on a GPU; ARGS=--quick for the essential part
+#   make setup          .venv with the pinned packages, which all but gpu-check run first
+#   make clean          remove it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SERVICES := $(VENV)/.services
 
-.PHONY: setup demo test lint types unit docs gpu-check clean
+.PHONY: setup demo test lint types unit test-services docs gpu-check clean
 
 setup: $(INSTALLED)
 
@@ -42,6 +44,16 @@ types: setup
 # two workers on two cores: one thread each, or they wait for each other at every barrier
 unit: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+# a browser of the system is taken as it is; where there is none Playwright fetches one, and where
+# it cannot, the tests of pages say so and are skipped
+$(SERVICES): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[services]'
+	@command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/playwright install chromium || true
+	@touch $(SERVICES)
+
+test-services: $(SERVICES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m services
 
 docs: setup
 	$(BIN)/python -m docs.generated

@@ -1,9 +1,13 @@
-"""What every test shares: GPU tests skip with a reason where there is no GPU."""
+"""What every test shares: GPU tests skip with a reason where there is no GPU; a browser."""
 
 import signal
 
 import pytest
 import torch
+
+from tests.browser import browser
+
+__all__ = ["browser"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that starts tests in the background lets them ignore Ctrl-C, which some of them press
