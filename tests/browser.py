@@ -90,5 +90,6 @@ def wider_than_their_place(page: Any) -> list[str]:
     return page.evaluate(  # type: ignore[no-any-return]
         """() => [document.documentElement, ...document.querySelectorAll('.wide, pre, dl')]
             .filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth)
-            .map(e => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth}: ${e.innerText.slice(0, 80)}`)"""
+            .map(e => `${e.tagName}, ${e.scrollWidth} > ${e.clientWidth} px: `
+                + e.innerText.slice(0, 80))"""
     )
