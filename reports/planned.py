@@ -5,11 +5,13 @@
   which variant leads; without results they are assumptions, and said to be.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bench.data.members import Member
+from bench.training.results import MemberResult
 from reports.analysis.comparisons import Settings, resolve_baselines
 from reports.score_table import load as load_scores
 from reports.statistics.arrays import FloatArray
@@ -18,21 +20,22 @@ from reports.statistics.power import detectable_difference, probability_to_find,
 from reports.statistics.spending import look_levels
 from reports.statistics.variance import split_differences
 from studies.frozen import FrozenPlan, plan_content, plan_hash, read_frozen, read_looks
+from studies.growth import unfinished
 from studies.loading import load
 from studies.result_files import PlanRecord, read_study
+from studies.seeds import ASSUMED_BETWEEN, ASSUMED_WITHIN, SeedNoise
 from studies.spec import StudySpec
 from studies.workspace import StudyFolder, Workspace
 
 GAIN = 2.0  # points: what AReLU is published to gain
 POWER = 0.8
-# of differences, in points: between sessions, and between single seeds (assumed, not measured)
-ASSUMED_BETWEEN, ASSUMED_WITHIN = 1.0, 2.0
 FIVE_SESSIONS = np.full(5, 1 / 3)
 
 
 def planned_settings(
     folder: StudyFolder,
-    members: int,
+    members: Collection[Member],
+    results: Sequence[MemberResult] = (),
     *,
     baseline: str | None = None,
     margin: float | None = None,
@@ -41,8 +44,9 @@ def planned_settings(
 ) -> Settings:
     """The settings of a study's report: the plan's, with what was asked for instead.
 
-    members: how many the plan has. baseline, margin, level, family: as asked for; none: as
-    planned. Whatever is not the plan's is named in `departures`. Raises InputError for a torn file.
+    members, results: of its plan, and what is finished of them. baseline, margin, level, family: as
+    asked for; none: as planned. Whatever is not the plan's is named in `departures`. Raises
+    InputError for a torn file.
     """
     spec = _spec(folder)
     asked = spec.analysis
@@ -63,6 +67,7 @@ def planned_settings(
         rope=margin or asked.margin,
         primary=tuple(family) or asked.primary,
         departures=(*departures, *grown),
+        growing=unfinished(spec, results),
         normalise=spec.features.normalise,
     )
 
@@ -77,17 +82,19 @@ def _spec(folder: StudyFolder) -> StudySpec:
 
 
 def _after_looks(
-    folder: StudyFolder, spec: StudySpec, members: int, level: float
+    folder: StudyFolder, spec: StudySpec, members: Collection[Member], level: float
 ) -> tuple[float, tuple[str, ...]]:
     """The level that is left for this look, and what forbids verdicts."""
-    earlier = [look for look in read_looks(folder) if look.members < members]
+    earlier = [look for look in read_looks(folder) if look.members < len(members)]
     planned = spec.analysis.looks
     if not planned:
         if not earlier:
             return level, ()
-        grown = f"the plan was grown from {earlier[-1].members} to {members} runs after a report"
+        grown = (
+            f"the plan was grown from {earlier[-1].members} to {len(members)} runs after a report"
+        )
         return level, (f"{grown}, and analysis.looks planned no second look",)
-    seeds = len(spec.seeds)
+    seeds = len({member.seed for member in members})
     if seeds not in planned:
         said = ", ".join(map(str, planned))
         return level, (f"verdicts were planned at {said} seeds and there are {seeds}",)
@@ -117,14 +124,14 @@ def plan_paragraph(spec: StudySpec, folder: StudyFolder) -> str:
     frozen = read_frozen(folder)
     content = frozen.planned if frozen else plan_content(spec)
     spread = _spread(spec, folder)
-    seeds, folds = len(spec.seeds), spread.ratio.size
+    rule, folds = spec.seed_rule, spread.ratio.size
     families = [("primary", list(asked.primary))] if asked.primary else []
     rest = [v.label for v in compared if v.label not in asked.primary]
     if rest:
         families.append(("exploratory" if asked.primary else "", rest))
     sentences = [
-        f"Study {spec.name}: {len(variants)} variants, {folds} folds, {seeds} "
-        f"seed{'s' if seeds > 1 else ''}; {spec.protocol.text}.",
+        f"Study {spec.name}: {len(variants)} variants, {folds} folds, {_seeds_said(spec)}; "
+        f"{spec.protocol.text}.",
         f"Each variant is compared with {baseline} of the same direction in UAR, seeds averaged "
         f"and folds tested with the variance corrected for shared training data; Holm keeps "
         f"{asked.level:.0%} in each family, and differences within ±{asked.margin:g} points count "
@@ -146,14 +153,30 @@ def plan_paragraph(spec: StudySpec, folder: StudyFolder) -> str:
         "Runs that diverge count with the score of a constant answer, and no verdict is given that "
         f"depends on them. {_spread_said(spread)}"
     )
-    sentences += [_finds(name, members, spec, spread) for name, members in families]
+    seeds = rule.forecast(_noise(spread, rule.start)) if rule else len(spec.first_seeds)
+    sentences += [_finds(name, members, seeds, spec, spread) for name, members in families]
     sentences.append(_state(content, frozen))
     return " ".join(sentences)
 
 
-def _finds(name: str, members: list[str], spec: StudySpec, spread: Spread) -> str:
+def _noise(spread: Spread, seeds: int) -> SeedNoise:
+    return SeedNoise(between=spread.between**2, within=spread.within**2, seeds=seeds)
+
+
+def _seeds_said(spec: StudySpec) -> str:
+    rule = spec.seed_rule
+    if rule is None:
+        return f"{len(spec.first_seeds)} seed{'s' if len(spec.first_seeds) > 1 else ''}"
+    return (
+        f"{rule.start} seeds, then more for all variants alike until their luck is at most "
+        f"{rule.until:.0%} of the variance of a difference (pooled over variants, blind to which "
+        f"leads), at most {rule.most}"
+    )
+
+
+def _finds(name: str, members: list[str], seeds: int, spec: StudySpec, spread: Spread) -> str:
     """What a family's design finds, with the uncertainty of the spread where it was estimated."""
-    m, seeds = len(members), len(spec.seeds)
+    m = len(members)
     folds = spread.ratio.size
     directions = [label.split(" · ")[1] for label in members]
     degrees = shared_degrees(folds - 1, directions) if m >= FEWEST else folds - 1.0

@@ -54,10 +54,16 @@ def write(
         return write_report(study, Path(folder), baseline=baseline or "tanh", settings=settings)
     place = StudyFolder(Path(study))
     record = PlanRecord.read(place)
-    settings = planned_settings(
-        place, len(record.members), baseline=baseline, margin=margin, level=level, family=family
-    )
     results = read_study(place)
+    settings = planned_settings(
+        place,
+        record.members.values(),
+        results,
+        baseline=baseline,
+        margin=margin,
+        level=level,
+        family=family,
+    )
     page = write_report(
         results,
         place.report if folder is None else Path(folder),
@@ -66,7 +72,8 @@ def write(
         tuned=tried(record, ResultFolder(place.results)),
         settings=settings,
     )
-    if len(results) == len(record.members) and not settings.departures:
+    complete = len(results) == len(record.members) and not settings.growing
+    if complete and not settings.departures:
         record_look(place, list(record.members), len({m.seed for m in record.members.values()}))
     return page
 

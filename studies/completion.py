@@ -17,6 +17,7 @@ from studies.kinds import ComputedOn, kinds_of
 from studies.loading import load
 from studies.plan import Trial, group_trials
 from studies.result_files import ResultFolder
+from studies.seeds import SeedRule, noise_of
 from studies.workspace import StudyFolder, Workspace
 
 
@@ -42,7 +43,8 @@ class Status:
     """The trials of a study, and the files that belong to it.
 
     kinds: on what its finished members were computed, and how many on each. unreadable: a sentence
-    for each result file that cannot be read; its member counts as missing.
+    for each result file that cannot be read; its member counts as missing. seeds: where a rule for
+    seeds stands, empty without one.
     """
 
     study: str
@@ -52,6 +54,7 @@ class Status:
     report: Path | None
     kinds: Mapping[ComputedOn, int]
     unreadable: tuple[str, ...] = ()
+    seeds: str = ""
 
     @property
     def members(self) -> int:
@@ -84,24 +87,32 @@ class Status:
             "report": None if self.report is None else str(self.report),
             "kinds": [asdict(kind) | {"members": n} for kind, n in self.kinds.items()],
             "unreadable": list(self.unreadable),
+            "seeds": self.seeds,
             "trials": [asdict(trial) for trial in self.trials],
         }
 
 
-def study_status(name: str, members: Mapping[str, Member], folder: StudyFolder) -> Status:
-    """How far the study of these members (by hash) is, as its folder has it."""
+def study_status(
+    name: str, members: Mapping[str, Member], folder: StudyFolder, *, rule: SeedRule | None = None
+) -> Status:
+    """How far the study of these members (by hash) is, as its folder has it.
+
+    rule: by which seeds are added, where there is one.
+    """
     results = ResultFolder(folder.results)
     unreadable: list[str] = []
     found = results.by_hash(report=unreadable.append)
     page = folder.report / "index.html"
+    own = [result for key, result in found.items() if key in members]
     return Status(
         study=name,
         trials=trial_status(members, found),
         other_results=len(results.hashes() - members.keys()),
         folder=folder.root,
         report=page if page.exists() else None,
-        kinds=kinds_of(result for key, result in found.items() if key in members),
+        kinds=kinds_of(own),
         unreadable=tuple(unreadable),
+        seeds=rule.said(noise_of(own), finished=len(own) == len(members)) if rule else "",
     )
 
 

@@ -100,13 +100,15 @@ def status(study: str, *, workspace: str | Path = DEFAULT) -> "Status":
 
     Raises InputError for a study that was never run there. `help(studies)` has an example.
     """
+    from studies import loading
     from studies.completion import find_study, study_status
     from studies.result_files import PlanRecord
 
     place = Workspace(Path(workspace))
     folder = place.study(find_study(study, place))
     record = PlanRecord.read(folder)
-    return study_status(record.study, record.members, folder)
+    rule = loading.load(str(folder.spec), workspace=place).seed_rule
+    return study_status(record.study, record.members, folder, rule=rule)
 
 
 def results(study: str, *, workspace: str | Path = DEFAULT) -> "list[MemberResult]":

@@ -71,7 +71,7 @@ def plan_content(spec: StudySpec) -> dict[str, Any]:
     return {
         "baseline": data["baseline"],
         "variants": [variant.label for variant in spec.variants.variants()],
-        "seeds": len(spec.seeds),
+        "seeds": data["seeds"] if spec.seed_rule else len(spec.first_seeds),
         "protocol": data["protocol"],
         "model": data["model"],
         "training": data["training"],

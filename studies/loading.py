@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from activations.errors import InputError
 from activations.formula.parser import parse
 from studies import yaml_text
+from studies.seeds import SEEDS_FORMS, SeedRule
 from studies.spec import TUNABLE, SearchSpec, StudySpec, VariantSpec, hint
 from studies.workspace import Workspace
 
@@ -129,10 +130,11 @@ def _put(data: dict[str, Any], key: str, value: object, override: str) -> None:
 def _explain(error: ValidationError, where: str, sources: Mapping[str, str]) -> str:
     """One line for the first fault, with the number of further ones."""
     fault, *others = error.errors()
-    dotted = ".".join(str(part) for part in fault["loc"])
+    location = [part for part in fault["loc"] if part not in SEEDS_FORMS]
+    dotted = ".".join(map(str, location))
     if fault["type"] == "extra_forbidden":
-        fields = _fields(fault["loc"][:-1])
-        leaf = str(fault["loc"][-1])
+        fields = _fields(location[:-1])
+        leaf = str(location[-1])
         elsewhere = [name for name in TUNABLE if name.endswith(f".{leaf}")]
         near = f" Did you mean '{elsewhere[0]}'?" if elsewhere else hint(leaf, fields)
         message = f"{dotted}: no such field.{near} Fields: {', '.join(fields)}"
@@ -162,6 +164,8 @@ def _fields(location: Sequence[int | str]) -> list[str]:
             model = VariantSpec  # `variants.also` is the only list of sections
         elif model is StudySpec and part == "search":
             return list(SearchSpec.model_fields)
+        elif model is StudySpec and part == "seeds":
+            return list(SeedRule.model_fields)
         else:
             annotation = model.model_fields[part].annotation
             model = annotation if isinstance(annotation, type) else model

@@ -10,7 +10,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.data.members import Hyperparameters, Member, Variant
@@ -79,18 +79,23 @@ class Plan:
 
 
 def make_plan(
-    spec: StudySpec, data: Data, settings: Iterable[tuple[Variant, Hyperparameters]] | None = None
+    spec: StudySpec,
+    data: Data,
+    settings: Iterable[tuple[Variant, Hyperparameters]] | None = None,
+    *,
+    seeds: Sequence[int] | None = None,
 ) -> Plan:
     """Expand a specification: trials × folds × seeds.
 
-    settings: the trials; by default every variant with the specification's own setting.
+    settings: the trials; by default every variant with the specification's own setting. seeds: by
+    default the specification's, those that a rule begins with.
     """
     if settings is None:
         settings = [(variant, spec.hyperparameters()) for variant in spec.variants.variants()]
     members = {}
     for variant, hyper in settings:
         for fold in data.folds:
-            for seed in spec.seeds:
+            for seed in spec.first_seeds if seeds is None else seeds:
                 member = Member(variant, fold, seed, hyper)
                 members[member_hash(member, spec.protocol, data)] = member
     return Plan(spec, data, members, _stacks(members, spec.stack.max_members))

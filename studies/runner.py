@@ -29,6 +29,7 @@ from studies.execution.engines import Engine, Finished, NamedStack, OneDevice, d
 from studies.execution.interrupts import uninterrupted
 from studies.execution.pool import Pool
 from studies.frozen import freeze
+from studies.growth import Round, grown
 from studies.kinds import kinds_here, kinds_of, mixture
 from studies.loading import load
 from studies.material import Material, corpus_folder, foresee, read_material, training_source
@@ -60,6 +61,16 @@ class Outcome:
     trained: int
     diverged: int
 
+    def then(self, later: "Outcome") -> "Outcome":
+        """Both, of which the later one planned what this one did and more."""
+        trained = self.trained + later.trained
+        return Outcome(
+            planned=later.planned,
+            found=later.planned - trained,
+            trained=trained,
+            diverged=self.diverged + later.diverged,
+        )
+
 
 def run_study(
     spec: StudySpec,
@@ -78,13 +89,20 @@ def run_study(
     """
     session = _Session(spec, workspace, machine, display, mirror=mirror)
     with _alone(session.folder), contextlib.closing(session):
-        plan = make_plan(spec, session.material().data)
-        _announce(plan, session.folder, session.results, display)
-        session.compare(plan)
+        now = session.round()
+        _announce(now.plan, session.folder, session.results, display)
+        session.compare(now.plan)
         freeze(spec, session.folder)
-        plan.record.write(session.folder)
         write_atomically(session.folder.spec, spec.as_yaml())
-        return session.train(plan)
+        done = Outcome(planned=0, found=0, trained=0, diverged=0)
+        while True:
+            now.plan.record.write(session.folder)
+            done = done.then(session.train(now.plan))
+            before, now = now, session.round()
+            if now.said:
+                display.say(now.said)
+            if now.plan.members.keys() == before.plan.members.keys():
+                return done
 
 
 def foresee_study(
@@ -94,9 +112,10 @@ def foresee_study(
 
     Raises InputError for a corpus that cannot be used.
     """
-    plan = make_plan(spec, foresee(spec, workspace, display))
     folder = workspace.study(spec.name)
-    return plan, study_status(spec.name, plan.members, folder)
+    data = foresee(spec, workspace, display)
+    now = grown(spec, data, ResultFolder(folder.results).by_hash() if spec.seed_rule else {})
+    return now.plan, study_status(spec.name, now.plan.members, folder, rule=spec.seed_rule)
 
 
 def tune_study(
@@ -179,6 +198,11 @@ class _Session:
         if self._material is None:
             self._material = read_material(self._spec, self._workspace, self._display)
         return self._material
+
+    def round(self) -> Round:
+        """The plan as far as a rule for seeds has let it grow."""
+        known = self.results.by_hash() if self._spec.seed_rule else {}
+        return grown(self._spec, self.material().data, known)
 
     def scored_trials(self) -> dict[Trial, float]:
         """The finished trials of the study, planned or tuned, with their objective."""

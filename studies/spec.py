@@ -54,10 +54,10 @@ from studies.fields import (
     absolute,
     as_protocol,
     corpus_format,
-    counted,
     file_pattern,
     own_formula,
 )
+from studies.seeds import SeedRule, Seeds
 
 PUBLISHED = Hyperparameters()
 TANH, SIGMOID = Activation.of("tanh"), Activation.of("sigmoid")
@@ -273,6 +273,8 @@ class AnalysisSpec(Section):
 class StudySpec(Section):
     """Everything that determines a study.
 
+    seeds: which, or the rule by which they are added.
+
     formulas: activations of the study's own, text by name; also what was registered where it was
     first read, so that it can be read where nobody registered it.
     """
@@ -288,9 +290,7 @@ class StudySpec(Section):
     training: TrainingSpec = TrainingSpec()
     formulas: dict[str, str] = Field(default_factory=dict)
     variants: VariantsSpec = VariantsSpec()
-    seeds: Annotated[
-        tuple[Annotated[Int, Field(ge=0)], ...], BeforeValidator(counted), Distinct
-    ] = (0,)
+    seeds: Seeds = (0,)
     baseline: Compared = TANH
     analysis: AnalysisSpec = AnalysisSpec()
     search: dict[str, SearchSpec] = Field(default_factory=dict)
@@ -326,6 +326,8 @@ class StudySpec(Section):
                     f"analysis.primary: {label!r} is no variant that is compared with the "
                     f"baseline.{hint(label, labels)} Variants: {', '.join(labels)}"
                 )
+        if self.seed_rule:
+            self.seed_rule.refuse(self.analysis.looks, len(variants))
         for key in self.search:
             if key not in TUNABLE:
                 raise ValueError(
@@ -333,6 +335,16 @@ class StudySpec(Section):
                     f"Fields: {', '.join(TUNABLE)}"
                 )
         return self
+
+    @property
+    def seed_rule(self) -> SeedRule | None:
+        """The rule by which seeds are added, None where they are given."""
+        return self.seeds if isinstance(self.seeds, SeedRule) else None
+
+    @property
+    def first_seeds(self) -> tuple[int, ...]:
+        """The seeds there are in any case: all, or those that a rule begins with."""
+        return tuple(range(self.seeds.start)) if isinstance(self.seeds, SeedRule) else self.seeds
 
     def hyperparameters(self) -> Hyperparameters:
         """The members' settings. Raises ValueError naming a value out of its range."""

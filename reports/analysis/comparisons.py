@@ -36,7 +36,8 @@ class Settings:
     All in points but level (of a family), confidence and power. seed: of all resampling. primary:
     labels of the variants whose comparisons the plan names as primary, a family of their own.
     departures: half sentences on where this report is not what was planned; with any, it gives no
-    verdicts. normalise: how features were ("speaker", "corpus", "none"), "" where it is not known.
+    verdicts. growing: why a plan whose runs are all there is not complete; empty where it is.
+    normalise: how features were ("speaker", "corpus", "none"), "" where it is not known.
     """
 
     selection: str = "dev"
@@ -48,6 +49,7 @@ class Settings:
     seed: int = 0
     primary: tuple[str, ...] = ()
     departures: tuple[str, ...] = ()
+    growing: str = ""
     normalise: str = ""
 
 
@@ -160,6 +162,7 @@ def compare_families(
         selection=settings.selection,
         level=settings.level,
         departures=settings.departures,
+        growing=settings.growing,
     )
     families, judged = judge_families(
         scores,

@@ -34,12 +34,19 @@ class Permission:
 
 
 def permission(
-    *, missing: int, runs: int, selection: str, level: float, departures: Sequence[str] = ()
+    *,
+    missing: int,
+    runs: int,
+    selection: str,
+    level: float,
+    departures: Sequence[str] = (),
+    growing: str = "",
 ) -> Permission:
     """Return what a report may say.
 
     missing: runs of the plan without a result, of `runs`. selection: the rule that is reported.
-    departures: half sentences on where the analysis is not what was planned.
+    departures: half sentences on where the analysis is not what was planned. growing: why a plan
+    without missing runs is not complete yet; empty where it is.
     """
     if selection == "oracle":
         why = (
@@ -51,6 +58,12 @@ def permission(
         why = (
             f"Interim: {missing} of {runs} planned runs have no result yet. Estimates and "
             "intervals only; verdicts are given once, when the plan is complete."
+        )
+        return Permission(standing="interim", why=why, level=level)
+    if growing:
+        why = (
+            f"Interim: the rule by which seeds are added has not ended ({growing}). Estimates and "
+            "intervals only; verdicts are given once, when it has."
         )
         return Permission(standing="interim", why=why, level=level)
     if departures:

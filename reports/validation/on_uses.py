@@ -18,18 +18,22 @@ from reports.statistics.verdicts import family_verdicts, merged_units
 from reports.validation.family_worlds import FamilyWorld, draw_differences, draw_runs
 from reports.validation.rates import Rate, false_positives
 from reports.validation.worlds import ASSUMED, FOLD_DEVIATION, RATIO, SEED_DEVIATION, SESSIONS
+from studies.seeds import SeedRule, seed_noise
 
 LEVEL = 0.05
 LOOKS = (5, 10, 20, 40)  # seeds
 SESSION_MATES = 0.5  # correlation of two speakers' differences beyond what all folds share
 CHANCE = -40.0  # points below the scores of a run that works
 LOSS = 8.0
+FAMILY = 4  # comparisons: judged one by one, at their full level
+RULE = SeedRule(start=3, until=0.3, most=20)
 
 
 def uses(n: int, rng: np.random.Generator) -> Iterator[Rate]:
     """Every use, n studies each."""
     yield from _many_seeds(n, rng)
     yield from _looks(n, rng)
+    yield from _seeds_by_rule(max(20, n // 2), rng)
     yield from _baselines(n, rng)
     yield from _speakers_as_folds(n, rng)
     yield from _diverged(max(20, n // 4), rng)
@@ -45,6 +49,21 @@ def lasting_differences(n: int, seeds: int, rng: np.random.Generator) -> FloatAr
     own = np.sqrt(1 - ASSUMED) * rng.standard_normal((n, SESSIONS.size, 1))
     luck = rng.standard_normal((n, SESSIONS.size, seeds))
     return np.asarray(FOLD_DEVIATION * (shared + own) + SEED_DEVIATION * luck)
+
+
+def evenly_correlated_runs(
+    n: int, variants: int, seeds: int, rng: np.random.Generator
+) -> FloatArray:
+    """Scores of equals around 0 [study, variant, fold, seed], correlated between folds as assumed
+    whatever the number of seeds: no rule for seeds can hide behind the test's caution.
+    """
+    half = np.sqrt(0.5)  # a difference of two variants has twice a variant's variance
+    table = np.zeros((n, variants, SESSIONS.size, seeds))
+    for deviation, count in ((FOLD_DEVIATION, 1), (SEED_DEVIATION, seeds)):
+        shared = rng.standard_normal((n, variants, 1, count))
+        own = rng.standard_normal((n, variants, SESSIONS.size, count))
+        table += half * deviation * (np.sqrt(ASSUMED) * shared + np.sqrt(1 - ASSUMED) * own)
+    return table
 
 
 def _many_seeds(n: int, rng: np.random.Generator) -> Iterator[Rate]:
@@ -83,6 +102,38 @@ def _looks(n: int, rng: np.random.Generator) -> Iterator[Rate]:
     )
     yield false_positives(
         "verdict once, when the plan is complete", name, every[-1], LEVEL, promised=True
+    )
+
+
+def _seeds_by_rule(n: int, rng: np.random.Generator) -> Iterator[Rate]:
+    """Seeds added until they are enough, then one verdict; beside it, seeds added by who leads."""
+    runs = evenly_correlated_runs(n, FAMILY + 1, RULE.most, rng)
+    groups = np.zeros(FAMILY)
+    ruled, peeked = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    counts = np.zeros(n)
+    for study, table in enumerate(runs):
+        seeds: int | None = RULE.start
+        while seeds is not None:
+            means = table[:, :, :seeds].mean(axis=-1)
+            shown = judge(means[1:] - means[0], RATIO, groups, level=LEVEL).verdict
+            found = bool((np.abs(shown) == 1).any())
+            peeked[study] |= found
+            counts[study], ruled[study] = seeds, found
+            seeds = RULE.next(seed_noise(table[:, :, :seeds]))
+    world = f"seeds from {RULE.start} to {RULE.most}, mean {counts.mean():.0f}"
+    yield false_positives(
+        f"verdicts, any of {FAMILY}, at every round of the rule (for contrast)",
+        world,
+        peeked,
+        LEVEL,
+        promised=False,
+    )
+    yield false_positives(
+        f"verdicts, any of {FAMILY}, once the rule for seeds has ended",
+        world,
+        ruled,
+        LEVEL,
+        promised=True,
     )
 
 

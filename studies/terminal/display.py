@@ -203,7 +203,7 @@ def print_status(status: "Status") -> None:
         f"{status.members - status.finished} missing, "
         f"time left: {_duration(status.seconds_left) or 'none'}"
     )
-    for sentence in status.unreadable:
+    for sentence in (*status.unreadable, *filter(None, [status.seeds])):
         print(sentence)
     if len(status.kinds) > 1 or any(kind.device != "cpu" for kind in status.kinds):
         print("computed on: " + "; ".join(f"{k} ({n})" for k, n in status.kinds.items()))

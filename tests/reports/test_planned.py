@@ -3,31 +3,40 @@ from pathlib import Path
 import pytest
 
 from activations.files import write_atomically
+from bench.data.members import Member
+from bench.training.identity import CorpusIdentity
+from reports.analysis.analysis import analyse
 from reports.planned import plan_paragraph, planned_settings
 from reports.statistics.spending import look_levels
-from studies.frozen import freeze, record_look
+from studies.frozen import freeze, read_frozen, record_look
 from studies.loading import load
+from studies.plan import Data, make_plan
 from studies.workspace import StudyFolder, Workspace
+from tests.reports.synthetic import study, variants
+
+DATA = Data(
+    corpus=CorpusIdentity(name="demo", fingerprint="f" * 32, synthetic=True),
+    features="0" * 16,
+    folds=("Ses01", "Ses02"),
+)
 
 
-def _study(tmp_path: Path, *overrides: str) -> tuple[StudyFolder, list[str]]:
-    """The folder of a study and the hashes of its members, without a run."""
+def _study(tmp_path: Path, *overrides: str) -> tuple[StudyFolder, list[Member]]:
+    """The folder of a study and its members, without a run."""
     place = Workspace(tmp_path)
     spec = load("demo", overrides, workspace=place)
     folder = place.study(spec.name)
     freeze(spec, folder)
     write_atomically(folder.spec, spec.as_yaml())
-    return folder, [f"{k:024x}" for k in range(10 * len(spec.seeds))]
+    return folder, list(make_plan(spec, DATA).members.values())
 
 
 def test_settings_are_the_plans_unless_something_else_is_asked_for(tmp_path: Path) -> None:
     folder, members = _study(tmp_path, "analysis.margin=1.5", "analysis.level=0.01")
-    settings = planned_settings(folder, len(members))
+    settings = planned_settings(folder, members)
     assert (settings.rope, settings.level, settings.departures) == (1.5, 0.01, ())
-    assert planned_settings(folder, len(members), baseline="tanh", margin=1.5).departures == ()
-    other = planned_settings(
-        folder, len(members), baseline="relu", margin=2.0, family=["elu · gru"]
-    )
+    assert planned_settings(folder, members, baseline="tanh", margin=1.5).departures == ()
+    other = planned_settings(folder, members, baseline="relu", margin=2.0, family=["elu · gru"])
     assert [text.split(" was")[0] for text in other.departures] == [
         "the baseline",
         "the margin",
@@ -37,26 +46,25 @@ def test_settings_are_the_plans_unless_something_else_is_asked_for(tmp_path: Pat
 
 def test_study_that_grew_after_its_report_gives_no_more_verdicts(tmp_path: Path) -> None:
     folder, members = _study(tmp_path, "seeds=2")
-    record_look(folder, members, 2)
-    assert planned_settings(folder, len(members)).departures == ()  # the same look again
+    record_look(folder, [str(member) for member in members], 2)
+    assert planned_settings(folder, members).departures == ()  # the same look again
     folder, members = _study(tmp_path, "seeds=4")
-    (said,) = planned_settings(folder, len(members)).departures
-    assert "grown from 20 to 40 runs" in said
+    (said,) = planned_settings(folder, members).departures
+    assert f"grown from {len(members) // 2} to {len(members)} runs" in said
 
 
 def test_planned_looks_spend_the_level(tmp_path: Path) -> None:
     folder, members = _study(tmp_path, "seeds=2", "analysis.looks=[2, 4]")
-    first = planned_settings(folder, len(members))
+    first = planned_settings(folder, members)
     assert first.level == pytest.approx(look_levels([0.5])[0])
-    record_look(folder, members, 2)
+    record_look(folder, [str(member) for member in members], 2)
     folder, members = _study(tmp_path, "seeds=4", "analysis.looks=[2, 4]")
-    second = planned_settings(folder, len(members))
+    second = planned_settings(folder, members)
     assert second.level == pytest.approx(look_levels([0.5, 1.0])[1])
     assert second.departures == ()
     folder, members = _study(tmp_path, "seeds=3", "analysis.looks=[2, 4]")
     assert (
-        "planned at 2, 4 seeds and there are 3"
-        in planned_settings(folder, len(members)).departures[0]
+        "planned at 2, 4 seeds and there are 3" in planned_settings(folder, members).departures[0]
     )
 
 
@@ -70,3 +78,24 @@ def test_plan_is_told_in_prose_with_what_its_design_finds(tmp_path: Path) -> Non
     assert "Not frozen yet" in told
     freeze(spec, place.study(spec.name))
     assert "Frozen as plan" in plan_paragraph(spec, place.study(spec.name))
+
+
+def test_plan_with_a_rule_for_seeds_says_so_and_is_interim_until_it_has_ended(
+    tmp_path: Path,
+) -> None:
+    rule = "seeds={start: 3, until: 0.1, most: 9}"
+    folder, members = _study(tmp_path, rule, "variants.direction=gru")
+    told = plan_paragraph(load(str(folder.spec), workspace=Workspace(tmp_path)), folder)
+    assert "3 seeds, then more for all variants alike until their luck is at most 10%" in told
+    results = study(folds=2, seeds=3, chosen=variants(directions=["gru"]))
+    growing = planned_settings(folder, members, results).growing
+    assert "3 seeds' luck is" in growing
+    assert "wanted: at most 10%" in growing
+    assert not planned_settings(folder, members, results[:1]).growing  # which lacks runs, not seeds
+    page = analyse(results, settings=planned_settings(folder, members, results))
+    assert page.permission.standing == "interim"
+    assert "seeds are added" in page.permission.why
+    frozen = read_frozen(folder)
+    other = load(str(folder.spec), ["seeds.until=0.2"], workspace=Workspace(tmp_path))
+    assert frozen is not None
+    assert frozen.departures(other) == ("seeds.until was planned as 0.1 and is 0.2",)
