@@ -13,18 +13,23 @@ import numpy as np
 
 from activations.errors import InputError
 from bench.training.results import SELECTIONS
+from reports.analysis.by_speaker import (
+    FlipResult,
+    bootstrap_speakers,
+    flips,
+    fold_contributions,
+    speaker_contributions,
+)
 from reports.analysis.families import Family, Judged, judge_families
 from reports.score_table import Predictions, Row, Scores
 from reports.statistics.arrays import FloatArray
 from reports.statistics.bayes import Posterior, posterior_of
-from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
+from reports.statistics.bootstrap import Bootstrap
 from reports.statistics.conclusions import Conclusion, Evidence, conclude
 from reports.statistics.corrected_t import TTest, corrected_t_test, seed_averaged_differences
 from reports.statistics.divergence import divergence_p
 from reports.statistics.effects import EffectSizes, effect_sizes
 from reports.statistics.equivalence import Equivalence, equivalence_of
-from reports.statistics.means import mean_of_known
-from reports.statistics.permutation import block_contributions, sign_flip_test
 from reports.statistics.power import Power, detectable_difference, power_analysis
 from reports.statistics.verdicts import Permission, Standing, permission
 
@@ -51,23 +56,6 @@ class Settings:
     departures: tuple[str, ...] = ()
     growing: str = ""
     normalise: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlipResult:
-    """A comparison's own line of a sign-flip test; see `statistics.permutation.SignFlip`.
-
-    p is of this comparison alone, adjusted family-wise (max-T). blocks: those in which variant and
-    baseline differ at all. Where reachable is False these blocks cannot reach `level` whatever
-    the scores are: print smallest_p, not p.
-    """
-
-    difference: float
-    p: float
-    adjusted: float
-    blocks: int
-    smallest_p: float
-    reachable: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,8 +163,10 @@ def compare_families(
         confidence=settings.confidence,
     )
     made = [_alone(scores, predictions, v, b, judged[v], settings, rng) for v, b in pairs]
-    speakers = _flips(_speaker_contributions(predictions, pairs, settings.selection), settings, rng)
-    folds = _flips([_fold_contributions(scores.folds, c) for c in made], settings, rng)
+    of_speakers = speaker_contributions(predictions, pairs, settings.selection)
+    of_folds = [fold_contributions(scores.folds, c.folds, c.differences) for c in made]
+    speakers = flips(of_speakers, level=settings.level, rng=rng)
+    folds = flips(of_folds, level=settings.level, rng=rng)
     ratios = {family.name: family.ratio for family in families}
     finished = []
     for place, comparison in enumerate(made):
@@ -240,7 +230,13 @@ def _alone(
         effects=None,
         speakers=None,
         fold_flips=None,
-        speaker_bootstrap=_bootstrap(predictions, variant, baseline, settings, rng),
+        speaker_bootstrap=bootstrap_speakers(
+            predictions,
+            (variant, baseline),
+            selection=selection,
+            confidence=settings.confidence,
+            rng=rng,
+        ),
         conclusion=Conclusion(verdict="not compared", sentence=""),
     )
     test = judged.test
@@ -273,73 +269,6 @@ def _test(
     return corrected_t_test(
         differences[usable], scores.ratio[usable], confidence=settings.confidence
     )
-
-
-def _bootstrap(
-    predictions: Predictions,
-    variant: str,
-    baseline: str,
-    settings: Settings,
-    rng: np.random.Generator,
-) -> Bootstrap | None:
-    first, second = (_share(predictions, v, settings.selection) for v in (variant, baseline))
-    speakers = predictions.speakers
-    if np.unique(speakers[np.isfinite(first - second)]).size < 2:
-        return None
-    return paired_bootstrap(
-        first, second, predictions.truths, speakers, rng=rng, confidence=settings.confidence
-    )
-
-
-def _share(predictions: Predictions, variant: str, selection: str) -> FloatArray:
-    """Share of seeds that were right on each utterance [U]; NaN without any seed."""
-    return mean_of_known(predictions.correct(variant, selection=selection), axis=0)
-
-
-def _speaker_contributions(
-    predictions: Predictions, pairs: list[tuple[str, str]], selection: str
-) -> list[FloatArray]:
-    """What each speaker adds to each pair's difference of fold-mean UAR: [pair] of [speaker]."""
-    _, speaker = np.unique(predictions.speakers, return_inverse=True)
-    rows = []
-    for pair in pairs:
-        first, second = (_share(predictions, v, selection) for v in pair)
-        rows.append(
-            block_contributions(first, second, predictions.truths, predictions.fold, speaker)
-        )
-    return rows
-
-
-def _fold_contributions(folds: tuple[str, ...], comparison: BaselineComparison) -> FloatArray:
-    """The fold differences as contributions to their mean [fold]; 0 where a fold was not run."""
-    found = dict(zip(comparison.folds, comparison.differences, strict=True))
-    return np.array([found.get(name, 0.0) / max(len(found), 1) for name in folds])
-
-
-def _flips(
-    contributions: list[FloatArray], settings: Settings, rng: np.random.Generator
-) -> list[FlipResult | None]:
-    if not contributions:
-        return []
-    test = sign_flip_test(np.stack(contributions), level=settings.level, rng=rng)
-    made: list[FlipResult | None] = []
-    for i, row in enumerate(contributions):
-        blocks = int(np.count_nonzero(row))  # flipping what does not differ changes nothing
-        if not blocks:
-            made.append(None)
-            continue
-        smallest = max(test.smallest_p, 2.0 ** (1 - blocks))
-        made.append(
-            FlipResult(
-                difference=float(test.difference[i]),
-                p=float(test.p[i]),
-                adjusted=float(test.adjusted[i]),
-                blocks=blocks,
-                smallest_p=smallest,
-                reachable=smallest <= settings.level,
-            )
-        )
-    return made
 
 
 def _in_family(

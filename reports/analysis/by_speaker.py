@@ -1,0 +1,108 @@
+"""What speakers say of a comparison: sign flips and a bootstrap, networks as they were trained.
+
+- Speakers are what is exchanged or drawn again, whole: their utterances belong together.
+- It stands beside the verdict and never turns it: whether training again would give the same
+  difference only folds and seeds can answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.score_table import Predictions
+from reports.statistics.arrays import FloatArray
+from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
+from reports.statistics.means import mean_of_known
+from reports.statistics.permutation import block_contributions, sign_flip_test
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlipResult:
+    """A comparison's own line of a sign-flip test; see `statistics.permutation.SignFlip`.
+
+    p is of this comparison alone, adjusted family-wise (max-T). blocks: those in which variant and
+    baseline differ at all. Where reachable is False these blocks cannot reach `level` whatever
+    the scores are: print smallest_p, not p.
+    """
+
+    difference: float
+    p: float
+    adjusted: float
+    blocks: int
+    smallest_p: float
+    reachable: bool
+
+
+def bootstrap_speakers(
+    predictions: Predictions,
+    pair: tuple[str, str],
+    *,
+    selection: str,
+    confidence: float,
+    rng: np.random.Generator,
+) -> Bootstrap | None:
+    """The difference of pooled UAR of a variant and its baseline, speakers resampled; None with
+    fewer than two speakers in both.
+    """
+    first, second = (_share(predictions, v, selection) for v in pair)
+    speakers = predictions.speakers
+    if np.unique(speakers[np.isfinite(first - second)]).size < 2:
+        return None
+    return paired_bootstrap(
+        first, second, predictions.truths, speakers, rng=rng, confidence=confidence
+    )
+
+
+def _share(predictions: Predictions, variant: str, selection: str) -> FloatArray:
+    """Share of seeds that were right on each utterance [U]; NaN without any seed."""
+    return mean_of_known(predictions.correct(variant, selection=selection), axis=0)
+
+
+def speaker_contributions(
+    predictions: Predictions, pairs: Sequence[tuple[str, str]], selection: str
+) -> list[FloatArray]:
+    """What each speaker adds to each pair's difference of fold-mean UAR: [pair] of [speaker]."""
+    _, speaker = np.unique(predictions.speakers, return_inverse=True)
+    rows = []
+    for pair in pairs:
+        first, second = (_share(predictions, v, selection) for v in pair)
+        rows.append(
+            block_contributions(first, second, predictions.truths, predictions.fold, speaker)
+        )
+    return rows
+
+
+def fold_contributions(
+    folds: Sequence[str], known: Sequence[str], differences: FloatArray
+) -> FloatArray:
+    """The differences of the known folds as contributions to their mean [fold], 0 for others."""
+    found = dict(zip(known, differences, strict=True))
+    return np.array([found.get(name, 0.0) / max(len(found), 1) for name in folds])
+
+
+def flips(
+    contributions: Sequence[FloatArray], *, level: float, rng: np.random.Generator
+) -> list[FlipResult | None]:
+    """Sign-flip tests of contributions [pair] of [block]; None for a pair that differs nowhere."""
+    if not contributions:
+        return []
+    test = sign_flip_test(np.stack(contributions), level=level, rng=rng)
+    made: list[FlipResult | None] = []
+    for i, row in enumerate(contributions):
+        blocks = int(np.count_nonzero(row))  # flipping what does not differ changes nothing
+        if not blocks:
+            made.append(None)
+            continue
+        smallest = max(test.smallest_p, 2.0 ** (1 - blocks))
+        made.append(
+            FlipResult(
+                difference=float(test.difference[i]),
+                p=float(test.p[i]),
+                adjusted=float(test.adjusted[i]),
+                blocks=blocks,
+                smallest_p=smallest,
+                reachable=smallest <= level,
+            )
+        )
+    return made
