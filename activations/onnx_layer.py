@@ -2,8 +2,8 @@
 
 - ONNX's operator knows eleven activations, the same for both gates. A cell made of these becomes
   that operator, whatever its activations are called here: formulas are compared, not names.
-- Any other becomes a Scan whose body holds the formulas as plain operators, from the same program
-  that the kernels are written from.
+- Any other becomes a Scan whose body holds the formulas as ONNX's operators, written from the same
+  program as the kernels (`formula.onnx_code`) and not traced from torch's operations.
 - Padding is known by `lengths`; a PackedSequence is nothing that ONNX has.
 """
 
@@ -16,8 +16,8 @@ from torch import Tensor
 from torch._higher_order_ops.scan import scan
 
 from activations.formula.formula import Formula
+from activations.formula.onnx_code import CONDITIONS, compile_onnx
 from activations.formula.parser import parse
-from activations.formula.torch_code import compile_torch
 from activations.kernels.cell import Cell
 
 # the operator's names, in its words; a is its alpha, b its beta
@@ -153,7 +153,7 @@ def _scan(
     """One direction: gates_x [T, B, 3H], running [T, B, 1] -> h [T, B, H], last state [B, H]."""
     linear = torch.nn.functional.linear
     update, reset, candidate = (
-        _bound(_value(formula), _apart(values))
+        _bound(_value(formula, h0.dtype), _apart(values))
         for formula, values in zip(cell.formulas, parameters, strict=True)
     )
     # gate by gate, and cut up out here: within a Scan a size that is cut would be guessed
@@ -192,5 +192,21 @@ def _bound(
 
 
 @cache
-def _value(formula: Formula) -> Callable[..., tuple[Tensor, ...]]:
-    return compile_torch(formula.program())
+def _value(formula: Formula, dtype: torch.dtype) -> Callable[..., tuple[Tensor, ...]]:
+    """The formula as operators of ONNX, to be traced."""
+    # what traces a Scan's body passes by torch.onnx unless told otherwise
+    symbolic = torch._dynamo.dont_skip_tracing(torch.onnx.ops.symbolic)  # type: ignore[no-untyped-call]
+
+    def op(name: str, *inputs: Tensor) -> Tensor:
+        shape = inputs[0].shape
+        for each in inputs[1:]:
+            shape = each.shape if each.dim() > len(shape) else shape
+        result: Tensor = symbolic(
+            name, inputs, dtype=torch.bool if name in CONDITIONS else dtype, shape=shape
+        )
+        return result
+
+    def constant(value: float) -> Tensor:
+        return torch.full((), value, dtype=dtype)
+
+    return compile_onnx(formula.program(), op, constant)

@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import sympy
 
@@ -83,9 +84,17 @@ class Printer:
             atom = self.name(atom)
         squares = [atom]
         while 1 << len(squares) <= exponent:
-            squares.append(self.name(f"{squares[-1]} * {squares[-1]}"))
+            squares.append(self.name(self.times(squares[-1], squares[-1])))
         factors = [s for i, s in enumerate(squares) if exponent >> i & 1]
-        return factors[0] if len(factors) == 1 else f"({' * '.join(factors)})"
+        return factors[0] if len(factors) == 1 else self.whole(reduce(self.times, factors))
+
+    def times(self, left: str, right: str) -> str:
+        """A product of two names, without parentheses."""
+        return f"{left} * {right}"
+
+    def whole(self, code: str) -> str:
+        """Code that any operator may stand beside."""
+        return f"({code})"
 
     def name(self, code: str) -> str:
         """A new name for the value of `code`."""
