@@ -6,6 +6,7 @@
 #   make types          mypy
 #   make unit           pytest, without what needs a service
 #   make test-services  pytest of what needs one: a Ray cluster, a PostgreSQL server, a browser
+#   make test-exhaustive  pytest of whole catalogues where `make test` takes some
 #   make docs           write anew what the documentation takes from the code
 #   make gpu-check      everything there is to find out on a GPU; ARGS=--quick for the essential part
 #   make setup          .venv with the pinned packages, which all but gpu-check run first
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SERVICES := $(VENV)/.services
 
-.PHONY: setup demo test lint types unit test-services docs gpu-check clean
+.PHONY: setup demo test lint types unit test-services test-exhaustive docs gpu-check clean
 
 setup: $(INSTALLED)
 
@@ -54,6 +55,9 @@ $(SERVICES): $(INSTALLED)
 
 test-services: $(SERVICES)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m services
+
+test-exhaustive: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m exhaustive
 
 docs: setup
 	$(BIN)/python -m docs.generated
