@@ -195,7 +195,7 @@ def _bound(
 def _value(formula: Formula, dtype: torch.dtype) -> Callable[..., tuple[Tensor, ...]]:
     """The formula as operators of ONNX, to be traced."""
     # what traces a Scan's body passes by torch.onnx unless told otherwise
-    symbolic = torch._dynamo.dont_skip_tracing(torch.onnx.ops.symbolic)  # type: ignore[no-untyped-call]
+    symbolic = torch._dynamo.dont_skip_tracing(torch.onnx.ops.symbolic)
 
     def op(name: str, *inputs: Tensor) -> Tensor:
         shape = inputs[0].shape

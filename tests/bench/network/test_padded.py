@@ -68,22 +68,13 @@ def test_every_member_taken_out_gives_its_logits_in_the_stack(kind, options, dir
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    ("kind", "options", "variant"),
-    [
-        ("iaan", {}, Variant("mish")),
-        ("gru", {"layers": 2, "pooling": "last"}, Variant("relu", direction="bigru")),
-    ],
-    ids=["scan", "operator"],
-)
-def test_an_exported_member_gives_its_logits_for_any_batch_and_any_time(kind, options, variant):
-    net = network(kind, options, variant)
+def test_an_exported_member_gives_its_logits_for_any_batch_and_any_time():
+    net = network("iaan", {}, Variant("mish"))
     expected, given = logits_of_the_stack(net)
     module = net.padded(1)
     times = [{0: "batch", 1: f"time{e}"} for e in range(net.utterances)]
-    rows = {1: "batch"} if net.utterances > 1 else {0: "batch"}
     program = torch.onnx.export(
-        module, given[1], dynamo=True, dynamic_shapes=(*times, rows), verbose=False
+        module, given[1], dynamo=True, dynamic_shapes=(*times, {1: "batch"}), verbose=False
     )
     session = onnxruntime.InferenceSession(
         program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
@@ -95,9 +86,6 @@ def test_an_exported_member_gives_its_logits_for_any_batch_and_any_time(kind, op
 
     np.testing.assert_allclose(logits(given[1]), expected[1].numpy(), **TOLERANCE)
     *frames, lengths = given[1]
-    fewer = [
-        each[:2, : max(1, int(n[:2].max()))]
-        for each, n in zip(frames, lengths.view(-1, 6), strict=True)
-    ]
+    fewer = [each[:2, : max(1, int(n[:2].max()))] for each, n in zip(frames, lengths, strict=True)]
     found = logits((*fewer, lengths[..., :2]))
     np.testing.assert_allclose(found, expected[1, :2].numpy(), **TOLERANCE)
