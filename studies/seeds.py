@@ -155,7 +155,9 @@ def noise_of(results: Sequence[MemberResult]) -> SeedNoise | None:
         * float(metrics.uar_from(r.confusion(r.identity.protocol.selection)))
         for r in results
     }
-    variants, folds, seeds = (sorted({key[axis] for key in found}, key=str) for axis in range(3))
+    variants = sorted({variant for variant, _, _ in found})
+    folds = sorted({fold for _, fold, _ in found})
+    seeds = sorted({seed for _, _, seed in found})
     whole = [s for s in seeds if all((v, f, s) in found for v in variants for f in folds)]
     if min(len(variants), len(folds), len(whole)) < 2:
         return None
