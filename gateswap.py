@@ -237,21 +237,31 @@ def plan(study: Study, overrides: Overrides = None, workspace: WorkspaceFolder =
 def tune(
     study: Study,
     overrides: Overrides = None,
-    trials: Annotated[int, typer.Option(min=1, help="Trials of each variant in all.")] = 10,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="Settings of each variant on each fold; as the study says."),
+    ] = None,
     device: Device = "auto",
     precision: Precision = "ieee",
     workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
-    """Search the settings of each variant, judged on the dev set; finished trials count."""
-    from studies.loading import load
-    from studies.runner import Machine, tune_study
-    from studies.terminal.display import TerminalDisplay, print_best
+    """Search the settings of each variant, fold by fold on its own dev set; goes on where it was.
 
-    place = Workspace(workspace)
-    spec = load(study, overrides or [], workspace=place)
-    machine = Machine(device=device, precision=precision)
-    best = tune_study(spec, place, trials=trials, machine=machine, display=TerminalDisplay())
-    print_best(best, list(spec.search))
+    A study with `settings: tuned` then runs what was chosen, on seeds that were not searched with.
+    """
+    import studies
+    from studies.terminal.display import TerminalDisplay, print_choices
+
+    spec = studies.load(study, overrides or [], workspace=workspace)
+    found = studies.tune(
+        spec,
+        trials=trials,
+        workspace=workspace,
+        device=device,
+        precision=precision,
+        display=TerminalDisplay(),
+    )
+    print_choices(found, list(spec.search))
 
 
 @app.command()

@@ -186,7 +186,8 @@ def load(
     it also decides the order of variants. Without it the design is every combination of the
     variants, folds and seeds that were found, gru before bigru and then by name.
     A variant that was run with several settings of its hyper-parameters is one row for each,
-    labelled with those that differ ("tanh · gru · learning_rate 0.001").
+    labelled with those that differ ("tanh · gru · learning_rate 0.001"), unless no fold and seed
+    was run with two of them: settings chosen fold by fold are one way of training a variant.
     Raises InputError where there is no result, a run occurs twice, or protocol, corpus, classes
     or the test utterances of a fold differ between results.
     """
@@ -200,7 +201,7 @@ def load(
     found = sorted(
         (r.member for r in results), key=lambda m: (m.variant.directions, m.variant.label)
     )
-    rows = _rows([(m.variant, m.hyper) for m in members + found])
+    rows = _rows(members + found)
     by_run: dict[Run, MemberResult] = {}
     for result in results:
         run = Run(rows[result.variant, result.hyper].label, result.fold, result.seed)
@@ -264,20 +265,28 @@ def _require_one(what: str, values: Iterable[object]) -> None:
         )
 
 
-def _rows(
-    trials: Sequence[tuple[Variant, Hyperparameters]],
-) -> dict[tuple[Variant, Hyperparameters], Row]:
+def _rows(members: Sequence[Member]) -> dict[tuple[Variant, Hyperparameters], Row]:
+    """The row of each variant and setting."""
     settings: dict[Variant, list[Hyperparameters]] = {}
-    for variant, hyper in dict.fromkeys(trials):
+    for variant, hyper in dict.fromkeys((m.variant, m.hyper) for m in members):
         settings.setdefault(variant, []).append(hyper)
+    crossed = _run_with_several(members)
     rows = {}
     for variant, hypers in settings.items():
         plain = [hyper.as_dict() for hyper in hypers]
         differing = [key for key in plain[0] if len({str(p[key]) for p in plain}) > 1]
         for hyper, values in zip(hypers, plain, strict=True):
             said = tuple((key, str(values[key])) for key in differing)
-            rows[variant, hyper] = Row(variant, said)
+            rows[variant, hyper] = Row(variant, said if variant in crossed else ())
     return rows
+
+
+def _run_with_several(members: Sequence[Member]) -> set[Variant]:
+    """Variants that some fold and seed was run with several settings of."""
+    settings: dict[tuple[Variant, str, int], set[Hyperparameters]] = {}
+    for member in members:
+        settings.setdefault((member.variant, member.fold, member.seed), set()).add(member.hyper)
+    return {variant for (variant, *_), hypers in settings.items() if len(hypers) > 1}
 
 
 def _dataset(by_run: dict[Run, MemberResult], axes: _Axes) -> xr.Dataset:

@@ -4,20 +4,21 @@
 - Times left are projected from members that are finished, of the same trial where there are any.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.data.members import Member
+from bench.data.members import Member, Variant
 from bench.training.results import MemberResult
 from studies.kinds import ComputedOn, kinds_of
 from studies.loading import load
 from studies.plan import Trial, group_trials
-from studies.result_files import ResultFolder
+from studies.result_files import PlanRecord, ResultFolder
 from studies.seeds import SeedRule, noise_of
+from studies.tuned import TuningRecord
 from studies.workspace import StudyFolder, Workspace
 
 
@@ -39,12 +40,22 @@ class TrialStatus:
 
 
 @dataclass(frozen=True)
+class SearchStatus:
+    """A search for settings. trials: of each variant on each fold; members: proposed so far."""
+
+    trials: int
+    members: int
+    finished: int
+    complete: bool
+
+
+@dataclass(frozen=True)
 class Status:
     """The trials of a study, and the files that belong to it.
 
     kinds: on what its finished members were computed, and how many on each. unreadable: a sentence
     for each result file that cannot be read; its member counts as missing. seeds: where a rule for
-    seeds stands, empty without one.
+    seeds stands, empty without one. search: None where nothing was tuned.
     """
 
     study: str
@@ -55,6 +66,7 @@ class Status:
     kinds: Mapping[ComputedOn, int]
     unreadable: tuple[str, ...] = ()
     seeds: str = ""
+    search: SearchStatus | None = None
 
     @property
     def members(self) -> int:
@@ -86,10 +98,23 @@ class Status:
             "folder": str(self.folder),
             "report": None if self.report is None else str(self.report),
             "kinds": [asdict(kind) | {"members": n} for kind, n in self.kinds.items()],
+            "search": None if self.search is None else asdict(self.search),
             "unreadable": list(self.unreadable),
             "seeds": self.seeds,
             "trials": [asdict(trial) for trial in self.trials],
         }
+
+
+def folder_status(folder: StudyFolder) -> Status:
+    """How far a study is that was run or tuned before.
+
+    Raises InputError for one that was neither.
+    """
+    if not folder.plan.exists() and folder.tuning.exists():
+        return study_status(folder.root.name, {}, folder)
+    record = PlanRecord.read(folder)
+    rule = load(str(folder.spec), workspace=Workspace(folder.root.parent.parent)).seed_rule
+    return study_status(record.study, record.members, folder, rule=rule)
 
 
 def study_status(
@@ -113,7 +138,16 @@ def study_status(
         kinds=kinds_of(own),
         unreadable=tuple(unreadable),
         seeds=rule.said(noise_of(own), finished=len(own) == len(members)) if rule else "",
+        search=_search_status(folder, found),
     )
+
+
+def _search_status(folder: StudyFolder, results: Mapping[str, MemberResult]) -> SearchStatus | None:
+    record = TuningRecord.read(folder)
+    if record is None:
+        return None
+    done = sum(key in results for key in record.members)
+    return SearchStatus(record.trials, len(record.members), done, record.complete)
 
 
 def find_study(study: str, workspace: Workspace) -> str:
@@ -129,14 +163,40 @@ def find_study(study: str, workspace: Workspace) -> str:
 def trial_status(
     members: Mapping[str, Member], results: Mapping[str, MemberResult]
 ) -> tuple[TrialStatus, ...]:
-    """The trials that members (by hash) make up, with what is finished among the results."""
-    trials = group_trials(members)
-    settings = [trial.hyper.as_dict() for trial in trials]
-    varying = [name for name in settings[0] if len({s[name] for s in settings}) > 1]
+    """The trials that members (by hash) make up, with what is finished among the results.
+
+    A variant whose folds have settings of their own is one trial.
+    """
+    trials = [_of_one_variant(group) for group in _nested(group_trials(members), members)]
+    settings = [trial.hyper.as_dict() for trial, nested in trials if not nested]
+    names = settings[0] if settings else {}
+    varying = [name for name in names if len({s[name] for s in settings}) > 1]
     return tuple(
-        _status(trial, {name: setting[name] for name in varying}, results)
-        for trial, setting in zip(trials, settings, strict=True)
+        _status(
+            trial,
+            {"settings": "tuned"} if nested else {n: trial.hyper.as_dict()[n] for n in varying},
+            results,
+        )
+        for trial, nested in trials
     )
+
+
+def _nested(trials: Sequence[Trial], members: Mapping[str, Member]) -> list[list[Trial]]:
+    """Trials of a variant together, if no fold and seed has two of them; else each by itself."""
+    by_variant: dict[Variant, list[Trial]] = {}
+    for trial in trials:
+        by_variant.setdefault(trial.variant, []).append(trial)
+    groups = []
+    for group in by_variant.values():
+        runs = [(members[k].fold, members[k].seed) for trial in group for k in trial.hashes]
+        groups += [group] if len(set(runs)) == len(runs) else [[trial] for trial in group]
+    return groups
+
+
+def _of_one_variant(group: Sequence[Trial]) -> tuple[Trial, bool]:
+    """One trial of several settings, and whether it is that."""
+    hashes = tuple(key for trial in group for key in trial.hashes)
+    return Trial(group[0].variant, group[0].hyper, hashes), len(group) > 1
 
 
 def _status(

@@ -14,8 +14,8 @@ from studies.workspace import DEFAULT, Workspace
 if TYPE_CHECKING:  # a status needs neither torch nor pydantic
     from bench.training.results import MemberResult
     from studies.completion import Status
-    from studies.plan import Trial
     from studies.spec import StudySpec
+    from studies.tuned import Choice
 
 
 def load(
@@ -67,15 +67,16 @@ def tune(
     study: "str | Path | StudySpec",
     overrides: Sequence[str] = (),
     *,
-    trials: int = 10,
+    trials: int | None = None,
     workspace: str | Path = DEFAULT,
     device: str = "auto",
     precision: str = "ieee",
     display: Display = SILENT,
-) -> "dict[str, list[tuple[Trial, float]]]":
-    """Bring every variant to `trials` finished trials; the best first, by the variant's label.
+) -> "dict[str, dict[str, Choice]]":
+    """Try settings of every variant on every fold; what was chosen, by variant's label and fold.
 
-    Each comes with its mean dev UAR (a share). The specification's `search` says what is searched.
+    Each fold's setting is chosen by its own dev set alone. The specification's `search` says what
+    is searched, and its `tuning` how; trials: instead of `tuning.trials`.
     Raises as `run` does, and InputError where there is nothing to search:
 
     >>> import studies, tempfile
@@ -84,12 +85,14 @@ def tune(
     Traceback (most recent call last):
     activations.errors.InputError: study demo does not say what to tune; add to it, for example, ...
     """
-    from studies.runner import Machine, tune_study
+    from studies.runner import Machine
+    from studies.tuner import tune_study
+    from studies.tuning import with_trials
 
+    spec = _specification(study, overrides, workspace)
     return tune_study(
-        _specification(study, overrides, workspace),
+        spec if trials is None else with_trials(spec, trials),
         Workspace(Path(workspace)),
-        trials=trials,
         machine=Machine(device=device, precision=precision),
         display=display,
     )
@@ -100,15 +103,10 @@ def status(study: str, *, workspace: str | Path = DEFAULT) -> "Status":
 
     Raises InputError for a study that was never run there. `help(studies)` has an example.
     """
-    from studies import loading
-    from studies.completion import find_study, study_status
-    from studies.result_files import PlanRecord
+    from studies.completion import find_study, folder_status
 
     place = Workspace(Path(workspace))
-    folder = place.study(find_study(study, place))
-    record = PlanRecord.read(folder)
-    rule = loading.load(str(folder.spec), workspace=place).seed_rule
-    return study_status(record.study, record.members, folder, rule=rule)
+    return folder_status(place.study(find_study(study, place)))
 
 
 def results(study: str, *, workspace: str | Path = DEFAULT) -> "list[MemberResult]":

@@ -3,7 +3,8 @@
 - A value that cannot be is refused with a message that pydantic can locate.
 """
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,6 +104,16 @@ def _located(read: Callable[[Any], Any], value: object) -> Any:
         return read(value)
     except InputError as error:
         raise ValueError(str(error)) from None
+
+
+def hint(word: str, known: Sequence[str]) -> str:
+    """` Did you mean 'x'?` or nothing."""
+    last = {name.rpartition(".")[2]: name for name in known}
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if not close:
+        near = difflib.get_close_matches(word.rpartition(".")[2], list(last), n=1, cutoff=0.6)
+        close = [last[name] for name in near]
+    return f" Did you mean '{close[0]}'?" if close else ""
 
 
 Int = Annotated[int, Strict()]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.training.results import MemberResult
-from studies.plan import Data, Plan, make_plan
+from studies.plan import Chosen, Data, Plan, make_plan
 from studies.seeds import SeedNoise, check_rule, noise_of
 from studies.spec import StudySpec
 
@@ -25,12 +25,18 @@ class Round:
     said: str = ""
 
 
-def grown(spec: StudySpec, data: Data, results: Mapping[str, MemberResult]) -> Round:
+def grown(
+    spec: StudySpec,
+    data: Data,
+    results: Mapping[str, MemberResult],
+    chosen: Chosen | None = None,
+) -> Round:
     """The plan of a specification, grown while its members are all among the results (by hash).
 
+    chosen: the setting of each variant on each fold, by default the specification's own.
     Without a rule it is the specification's plan. Raises InputError as `seeds.check_rule`.
     """
-    plan, rule = make_plan(spec, data), spec.seed_rule
+    plan, rule = make_plan(spec, data, chosen), spec.seed_rule
     if rule is None:
         return Round(plan)
     check_rule(len(data.folds))
@@ -41,7 +47,7 @@ def grown(spec: StudySpec, data: Data, results: Mapping[str, MemberResult]) -> R
         more = rule.next(noise) if finished and noise else None
         if more is None:
             return Round(plan, noise, rule.said(noise, finished=finished))
-        plan = make_plan(spec, data, seeds=range(more))
+        plan = make_plan(spec, data, chosen, seeds=range(more))
 
 
 def unfinished(spec: StudySpec, results: Sequence[MemberResult]) -> str:

@@ -18,8 +18,10 @@ from pydantic import ValidationError
 from activations.errors import InputError
 from activations.formula.parser import parse
 from studies import yaml_text
+from studies.fields import hint
+from studies.search import SearchSpec
 from studies.seeds import SEEDS_FORMS, SeedRule
-from studies.spec import TUNABLE, SearchSpec, StudySpec, VariantSpec, hint
+from studies.spec import TUNABLE, StudySpec, VariantSpec
 from studies.workspace import Workspace
 
 SUFFIXES = (".yaml", ".yml")

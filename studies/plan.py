@@ -51,6 +51,16 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One variant with one setting on one fold: hashes in order of seed."""
+
+    variant: Variant
+    fold: str
+    hyper: Hyperparameters
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """All members of a study by hash, and the stacks they train in (each a tuple of hashes)."""
 
@@ -78,27 +88,39 @@ class Plan:
         return tuple(stack for stack in stacks if stack)
 
 
+Chosen = Mapping[tuple[Variant, str], Hyperparameters]  # by variant and fold
+
+
 def make_plan(
     spec: StudySpec,
     data: Data,
-    settings: Iterable[tuple[Variant, Hyperparameters]] | None = None,
+    chosen: Chosen | None = None,
     *,
     seeds: Sequence[int] | None = None,
 ) -> Plan:
-    """Expand a specification: trials × folds × seeds.
+    """Expand a specification: variants × folds × seeds.
 
-    settings: the trials; by default every variant with the specification's own setting. seeds: by
+    chosen: the setting of each variant on each fold; by default the specification's own. seeds: by
     default the specification's, those that a rule begins with.
+    Raises KeyError for a variant and fold for which none is chosen.
     """
-    if settings is None:
-        settings = [(variant, spec.hyperparameters()) for variant in spec.variants.variants()]
-    members = {}
-    for variant, hyper in settings:
-        for fold in data.folds:
-            for seed in spec.first_seeds if seeds is None else seeds:
-                member = Member(variant, fold, seed, hyper)
-                members[member_hash(member, spec.protocol, data)] = member
-    return Plan(spec, data, members, _stacks(members, spec.stack.max_members))
+    own = spec.hyperparameters()
+    return plan_of(
+        spec,
+        data,
+        (
+            Member(variant, fold, seed, own if chosen is None else chosen[variant, fold])
+            for variant in spec.variants.variants()
+            for fold in data.folds
+            for seed in (spec.first_seeds if seeds is None else seeds)
+        ),
+    )
+
+
+def plan_of(spec: StudySpec, data: Data, members: Iterable[Member]) -> Plan:
+    """The plan of these members, in their order."""
+    hashed = {member_hash(member, spec.protocol, data): member for member in members}
+    return Plan(spec, data, hashed, _stacks(hashed, spec.stack.max_members))
 
 
 def member_hash(member: Member, protocol: Protocol, data: Data) -> str:
@@ -125,6 +147,14 @@ def group_trials(members: Mapping[str, Member]) -> tuple[Trial, ...]:
     for key, member in members.items():
         groups.setdefault((member.variant, member.hyper), []).append(key)
     return tuple(Trial(*group, tuple(hashes)) for group, hashes in groups.items())
+
+
+def group_attempts(members: Mapping[str, Member]) -> tuple[Attempt, ...]:
+    """Members by hash, grouped by variant, fold and setting in order of first appearance."""
+    groups: dict[tuple[Variant, str, Hyperparameters], list[str]] = {}
+    for key, member in members.items():
+        groups.setdefault((member.variant, member.fold, member.hyper), []).append(key)
+    return tuple(Attempt(*group, tuple(hashes)) for group, hashes in groups.items())
 
 
 def _stacks(members: Mapping[str, Member], most: int) -> tuple[tuple[str, ...], ...]:

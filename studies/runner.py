@@ -33,11 +33,12 @@ from studies.growth import Round, grown
 from studies.kinds import kinds_here, kinds_of, mixture
 from studies.loading import load
 from studies.material import Material, corpus_folder, foresee, read_material, training_source
-from studies.plan import Data, Plan, Trial, make_plan
+from studies.plan import Plan
 from studies.progress import SILENT, Display, TrainingView
 from studies.result_files import PlanRecord, ResultFolder
 from studies.spec import StudySpec
 from studies.tracking import Mirror
+from studies.tuned import chosen_settings, known_attempts
 from studies.workspace import StudyFolder, Workspace, writable
 
 
@@ -87,8 +88,8 @@ def run_study(
     Raises InputError for a corpus, device, precision or folder that cannot be used; GateswapError
     after an interruption, or after the other stacks where one failed.
     """
-    session = _Session(spec, workspace, machine, display, mirror=mirror)
-    with _alone(session.folder), contextlib.closing(session):
+    session = Session(spec, workspace, machine, display, mirror=mirror)
+    with alone(session.folder), contextlib.closing(session):
         now = session.round()
         _announce(now.plan, session.folder, session.results, display)
         session.compare(now.plan)
@@ -112,63 +113,36 @@ def foresee_study(
 
     Raises InputError for a corpus that cannot be used.
     """
-    folder = workspace.study(spec.name)
     data = foresee(spec, workspace, display)
-    now = grown(spec, data, ResultFolder(folder.results).by_hash() if spec.seed_rule else {})
+    folder, chosen = workspace.study(spec.name), None
+    weighed = spec.seed_rule is not None or spec.settings == "tuned"
+    results = ResultFolder(folder.results).by_hash() if weighed else {}
+    if spec.settings == "tuned":
+        try:
+            chosen = chosen_settings(spec, data, folder, results)
+        except InputError as error:
+            display.say(f"the settings are not chosen yet: {error}")
+    now = grown(spec, data, results, chosen)
     return now.plan, study_status(spec.name, now.plan.members, folder, rule=spec.seed_rule)
-
-
-def tune_study(
-    spec: StudySpec,
-    workspace: Workspace,
-    *,
-    trials: int,
-    machine: Machine = AUTOMATIC,
-    display: Display = SILENT,
-) -> dict[str, list[tuple[Trial, float]]]:
-    """Bring every variant of a study to `trials` finished trials, the settings proposed by TPE.
-
-    Returns, by the variant's label, its finished trials with their objective, best first.
-    Raises as `run_study` does, and InputError where the specification has nothing to search.
-    """
-    tuning.check_search(spec)
-    session = _Session(spec, workspace, machine, display)
-    with _alone(session.folder), contextlib.closing(session):
-        while True:
-            scored = session.scored_trials()
-            proposals = []
-            for variant in spec.variants.variants():
-                own = {trial: value for trial, value in scored.items() if trial.variant == variant}
-                hyper = tuning.propose(spec, variant, own) if len(own) < trials else None
-                if hyper is not None:
-                    proposals.append((variant, hyper))
-            if not proposals:
-                break
-            session.train(make_plan(spec, session.material().data, proposals))
-    best: dict[str, list[tuple[Trial, float]]] = {}
-    for trial, value in sorted(scored.items(), key=lambda item: -item[1]):
-        best.setdefault(trial.variant.label, []).append((trial, value))
-    return best
 
 
 def mirror_study(name: str, workspace: Workspace, display: Display = SILENT) -> tuple[int, int]:
     """Draw what MLflow and Optuna lack of a study from its result files.
 
-    Files that cannot be read are passed over and named. Returns the numbers of members and trials
-    that were added. Raises InputError for a study that was never run here, GateswapError where a
-    database cannot be used.
+    Files that cannot be read are passed over and named. Returns the numbers of members and
+    attempts that were added. Raises InputError for a study that was never run or tuned here,
+    GateswapError where a database cannot be used.
     """
     folder = workspace.study(name)
-    record = PlanRecord.read(folder)
+    attempts = known_attempts(folder)
     spec = load(str(folder.spec), workspace=workspace)
     results = ResultFolder(folder.results)
     members = Mirror(name, workspace).add(results)
     found = results.by_hash(report=display.say)
-    trials = tuning.finished_trials(spec, Data.of(record), found)
-    return members, tuning.tell(spec, trials, found, workspace)
+    return members, tuning.tell(spec, attempts, found, workspace)
 
 
-class _Session:
+class Session:
     """What one process holds while it trains members of a study."""
 
     def __init__(
@@ -200,15 +174,14 @@ class _Session:
         return self._material
 
     def round(self) -> Round:
-        """The plan as far as a rule for seeds has let it grow."""
-        known = self.results.by_hash() if self._spec.seed_rule else {}
-        return grown(self._spec, self.material().data, known)
+        """The plan as far as a rule for seeds has let it grow.
 
-    def scored_trials(self) -> dict[Trial, float]:
-        """The finished trials of the study, planned or tuned, with their objective."""
-        results = self.results.by_hash()
-        trials = tuning.finished_trials(self._spec, self.material().data, results)
-        return {t: tuning.objective(results[key] for key in t.hashes) for t in trials}
+        Its settings are those that tuning chose, where the specification says so.
+        """
+        data, tuned = self.material().data, self._spec.settings == "tuned"
+        known = self.results.by_hash() if self._spec.seed_rule or tuned else {}
+        chosen = chosen_settings(self._spec, data, self.folder, known) if tuned else None
+        return grown(self._spec, data, known, chosen)
 
     def train(self, plan: Plan) -> Outcome:
         """Train the members of a plan that have no whole result file."""
@@ -290,10 +263,9 @@ class _Session:
         """Copy finished trials to Optuna; a failure there is reported and stops nothing."""
         if not self._mirrors:
             return
-        results = self.results.by_hash()
-        trials = tuning.finished_trials(self._spec, self.material().data, results)
         try:
-            tuning.tell(self._spec, trials, results, self._workspace)
+            attempts = known_attempts(self.folder)
+            tuning.tell(self._spec, attempts, self.results.by_hash(), self._workspace)
         except GateswapError as error:
             self._display.say(f"warning: {error}")
 
@@ -372,7 +344,7 @@ class _Kept:
 
 
 @contextlib.contextmanager
-def _alone(folder: StudyFolder) -> Iterator[None]:
+def alone(folder: StudyFolder) -> Iterator[None]:
     """Lock a study's folder against a second process; the lock ends with this one.
 
     Raises GateswapError where another process holds it.

@@ -6,7 +6,6 @@
   and `silu` are one variant.
 """
 
-import difflib
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
@@ -55,8 +54,10 @@ from studies.fields import (
     as_protocol,
     corpus_format,
     file_pattern,
+    hint,
     own_formula,
 )
+from studies.search import SearchSpec, SettingsRule, TuningSpec, check_fresh, check_search
 from studies.seeds import SeedRule, Seeds
 
 PUBLISHED = Hyperparameters()
@@ -211,38 +212,6 @@ class VariantsSpec(Section):
         return tuple(dict.fromkeys([*grid, *(entry.variant() for entry in self.also)]))
 
 
-class SearchSpec(Section):
-    """Where `gateswap tune` looks for one field: from low to high, or among choices."""
-
-    low: Float | None = None
-    high: Float | None = None
-    log: bool = False
-    choices: Annotated[tuple[int | float | str | None, ...], Distinct] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _list_means_choices(cls, value: object) -> object:
-        return {"choices": value} if isinstance(value, list | tuple) else value
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """The bounds (low, high). Raises ValueError for choices, which have none."""
-        if self.low is None or self.high is None:
-            raise ValueError("choices have no range")
-        return self.low, self.high
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if self.choices is not None:
-            if self.low is not None or self.high is not None:
-                raise ValueError("takes a list of choices, or low and high, not both")
-        elif self.low is None or self.high is None or self.low >= self.high:
-            raise ValueError("needs low and high with low < high, or a list of choices")
-        elif self.log and self.low <= 0:
-            raise ValueError("log needs a low above 0")
-        return self
-
-
 class StackSpec(Section):
     """How many members train together at most. It changes memory and speed, never a result."""
 
@@ -276,7 +245,8 @@ class StudySpec(Section):
     seeds: which, or the rule by which they are added.
 
     formulas: activations of the study's own, text by name; also what was registered where it was
-    first read, so that it can be read where nobody registered it.
+    first read, so that it can be read where nobody registered it. settings: whether every member
+    has those of `model` and `training`, or those that tuning chose for its variant and fold.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
@@ -293,7 +263,9 @@ class StudySpec(Section):
     seeds: Seeds = (0,)
     baseline: Compared = TANH
     analysis: AnalysisSpec = AnalysisSpec()
+    settings: SettingsRule = "given"
     search: dict[str, SearchSpec] = Field(default_factory=dict)
+    tuning: TuningSpec = TuningSpec()
     stack: StackSpec = StackSpec()
 
     @field_validator("formulas")
@@ -328,12 +300,10 @@ class StudySpec(Section):
                 )
         if self.seed_rule:
             self.seed_rule.refuse(self.analysis.looks, len(variants))
-        for key in self.search:
-            if key not in TUNABLE:
-                raise ValueError(
-                    f"search.{key}: no such field to search.{hint(key, TUNABLE)} "
-                    f"Fields: {', '.join(TUNABLE)}"
-                )
+        check_search(self.search, self.tuning, TUNABLE, self._checked)
+        if self.settings == "tuned":
+            rule = self.seed_rule
+            check_fresh(self.search, self.tuning, range(rule.most) if rule else self.first_seeds)
         return self
 
     @property
@@ -354,6 +324,13 @@ class StudySpec(Section):
         """The members' settings with some replaced, by the dotted keys that `search` uses."""
         changed = {key.partition(".")[2]: value for key, value in settings.items()}
         return Hyperparameters(**(self.hyperparameters().as_dict() | changed))
+
+    def _checked(self, settings: Mapping[str, Any]) -> None:
+        """Raise ValueError where members cannot have these settings, by dotted key."""
+        for key, value in settings.items():
+            section, _, name = key.partition(".")
+            SECTIONS[section].model_validate({name: value})
+        kinds.check(self.with_settings(settings))
 
     def as_yaml(self) -> str:
         """The whole specification, defaults written out; reading it gives this one again."""
@@ -379,17 +356,8 @@ def _check_formulas(variants: Sequence[Variant]) -> None:
             )
 
 
+SECTIONS: dict[str, type[Section]] = {"model": ModelSpec, "training": TrainingSpec}
 TUNABLE = tuple(
     [f"model.{name}" for name in ModelSpec.model_fields if name != "kind"]
     + [f"training.{name}" for name in TrainingSpec.model_fields]
 )
-
-
-def hint(word: str, known: Sequence[str]) -> str:
-    """` Did you mean 'x'?` or nothing."""
-    last = {name.rpartition(".")[2]: name for name in known}
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if not close:
-        near = difflib.get_close_matches(word.rpartition(".")[2], list(last), n=1, cutoff=0.6)
-        close = [last[name] for name in near]
-    return f" Did you mean '{close[0]}'?" if close else ""

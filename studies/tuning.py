@@ -1,30 +1,31 @@
-"""Optuna: every finished trial is added to it, and `gateswap tune` asks it for the next one.
+"""Optuna: it proposes what `gateswap tune` tries, and every finished attempt is added to it.
 
-- A trial is judged by its dev UAR, never by test: tuning on the test fold measures luck.
-- Nothing is pruned: every variant gets the same number of whole trials, or the comparison is of
-  budgets and not of activations.
-- A proposal is a function of the finished trials of its variant (and a seed), so a tuning run that
-  was killed proposes the same again and continues with the members it lacks. Optuna's database is
-  a mirror, as MLflow's is, and can be drawn again from the result files.
+- An attempt is judged by its dev UAR, never by test: tuning on the test fold measures luck.
+- A proposal is a function of what was finished for its variant on its fold (and a seed): no score
+  of another fold enters, and a tuning run that was killed continues with the members it lacks.
+- Several proposals at once, to train as one stack, know each other by the constant liar: TPE counts
+  what is proposed and not finished yet among the bad, so that it looks elsewhere. qTPE would take
+  more evaluations before its first proposal than most budgets here have.
+- Optuna's database is a mirror, as MLflow's is, and can be drawn again from the result files.
 """
 
 import hashlib
 import json
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from activations.errors import InputError
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.data.protocol import Protocol
 from bench.training.results import MemberResult
 from studies.databases import explained, one_at_a_time, uri
-from studies.plan import Data, Trial, group_trials, make_plan, member_hash
+from studies.plan import Attempt, Data, member_hash
 from studies.result_files import PlanRecord, ResultFolder
-from studies.spec import PUBLISHED, SearchSpec, StudySpec
+from studies.search import SearchSpec, grid_cells
+from studies.spec import PUBLISHED, StudySpec
+from studies.tuned import scored
 from studies.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,27 +33,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 MOST_ATTEMPTS = 20  # at a setting that was not tried yet, before a space counts as exhausted
-
-
-def objective(results: Iterable[MemberResult]) -> float:
-    """The mean dev UAR (a share) over a trial's members, each at its own best checkpoint on dev.
-
-    A diverged member counts as chance.
-    """
-    return float(np.mean([result.dev_uar() for result in results]))
-
-
-def finished_trials(
-    spec: StudySpec, data: Data, results: Mapping[str, MemberResult]
-) -> tuple[Trial, ...]:
-    """The trials of a study, planned or tuned, whose folds and seeds are all among the results.
-
-    results: by hash. Members of another protocol, corpus or variant are passed over.
-    """
-    ours = _belonging(results, spec.variants.variants(), spec.protocol, data)
-    settings = [(trial.variant, trial.hyper) for trial in group_trials(ours)]
-    trials = make_plan(spec, data, settings).trials
-    return tuple(trial for trial in trials if all(key in ours for key in trial.hashes))
+RANDOM = 5  # proposals at random before TPE's first: budgets here are tens, Optuna expects hundreds
 
 
 def tried(record: PlanRecord, results: ResultFolder) -> list[MemberResult]:
@@ -82,32 +63,58 @@ def _belonging(
     }
 
 
-def propose(
-    spec: StudySpec, variant: Variant, finished: Mapping[Trial, float]
-) -> Hyperparameters | None:
-    """The next setting to try for a variant; None where the space to search is exhausted.
+def with_trials(spec: StudySpec, trials: int) -> StudySpec:
+    """The specification with another number of settings to try."""
+    return spec.model_copy(update={"tuning": spec.tuning.model_copy(update={"trials": trials})})
 
-    The first is the specification's own setting, the others are TPE's.
-    finished: every finished trial of the variant with its objective.
+
+def budget(spec: StudySpec) -> int:
+    """How many settings are tried of each variant on each fold."""
+    if spec.tuning.sampler == "grid":
+        return len(grid_cells(spec.search))
+    return spec.tuning.trials
+
+
+def propose(
+    spec: StudySpec,
+    variant: Variant,
+    fold: str,
+    finished: Mapping[Hyperparameters, float],
+    *,
+    most: int,
+) -> list[Hyperparameters]:
+    """The next settings to try for a variant on a fold, at most `most`; none: nothing is left.
+
+    A grid is tried cell by cell. Otherwise the first is the specification's own setting, and the
+    others are TPE's. finished: what was tried, in its order, with its objective.
     """
-    tried = {trial.hyper for trial in finished}
-    if spec.hyperparameters() not in tried:
-        return spec.hyperparameters()
+    if spec.tuning.sampler == "grid":
+        cells = [spec.with_settings(cell) for cell in grid_cells(spec.search)]
+        return [cell for cell in cells if cell not in finished][:most]
+    found = [] if spec.hyperparameters() in finished else [spec.hyperparameters()]
     import optuna
 
     space = _space(spec)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    history = [_frozen(spec, trial, value, space) for trial, value in _ordered(finished)]
-    for attempt in range(MOST_ATTEMPTS):
-        text = f"{spec.name}/{variant.names}/{len(history)}/{attempt}"
-        seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-        sampler = optuna.samplers.TPESampler(seed=seed)
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials(history)
+    history = [
+        optuna.trial.create_trial(**_inside(spec, hyper, space), value=value)
+        for hyper, value in finished.items()
+    ]
+    text = f"{spec.name}/{variant.names}/{fold}/{len(history)}"
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    sampler = optuna.samplers.TPESampler(
+        seed=seed, n_startup_trials=RANDOM, constant_liar=True, multivariate=False
+    )
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.add_trials(history)
+    refused = 0
+    while len(found) < most and refused < MOST_ATTEMPTS:
         hyper = spec.with_settings(study.ask(dict(space)).params)
-        if hyper not in tried:
-            return hyper
-    return None
+        if hyper in finished or hyper in found:
+            refused += 1
+        else:
+            found.append(hyper)
+    return found
 
 
 def check_search(spec: StudySpec) -> None:
@@ -126,11 +133,13 @@ def check_search(spec: StudySpec) -> None:
 
 def tell(
     spec: StudySpec,
-    trials: Iterable[Trial],
+    attempts: Sequence[Attempt],
     results: Mapping[str, MemberResult],
     workspace: Workspace,
 ) -> int:
-    """Tell Optuna's study the finished trials it does not know; return how many those were.
+    """Tell Optuna's study the attempts it does not know whose members are among the results.
+
+    Returns how many those were.
 
     If its variants or choices are not the specification's any more, it is drawn again.
     Raises GateswapError where the database cannot be used.
@@ -139,16 +148,14 @@ def tell(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     database = workspace.optuna_database
-    space = _space(spec) | {"variant": _variants(spec)}
+    finished = scored(attempts, results)
+    space = _space(spec) | _places(attempts)
     with explained("Optuna", database, spec.name), one_at_a_time(workspace):
         storage = optuna.storages.RDBStorage(uri(database))
         study = _open(spec.name, storage, space)
         known = {trial.user_attrs.get("gateswap") for trial in study.get_trials(deepcopy=False)}
-        new = [trial for trial in trials if _digest(trial) not in known]
-        added = [
-            _frozen(spec, trial, objective(results[key] for key in trial.hashes), space)
-            for trial in new
-        ]
+        new = {each: value for each, value in finished.items() if _digest(each) not in known}
+        added = [_frozen(spec, each, value, space) for each, value in new.items()]
         study.add_trials(added)
         storage.engine.dispose()
     return len(new)
@@ -176,31 +183,46 @@ def _open(
 
 
 def _frozen(
-    spec: StudySpec, trial: Trial, value: float, space: "Mapping[str, BaseDistribution]"
+    spec: StudySpec, attempt: Attempt, value: float, space: "Mapping[str, BaseDistribution]"
 ) -> "optuna.trial.FrozenTrial":
-    """A finished trial as Optuna records it; what lies outside the search is an attribute."""
+    """A finished attempt as Optuna records it."""
     import optuna
 
-    settings: dict[str, Any] = {"variant": trial.variant.label}
-    settings |= {key: getattr(trial.hyper, key.partition(".")[2]) for key in spec.search}
-    inside = {
-        key: dist
-        for key, dist in space.items()
-        if settings[key] is not None and dist._contains(dist.to_internal_repr(settings[key]))
-    }
+    place = {"variant": attempt.variant.label, "fold": attempt.fold}
     return optuna.trial.create_trial(
-        params={key: settings[key] for key in inside},
-        distributions=inside,
+        **_inside(spec, attempt.hyper, space, place),
         # without a dev set there is nothing to judge by: Optuna takes no NaN, and calls that failed
         state=optuna.trial.TrialState["FAIL" if math.isnan(value) else "COMPLETE"],
         value=None if math.isnan(value) else value,
         user_attrs={
-            "gateswap": _digest(trial),
-            "variant": trial.variant.label,
-            **trial.hyper.as_dict(),
-            "members": list(trial.hashes),
+            "gateswap": _digest(attempt),
+            **place,
+            **attempt.hyper.as_dict(),
+            "members": list(attempt.hashes),
         },
     )
+
+
+def _inside(
+    spec: StudySpec,
+    hyper: Hyperparameters,
+    space: "Mapping[str, BaseDistribution]",
+    place: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A trial's params and distributions: the fields whose values the search could propose."""
+    settings: dict[str, Any] = dict(place or {})
+    settings |= {key: getattr(hyper, key.partition(".")[2]) for key in spec.search}
+    inside = {key: dist for key, dist in space.items() if _holds(dist, settings[key])}
+    return {"params": {key: settings[key] for key in inside}, "distributions": inside}
+
+
+def _holds(distribution: "BaseDistribution", value: object) -> bool:
+    """Whether a search could propose a value; None is a choice like any other."""
+    try:
+        inside = distribution._contains(distribution.to_internal_repr(value))
+    except (TypeError, ValueError):  # no choice, or no number
+        return False
+    return bool(inside)
 
 
 def _space(spec: StudySpec) -> "dict[str, BaseDistribution]":
@@ -223,17 +245,16 @@ def _distribution(key: str, entry: SearchSpec) -> "BaseDistribution":
     return FloatDistribution(low, high, log=entry.log)
 
 
-def _variants(spec: StudySpec) -> "BaseDistribution":
+def _places(attempts: Sequence[Attempt]) -> "dict[str, BaseDistribution]":
+    """Variant and fold as what Optuna calls parameters."""
     from optuna.distributions import CategoricalDistribution
 
-    return CategoricalDistribution([variant.label for variant in spec.variants.variants()])
+    return {
+        "variant": CategoricalDistribution(list(dict.fromkeys(a.variant.label for a in attempts))),
+        "fold": CategoricalDistribution(list(dict.fromkeys(a.fold for a in attempts))),
+    }
 
 
-def _ordered(finished: Mapping[Trial, float]) -> list[tuple[Trial, float]]:
-    """In an order that does not depend on which was finished first."""
-    return sorted(finished.items(), key=lambda item: _digest(item[0]))
-
-
-def _digest(trial: Trial) -> str:
-    """The trial's identity: its members'."""
-    return hashlib.sha256(" ".join(trial.hashes).encode()).hexdigest()[:24]
+def _digest(attempt: Attempt) -> str:
+    """The attempt's identity: its members'."""
+    return hashlib.sha256(" ".join(attempt.hashes).encode()).hexdigest()[:24]

@@ -35,6 +35,11 @@ class StudyFolder:
         return self.root / "results"
 
     @property
+    def tuning(self) -> Path:
+        """The settings that tuning tries or has tried, by variant and fold."""
+        return self.root / "tuning.json"
+
+    @property
     def frozen(self) -> Path:
         """What was planned before the first member trained, and what changed since."""
         return self.root / "frozen.json"

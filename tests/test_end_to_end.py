@@ -22,6 +22,7 @@ import pytest
 import gateswap
 from bench.training.results import MemberResult
 from studies.result_files import SUFFIX, UNFINISHED, PlanRecord, ResultFolder, read_study
+from studies.tuned import TuningRecord
 from studies.workspace import StudyFolder, Workspace
 
 SPEC = """
@@ -185,6 +186,7 @@ def test_a_second_process_may_not_run_the_same_study(bench: Bench) -> None:
 
 def test_tuning_shares_members_with_the_study_and_resumes(bench: Bench) -> None:
     changes = ["variants.activation=[tanh,relu]", "search={training.learning_rate: [0.01, 0.02]}"]
+    changes += ["tuning.seeds=[0]"]
     _, *arguments = bench.arguments("whole", *changes)
     results = ResultFolder(bench.study("whole").results)
     before = results.hashes()
@@ -199,3 +201,28 @@ def test_tuning_shares_members_with_the_study_and_resumes(bench: Bench) -> None:
     assert (again.returncode, again.stdout) == (0, done.stdout)
     assert results.hashes() == kept
     assert bench.study("whole").plan.read_bytes() == plan  # the report stays the study's
+
+
+def test_tuned_settings_run_on_seeds_that_were_not_searched_with(bench: Bench) -> None:
+    changes = ["variants.activation=[tanh,relu]", "settings=tuned", "tuning.sampler=grid"]
+    changes += ["search={training.learning_rate: [0.01, 0.02]}"]
+    _, *arguments = bench.arguments("tuned", *changes)
+    assert "was not tuned; first: gateswap tune tuned" in bench.run("tuned", *changes).stderr
+    done = bench.gateswap(["tune", *arguments])
+    assert done.returncode == 0, done.stderr
+    status = bench.gateswap(["status", "tuned", "--workspace", str(bench.root / "runs")])
+    assert "search of tuned: 20 of 20 members finished, 2 settings" in status.stdout
+    assert bench.run("tuned", *changes).returncode == 0
+    folder = bench.study("tuned")
+    search, plan = TuningRecord.read(folder), PlanRecord.read(folder)
+    assert search is not None
+    assert {m.seed for m in search.members.values()}.isdisjoint(
+        m.seed for m in plan.members.values()
+    )
+    results = ResultFolder(folder.results).by_hash()
+    for member in plan.members.values():  # each has the setting that is best on its fold's dev
+        same = [key for key, m in search.members.items()
+                if (m.variant, m.fold) == (member.variant, member.fold)]  # fmt: skip
+        best = max(results[key].dev_uar() for key in same)
+        (own,) = [key for key in same if search.members[key].hyper == member.hyper]
+        assert results[own].dev_uar() == best

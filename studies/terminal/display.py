@@ -7,6 +7,7 @@
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ from studies.progress import Count
 
 if TYPE_CHECKING:  # a table of activations needs neither plans nor torch
     from studies.completion import Status
-    from studies.plan import Trial
     from studies.terminal.doctor import Diagnosis
+    from studies.tuned import Choice
 
 SECONDS_BETWEEN_LINES = 15.0
 
@@ -197,12 +198,19 @@ def print_status(status: "Status") -> None:
         times = (_duration(trial.seconds), _duration(trial.seconds_left))
         done = f"{trial.finished}/{trial.members}"
         rows.append([trial.variant, setting, done, trial.diverged or "", *times])
-    print_table(["trial", "setting", "members", "diverged", "took", "left"], rows)
-    print(
-        f"study {status.study}: {status.finished} of {status.members} members finished, "
-        f"{status.members - status.finished} missing, "
-        f"time left: {_duration(status.seconds_left) or 'none'}"
-    )
+    if rows:
+        print_table(["trial", "setting", "members", "diverged", "took", "left"], rows)
+        print(
+            f"study {status.study}: {status.finished} of {status.members} members finished, "
+            f"{status.members - status.finished} missing, "
+            f"time left: {_duration(status.seconds_left) or 'none'}"
+        )
+    if search := status.search:
+        print(
+            f"search of {status.study}: {search.finished} of {search.members} members finished, "
+            f"{search.trials} settings of each variant on each fold; "
+            + ("complete" if search.complete else f"it goes on with: gateswap tune {status.study}")
+        )
     for sentence in (*status.unreadable, *filter(None, [status.seeds])):
         print(sentence)
     if len(status.kinds) > 1 or any(kind.device != "cpu" for kind in status.kinds):
@@ -219,20 +227,29 @@ def print_activations(listing: Sequence[Mapping[str, Any]]) -> None:
     print_table(["name", "aliases", "family", "formula", "parameters", "source"], rows)
 
 
-def print_best(best: "Mapping[str, Sequence[tuple[Trial, float]]]", search: Sequence[str]) -> None:
-    """Print on stdout the best trial of each variant, with the fields that were searched.
+def print_choices(found: "Mapping[str, Mapping[str, Choice]]", search: Sequence[str]) -> None:
+    """Print on stdout what a search chose for each variant, with the fields that were searched.
 
-    best: by the variant's label, its trials with their dev UAR, best first.
+    found: by the variant's label and the fold. Each value comes with the number of folds that have
+    it, where there are several.
     """
     fields = [key.partition(".")[2] for key in search]
-    print_table(
-        ["variant", "trials", "dev UAR", *fields],
-        [
-            [label, len(found), f"{100 * found[0][1]:.1f}"]
-            + [str(getattr(found[0][0].hyper, name)) for name in fields]
-            for label, found in best.items()
-        ],
-    )
+    rows = []
+    for label, by_fold in found.items():
+        choices = list(by_fold.values())
+        mean = sum(choice.dev_uar for choice in choices) / len(choices)
+        values = [_counted([getattr(c.hyper, name) for c in choices]) for name in fields]
+        tried = "–".join(map(str, sorted({choice.tried for choice in choices})))
+        rows.append([label, tried, f"{100 * mean:.1f}", *values])
+    print_table(["variant", "tried", "dev UAR", *fields], rows)
+
+
+def _counted(values: Sequence[object]) -> str:
+    """Values with their number, the most frequent first: "0.002 ×4, 0.008"."""
+    counts = Counter(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values).most_common()
+    if len(counts) == 1:
+        return counts[0][0]
+    return ", ".join(f"{value} ×{n}" if n > 1 else value for value, n in counts)
 
 
 def print_diagnosis(diagnosis: "Diagnosis") -> None:

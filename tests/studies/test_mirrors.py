@@ -4,6 +4,7 @@ import itertools
 import math
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,17 @@ import optuna
 import pytest
 
 from activations.errors import GateswapError, InputError
+from bench.data.members import Hyperparameters
 from studies import databases, tuning
 from studies.loading import load
-from studies.plan import Plan, Trial, make_plan
+from studies.plan import Plan, group_attempts
 from studies.result_files import ResultFolder
 from studies.runner import mirror_study
 from studies.spec import StudySpec
 from studies.tracking import Mirror, confusion_table, server_command
+from studies.tuned import objective
 from studies.workspace import StudyFolder, Workspace
-from tests.studies.conftest import DATA, MakeResult
+from tests.studies.conftest import MakeResult
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -314,15 +317,15 @@ def test_optuna_is_told_each_finished_trial_once_and_rebuilding_tells_the_same(
 ) -> None:
     found = ResultFolder(finished.results).by_hash()
     incomplete = dict(list(found.items())[1:])
-    assert len(tuning.finished_trials(plan.spec, DATA, incomplete)) == 1
-    trials = tuning.finished_trials(plan.spec, DATA, found)
-    assert tuning.tell(plan.spec, trials[:1], found, workspace) == 1
-    assert tuning.tell(plan.spec, trials, found, workspace) == 1
-    assert tuning.tell(plan.spec, trials, found, workspace) == 0
+    attempts = group_attempts(plan.members)
+    assert tuning.tell(plan.spec, attempts, incomplete, workspace) == 3  # of four
+    assert tuning.tell(plan.spec, attempts, found, workspace) == 1
+    assert tuning.tell(plan.spec, attempts, found, workspace) == 0
     told = optuna_trials(workspace)
-    assert [entry[0] for entry in told] == ["arelu · gru", "tanh · gru"]
+    labels = [entry[0] for entry in told]
+    assert labels == ["arelu · gru", "arelu · gru", "tanh · gru", "tanh · gru"]  # two folds
     workspace.optuna_database.unlink()
-    tuning.tell(plan.spec, trials, found, workspace)
+    tuning.tell(plan.spec, attempts, found, workspace)
     assert optuna_trials(workspace) == told
 
 
@@ -332,42 +335,52 @@ def test_a_trial_s_value_is_its_mean_dev_uar_at_the_checkpoint_chosen_on_dev(
     member = next(iter(plan.members.values()))
     first, second = make_result(member, 1), make_result(member, 2, outcome="diverged")
     at_20 = float(first.curves["dev_uar"][1])
-    assert tuning.objective([first]) == at_20
-    assert tuning.objective([first, second]) == pytest.approx((at_20 + 0.5) / 2)  # chance of two
+    assert objective([first]) == at_20
+    assert objective([first, second]) == pytest.approx((at_20 + 0.5) / 2)  # chance of two
 
 
 def test_a_changed_choice_of_variants_draws_optuna_s_study_again(
     finished: StudyFolder, plan: Plan, workspace: Workspace
 ) -> None:
     found = ResultFolder(finished.results).by_hash()
-    trials = tuning.finished_trials(plan.spec, DATA, found)
-    tuning.tell(plan.spec, trials, found, workspace)
-    more = ["variants.activation=[tanh,arelu,relu]", "variants.direction=gru", "seeds=2"]
-    spec = load("demo", more, workspace=workspace)
-    assert tuning.tell(spec, tuning.finished_trials(spec, DATA, found), found, workspace) == 2
+    attempts = group_attempts(plan.members)
+    tuning.tell(plan.spec, attempts, found, workspace)
+    tanh = [attempt for attempt in attempts if attempt.variant.activation.name == "tanh"]
+    assert tuning.tell(plan.spec, tanh, found, workspace) == 2
+
+
+def test_none_among_the_choices_is_in_optuna_s_record(
+    finished: StudyFolder, plan: Plan, workspace: Workspace
+) -> None:
+    found = ResultFolder(finished.results).by_hash()
+    changes = ["training.clip_norm=null", "search={training.clip_norm: [null, 1.0]}"]
+    spec = load("demo", changes, workspace=workspace)
+    attempts = [
+        replace(each, hyper=replace(each.hyper, clip_norm=None))
+        for each in group_attempts(plan.members)
+    ]
+    tuning.tell(spec, attempts, found, workspace)
+    assert {dict(entry[2])["training.clip_norm"] for entry in optuna_trials(workspace)} == {None}
 
 
 def test_mirroring_a_study_needs_nothing_but_its_result_files(
     database: Path, finished: StudyFolder, workspace: Workspace
 ) -> None:
     workspace.mlflow_database.write_bytes(database.read_bytes())
-    assert mirror_study("demo", workspace) == (8, 2)
+    assert mirror_study("demo", workspace) == (8, 4)
     assert mirror_study("demo", workspace) == (0, 0)
     with sqlite3.connect(workspace.optuna_database) as connection:
-        assert connection.execute("select count(*) from trials").fetchone() == (2,)
+        assert connection.execute("select count(*) from trials").fetchone() == (4,)
 
 
-def tune(spec: StudySpec, scores: dict[Trial, float], rounds: int) -> list[Trial]:
-    """Propose and finish trials of the first variant, judged by how near they are to lr = 5e-3."""
+def tune(spec: StudySpec, scores: dict[Hyperparameters, float], rounds: int) -> list[Any]:
+    """Propose and finish settings of the first variant, judged by how near they are to 5e-3."""
     variant = spec.variants.variants()[0]
     proposed = []
     for _ in range(rounds):
-        hyper = tuning.propose(spec, variant, scores)
-        if hyper is None:
-            break
-        (trial,) = make_plan(spec, DATA, [(variant, hyper)]).trials
-        scores[trial] = -abs(math.log(hyper.learning_rate / 5e-3))
-        proposed.append(trial)
+        for hyper in tuning.propose(spec, variant, "Ses01", scores, most=1):
+            scores[hyper] = -abs(math.log(hyper.learning_rate / 5e-3))
+            proposed.append(hyper)
     return proposed
 
 
@@ -375,25 +388,14 @@ def test_tuning_starts_with_the_study_s_own_setting_and_stays_inside_the_search(
     workspace: Workspace,
 ) -> None:
     spec = load("demo", SEARCH, workspace=workspace)
-    trials = tune(spec, {}, 12)
-    assert trials[0].hyper == spec.hyperparameters()
-    assert len({trial.hyper for trial in trials}) == 12
-    for trial in trials[1:]:
-        assert 1e-3 <= trial.hyper.learning_rate <= 1e-2
-        assert trial.hyper.hidden_size in (16, 32)
-        assert 8 <= trial.hyper.batch_size <= 64
-        assert isinstance(trial.hyper.batch_size, int)
-
-
-def test_tuning_that_was_stopped_proposes_what_it_would_have_proposed(
-    workspace: Workspace,
-) -> None:
-    spec = load("demo", SEARCH, workspace=workspace)
-    whole = tune(spec, {}, 12)
-    scores: dict[Trial, float] = {}
-    stopped = tune(spec, scores, 11)
-    restarted = dict(reversed(scores.items()))  # the folder lists them in another order
-    assert stopped + tune(spec, restarted, 1) == whole
+    settings = tune(spec, {}, 12)
+    assert settings[0] == spec.hyperparameters()
+    assert len(set(settings)) == 12
+    for hyper in settings[1:]:
+        assert 1e-3 <= hyper.learning_rate <= 1e-2
+        assert hyper.hidden_size in (16, 32)
+        assert 8 <= hyper.batch_size <= 64
+        assert isinstance(hyper.batch_size, int)
 
 
 def test_a_search_that_is_exhausted_ends(workspace: Workspace) -> None:

@@ -2,12 +2,25 @@
 
 from dataclasses import replace
 
-from bench.data.members import Hyperparameters, Variant
+from bench.data.members import Hyperparameters, Member, Variant
 from studies import tuning
-from studies.plan import Data, Plan, make_plan
+from studies.plan import Data, Plan, plan_of
 from studies.result_files import PlanRecord, ResultFolder
+from studies.spec import StudySpec
 from studies.workspace import StudyFolder
 from tests.studies.conftest import CORPUS, DATA, MakeResult
+
+
+def tried(
+    spec: StudySpec, data: Data, settings: list[tuple[Variant, Hyperparameters]]
+) -> dict[str, Member]:
+    members = [
+        Member(variant, fold, seed, hyper)
+        for variant, hyper in settings
+        for fold in data.folds
+        for seed in spec.seeds
+    ]
+    return dict(plan_of(spec, data, members).members)
 
 
 def test_results_of_another_corpus_protocol_or_variant_are_no_settings_that_were_tried(
@@ -21,18 +34,18 @@ def test_results_of_another_corpus_protocol_or_variant_are_no_settings_that_were
         (DATA, [(Variant("relu"), setting[0][1])]),
     ]
     for data, settings in foreign:
-        for key, member in make_plan(plan.spec, data, settings).members.items():
+        for key, member in tried(plan.spec, data, settings).items():
             made = make_result(member)
             identity = replace(made.identity, corpus=data.corpus, features=data.features)
             results.write(key, replace(made, identity=identity))
     judged = replace(plan.spec.protocol, dev="dialogues")
     other = plan.spec.model_copy(update={"protocol": judged})
-    for key, member in make_plan(other, DATA, setting).members.items():
+    for key, member in tried(other, DATA, setting).items():
         made = make_result(member)
         results.write(key, replace(made, identity=replace(made.identity, protocol=judged)))
     record = PlanRecord.read(finished)
     assert tuning.tried(record, results) == []
-    own = make_plan(plan.spec, DATA, setting).members
+    own = tried(plan.spec, DATA, setting)
     for key, member in own.items():
         results.write(key, make_result(member))
     assert {result.member for result in tuning.tried(record, results)} == set(own.values())
