@@ -184,6 +184,7 @@ def test_status_counts_a_search_before_and_beside_the_study(
     chosen = chosen_settings(spec, DATA, folder, results)
     plan = make_plan(spec, DATA, chosen)
     plan.record.write(folder)
+    folder.spec.write_text(spec.as_yaml())
     status = folder_status(folder)
     assert [trial.setting for trial in status.trials] == [{"settings": "tuned"}] * 2
     assert [trial.members for trial in status.trials] == [4, 4]
