@@ -19,6 +19,7 @@ import typer
 from typer.exceptions import TyperException
 
 from activations.errors import GateswapError, InputError
+from activations.kernels.cpu.threads import wait_asleep
 from studies.terminal.options import (
     Device,
     Jobs,
@@ -470,6 +471,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 or 2 (the input is wrong)."""
     signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _show_warning
+    wait_asleep()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(given or ["--help"], prog_name="gateswap", standalone_mode=False)

@@ -44,13 +44,14 @@ True
 >>> results[0].curves["train_loss"].shape
 (2,)
 
-Everything is imported when it is first used; what must be asked of Intel MKL before it is used is
-asked here (`bench.rounding`).
+Everything is imported when it is first used; what must be asked of Intel MKL and of OpenMP before
+they are used is asked here (`bench.rounding`, `activations.kernels.cpu.threads`).
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from activations.kernels.cpu.threads import wait_asleep
 from bench.rounding import ask_mkl
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from bench.training.results import MemberResult as MemberResult
     from bench.training.train import train_stack as train_stack
 
+wait_asleep()
 ask_mkl()
 
 _HOME = {

@@ -19,6 +19,7 @@ import torch
 
 from activations.errors import GateswapError, InputError
 from activations.files import write_atomically
+from activations.kernels.cpu.threads import take_granted_threads
 from activations.kernels.precision import at_precision
 from bench.training.identity import Origin
 from bench.training.train import StackProgress, TrainingSettings
@@ -231,6 +232,7 @@ class Session:
         if self._engine is None:
             source = training_source(self._spec, self.material(), self._workspace, self._display)
             settings = TrainingSettings(origin=_origin(plan))
+            take_granted_threads()
             if len(self._devices) > 1:
                 self._engine = Pool(source, settings, self._devices)
             else:

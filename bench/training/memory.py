@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from activations.kernels.cpu.limits import free_memory
 from bench.data.batches import TrainingData
 from bench.data.members import Member
 from bench.network.kinds import network_class
@@ -26,6 +27,8 @@ from bench.training.train import TrainingSettings
 
 FLOAT = 4  # bytes
 SHARE = 0.85  # of the free memory that a stack may take: the allocator's blocks never fit exactly
+# of a CPU's: an estimate may be short by a half, and what takes too much there is killed, not told
+CPU_SHARE = 0.6
 COPIES = 7  # of a parameter: value, gradient, mean, square, scratch; its gradient and both
 # directions' weights side by side while the recurrence runs backward
 DEVIATIONS = 4.0  # by which the longest of some 10,000 batches exceeds the mean batch
@@ -123,7 +126,8 @@ def most_members(
     each = max(
         MemberSizes.of(member, data, settings).bytes(recorded=recorded) for member in of_folds
     )
-    return min(len(members), max(1, int(SHARE * free / each)))
+    share = SHARE if data.device.type == "cuda" else CPU_SHARE
+    return min(len(members), max(1, int(share * free / each)))
 
 
 def even_parts(size: int, most: int) -> list[int]:
@@ -133,8 +137,6 @@ def even_parts(size: int, most: int) -> list[int]:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """What can be had on a GPU now; None on the CPU, where the system swaps before it refuses."""
-    if device.type != "cuda":
-        return None
-    release(device)  # what torch keeps for later does not count as free
-    return torch.cuda.mem_get_info(device)[0]
+    """What can be had on a device now; None where the system does not tell."""
+    release(device)  # what is kept for later does not count as free
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()

@@ -16,7 +16,7 @@ from typing import Protocol
 from activations.errors import GateswapError
 from bench.data.batches import TrainingData
 from bench.data.members import Member
-from bench.training import memory, out_of_memory
+from bench.training import benefit, memory, out_of_memory
 from bench.training.results import MemberResult
 from bench.training.train import StackProgress, TrainingSettings, train_stack
 
@@ -99,12 +99,14 @@ class OneDevice:
         """Nothing was started."""
 
     def _fitting(self, stack: NamedStack, reports: Reports) -> int:
-        """How many of the stack's members to train at once: as is free, and as did not fail."""
-        most, free = min(self._most.get(_need(stack), len(stack)), len(stack)), self._free()
+        """How many of the stack's members to train at once: as pays, is free, and did not fail."""
+        members = [member for _, member in stack]
+        most = benefit.worthwhile_members(members, self._data)
+        most, free = min(self._most.get(_need(stack), most), most), self._free()
         if free is None:
             return most
         fitting = memory.most_members(
-            [member for _, member in stack],
+            members,
             self._data,
             self._settings,
             free,

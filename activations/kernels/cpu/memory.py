@@ -9,7 +9,6 @@
 """
 
 import mmap
-import os
 import sys
 import threading
 from itertools import accumulate
@@ -18,22 +17,14 @@ from operator import mul
 import torch
 from torch import Tensor
 
+from activations.kernels.cpu.limits import memory_limit
+
 SMALL = 1 << 20  # bytes; below it the allocator itself keeps what is freed
 
 
-def _spare() -> int:
-    """Bytes of free blocks that are kept beyond those in use: an eighth of the machine's memory.
-
-    Stacks of several sizes that take turns would otherwise push each other's blocks out.
-    """
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # not everywhere
-        memory = 0
-    return max(memory // 8, 1 << 28)
-
-
-SPARE = _spare()
+# Bytes of free blocks that are kept beyond those in use: an eighth of what there may be. Stacks of
+# several sizes that take turns would otherwise push each other's blocks out.
+SPARE = max((memory_limit() or 0) // 8, 1 << 28)
 
 _blocks: list[mmap.mmap] = []
 _lock = threading.Lock()

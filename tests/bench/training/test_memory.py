@@ -104,7 +104,7 @@ def test_as_many_members_as_fit_are_taken_and_always_one() -> None:
     def most(free: float) -> int:
         return memory.most_members(members, data, SETTINGS, round(free), recorded=True)
 
-    assert most(5.5 * each / memory.SHARE) == 5
+    assert most(5.5 * each / memory.CPU_SHARE) == 5
     assert most(100 * each) == len(members)
     assert most(0) == 1
 

@@ -30,10 +30,9 @@ from tests.studies.execution.training_cases import (
 )
 
 STACKS = [
-    [(f"{name}{fold}", Member(Variant(name), fold, 3)) for fold in ("Ses01", "Ses02")]
+    [(f"{name}{fold}", Member(Variant(name), fold, 3)) for fold in ("S0", "S1")]
     for name in ("tanh", "relu", "elu")
 ]
-ANY: Any = None
 needs_a_limit = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is Linux's")
 
 
@@ -55,11 +54,11 @@ def test_a_stack_that_fails_names_its_members_and_the_others_go_on(
 
     monkeypatch.setattr(engines, "train_stack", train)
     noted = Noted()
-    OneDevice(ANY, TrainingSettings(), free=lambda: None).train(STACKS, noted)
+    OneDevice(tiny.data(), TrainingSettings(), free=lambda: None).train(STACKS, noted)
     assert [bool(done.error) for done in noted.done] == [False, True, False]
-    assert list(noted.done[2].results) == ["eluSes01", "eluSes02"]
+    assert list(noted.done[2].results) == ["eluS0", "eluS1"]
     assert noted.done[1].results == {}
-    assert "training relu · gru (folds Ses01 Ses02; seeds 3)" in noted.done[1].error
+    assert "training relu · gru (folds S0 S1; seeds 3)" in noted.done[1].error
     assert said in noted.done[1].error
     assert "\n" not in noted.done[1].error
 
@@ -69,7 +68,7 @@ def test_a_stack_is_cut_to_what_is_free_and_comes_out_the_same() -> None:
     stack = stack_of(members(7))
     each = tiny.stack_bytes(stack[0][1:], data, settings, recorded=False)
     noted = Noted()
-    engine = OneDevice(data, settings, free=lambda: round(3.5 * each / memory.SHARE))
+    engine = OneDevice(data, settings, free=lambda: round(3.5 * each / memory.CPU_SHARE))
     engine.train([stack, stack_of(members(3, "relu"))], noted)
     assert [len(done.stack) for done in noted.done] == [3, 2, 2, 3]
     (said,) = noted.said
@@ -93,7 +92,8 @@ def address_space():
     return pages * resource.getpagesize()
 
 count, budget, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-engine = OneDevice(large_data(), TrainingSettings())
+ask = None if sys.argv[4] == "asks" else lambda: None
+engine = OneDevice(large_data(), TrainingSettings(), free=ask)
 engine.train([stack_of(members(1, "tanh", hidden_size=4))], Noted())  # loads and compiles
 out_of_memory.release(torch.device("cpu"))
 limit = address_space() + budget
@@ -109,11 +109,17 @@ for key, result in noted.results.items():
 """
 
 
-def limited(count: int, budget: float, folder: Path) -> list[str]:
-    """Train two stacks in so many bytes beyond what a process has; what was said."""
+def limited(count: int, budget: float, folder: Path, *, asks: bool = False) -> list[str]:
+    """Train two stacks in so many bytes beyond what a process has; what was said.
+
+    asks: whether the engine asks what is free, or runs into the limit.
+    """
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(count), str(round(budget)), str(folder)],
+        [
+            *(sys.executable, "-c", LIMITED, str(count), str(round(budget)), str(folder)),
+            "asks" if asks else "does not",
+        ],
         capture_output=True,
         text=True,
         env=environment,
@@ -135,6 +141,19 @@ def test_a_stack_that_runs_out_of_memory_is_halved_and_comes_out_the_same(tmp_pa
         stack = stack_of(members(6, name, hidden_size=64))
         found = {key: MemberResult.load(tmp_path / key) for key, _ in stack}
         assert_equal(found, stack, train_stack([member for _, member in stack], data))
+
+
+@needs_a_limit
+def test_a_stack_is_cut_before_it_meets_a_limit_and_comes_out_the_same(tmp_path: Path) -> None:
+    data, settings = large_data(), TrainingSettings()
+    together = [member for _, member in stack_of(members(6, "tanh", hidden_size=64))]
+    needed = tiny.stack_bytes(together, data, settings, recorded=False)
+    said = limited(6, 0.6 * needed / memory.CPU_SHARE, tmp_path, asks=True)
+    assert said[0].startswith("tanh · gru · 6 members: 3 at once, as 0.")
+    assert not any("did not fit" in line or "failed" in line for line in said)
+    stack = stack_of(members(6, "tanh", hidden_size=64))
+    found = {key: MemberResult.load(tmp_path / key) for key, _ in stack}
+    assert_equal(found, stack, train_stack([member for _, member in stack], data))
 
 
 @needs_a_limit
