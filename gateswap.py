@@ -416,7 +416,7 @@ def speed(
     ] = None,
     part: Annotated[
         list[str] | None,
-        typer.Option(help="layer, stack, lengths or peers; may be given several times."),
+        typer.Option(help="step, layer, stack, lengths or peers; may be given several times."),
     ] = None,
     repeats: Annotated[int, typer.Option(help="Rounds whose median counts.")] = 7,
     precision: Annotated[
@@ -427,7 +427,7 @@ def speed(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Time GRU layers against torch.nn.GRU and others, forward and backward."""
+    """Time training steps and GRU layers against torch.nn.GRU and others."""
     from rich import print as rich_print
 
     from activations.description import save_figure

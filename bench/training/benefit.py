@@ -24,10 +24,9 @@ STRIPS = 16  # of rows: items of work that keep one thread evenly busy beside ot
 
 def operations(member: Member, data: TrainingData) -> float:
     """Multiplications and additions of a member's training step, of its products and their
-    gradients, by its mean batch.
+    gradients, by the mean batch of all examples, whatever the fold.
     """
     hyper, network = member.hyper, network_class(member.hyper.kind)
-    lengths = data.lengths[: network.utterances, torch.from_numpy(data.folds[member.fold].train)]
     footprint = network.footprint(
         member.variant,
         hyper,
@@ -35,7 +34,8 @@ def operations(member: Member, data: TrainingData) -> float:
         classes=len(data.examples.classes),
         learns=False,
     )
-    frames = float(lengths.double().mean(1).sum()) * hyper.batch_size
+    lengths = data.lengths[: network.utterances].double()
+    frames = float(lengths.mean(1).sum()) * hyper.batch_size
     return 3 * 2 * frames * footprint.parameters / network.utterances
 
 
@@ -49,9 +49,8 @@ def worthwhile_members(
     if data.device.type != "cpu":
         return len(members)
     threads = threads or torch.get_num_threads()
-    least = min(operations(member, data) for member in {m.fold: m for m in members}.values())
-    pays = math.ceil(IDLE * threads / SHARE / max(least, 1.0))
     member = members[0]
+    pays = math.ceil(IDLE * threads / SHARE / max(operations(member, data), 1.0))
     recurrences = network_class(member.hyper.kind).utterances * member.variant.directions
     fills = math.ceil(threads * STRIPS * 4 / (recurrences * member.hyper.batch_size))
     return min(len(members), max(pays, fills))

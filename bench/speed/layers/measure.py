@@ -27,6 +27,7 @@ from activations.kernels.precision import precision_called
 from bench.speed.layers.contestants import CONTESTANTS, Entrant, enter
 from bench.speed.layers.report import Absence, Report, Timing
 from bench.speed.layers.shape import LayerShape, layer_shape
+from bench.speed.layers.whole_step import enter_step, step_shape
 from bench.speed.lengths import iemocap_like_lengths
 from bench.speed.machine import (
     at_precision,
@@ -36,7 +37,7 @@ from bench.speed.machine import (
     seconds_of,
 )
 
-PARTS = ("layer", "stack", "lengths", "peers")
+PARTS = ("step", "layer", "stack", "lengths", "peers")
 
 HEAT = 6  # activations timed against the same torch.nn.GRU: a round of a heat stays within seconds
 SHORTEST = 5e-3  # s: shorter work is repeated inside one measurement, for the clock's sake
@@ -51,7 +52,7 @@ def measure(
     device: str = "cpu",
     *,
     activations: Sequence[str] | None = None,
-    parts: Sequence[str] = ("layer", "stack", "lengths"),
+    parts: Sequence[str] = ("step", "layer", "stack", "lengths"),
     hidden: Sequence[int] | None = None,
     contestants: Sequence[str] | None = None,
     repeats: int = 7,
@@ -60,9 +61,10 @@ def measure(
 ) -> Report:
     """Time forward and backward passes of recurrent layers; returns medians over `repeats` rounds.
 
-    parts: "layer" (one GRU, by default with each activation of the catalogue), "stack" (R GRUs in
-    one call, tanh), "lengths" (IEMOCAP-like rows against rows of equal length, tanh), "peers" (few
-    steps, tanh and relu, where torch.compile can take part).
+    parts: "step" (a whole training step of IAAN, by default with tanh), "layer" (one GRU, by
+    default with each activation of the catalogue), "stack" (R GRUs in one call, tanh), "lengths"
+    (IEMOCAP-like rows against rows of equal length, tanh), "peers" (few steps, tanh and relu, where
+    torch.compile can take part).
     hidden: sizes H instead of each part's own. contestants: among CONTESTANTS, all by default;
     torch.nn.GRU always runs, ratios are to it.
     precision: of the products during the run, "ieee", "tf32" or "bf16" (a CPU has "ieee" only);
@@ -142,6 +144,10 @@ def _heats(
     """The heats of a part: who runs on which shape with which activation, torch.nn.GRU first."""
     on_gpu = device.type == "cuda"
     steps = 200 if on_gpu else 100
+    if part == "step":
+        for H in hidden or (64, 128, 512):
+            for formula in named or [registry.get("tanh")]:
+                yield _specifications([step_shape(H)], [formula], contestants)
     if part == "layer":
         formulas = named or [registry.get(name) for name in registry.names()]
         for H in hidden or ((128, 256, 512) if on_gpu else (64, 128, 512)):
@@ -183,7 +189,9 @@ def _specifications(
 
 def _label(heat: Sequence[Specification]) -> str:
     names = dict.fromkeys(formula.name for _, formula, _ in heat[1:])
-    sizes = dict.fromkeys(f"H={shape.H} R={shape.R}" for *_, shape in heat)
+    sizes = dict.fromkeys(
+        f"{'step, ' if shape.step else ''}H={shape.H} R={shape.R}" for *_, shape in heat
+    )
     return f"{', '.join(sizes)}: {', '.join(names)}"
 
 
@@ -254,6 +262,8 @@ def _absences(
 def _enter(
     contestant: str, formula: Formula, shape: LayerShape, device: torch.device
 ) -> Entrant | None:
+    if shape.step:
+        return enter_step(contestant, formula, shape, device)
     if shape.lengths == "equal":
         batches = [torch.full((shape.R, shape.B), shape.T)]
     else:

@@ -114,6 +114,7 @@ class Report:
                     "H": row.shape.H,
                     "R": row.shape.R,
                     "lengths": row.shape.lengths,
+                    "step": row.shape.step,
                     "contestant": row.contestant,
                     "ms": row.ms,
                     "ms_quartiles": list(row.ms_quartiles),
@@ -157,11 +158,13 @@ class Report:
 
 def summary(report: Report) -> tuple[Finding, ...]:
     """The figures that the speed goals are stated in, as far as this run measured them."""
-    layers = [row for row in report.rows if row.shape.R == 1]
+    rows = [row for row in report.rows if not row.shape.step]
+    layers = [row for row in rows if row.shape.R == 1]
     return (
+        *_step_findings([row for row in report.rows if row.shape.step]),
         *_layer_findings(layers),
-        *_stack_findings([row for row in _ours(report.rows) if row.shape.R > 1]),
-        *_length_findings(_ours(report.rows)),
+        *_stack_findings([row for row in _ours(rows) if row.shape.R > 1]),
+        *_length_findings(_ours(rows)),
     )
 
 
@@ -199,6 +202,17 @@ def figure(report: Report) -> "tuple[Figure, Axes]":
 
 def _ours(rows: Sequence[Timing]) -> list[Timing]:
     return [row for row in rows if row.contestant == "gateswap"]
+
+
+def _step_findings(steps: Sequence[Timing]) -> Iterator[Finding]:
+    """Each size's step against the users'."""
+    for own in _ours(steps):
+        what = f"H={own.shape.H}: a training step, as fast as "
+        yield Finding(f"{what}torch.nn.GRU's", own.ratio, "×", own.activation)
+        for row in steps:
+            alike = (row.activation, row.shape) == (own.activation, own.shape)
+            if row.contestant == "eager" and alike:
+                yield Finding(f"{what}the eager loop's", row.ms / own.ms, "×", own.activation)
 
 
 def _layer_findings(layers: Sequence[Timing]) -> Iterator[Finding]:
@@ -266,7 +280,8 @@ def _length_findings(rows: Sequence[Timing]) -> Iterator[Finding]:
 def _table(shape: LayerShape, rows: Sequence[Timing]) -> Table:
     """One shape's contestants, the baseline first."""
     steps = f"T={shape.T}" if shape.lengths == "equal" else f"T≤{shape.T} (IEMOCAP's lengths)"
-    title = f"{steps} B={shape.B} I={shape.I} H={shape.H} R={shape.R}"
+    whole = "a whole training step: " if shape.step else ""
+    title = f"{whole}{steps} B={shape.B} I={shape.I} H={shape.H} R={shape.R}"
     table = Table(title=title, title_justify="left", box=SIMPLE)
     table.add_column("activation", no_wrap=True)
     table.add_column("contestant", no_wrap=True)

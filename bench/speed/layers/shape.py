@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LayerShape:
-    """R GRUs (I → H) over B rows of T frames each, or of up to T where lengths are "iemocap"."""
+    """R GRUs (I → H) over B rows of T frames each, or of up to T where lengths are "iemocap".
+
+    step: whether a whole training step around them is meant, see whole_step.py; operations and
+    bytes are the GRUs' alone.
+    """
 
     T: int
     B: int
@@ -13,6 +17,7 @@ class LayerShape:
     H: int
     R: int = 1
     lengths: str = "equal"
+    step: bool = False
 
     @property
     def plain(self) -> bool:
