@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -142,11 +143,11 @@ class UsersTraining:
         self._order = torch.empty(0, dtype=torch.int64)
         dense = [*network.dense.parameters(), *network.output.parameters()]
         rest = [p for p in network.parameters() if all(p is not other for other in dense)]
-        self._optimiser = torch.optim.Adam(
-            [{"params": dense, "weight_decay": hyper.l2}, {"params": rest}],
-            lr=hyper.learning_rate,
-            fused=True,
-        )
+        groups: list[dict[str, Any]] = [
+            {"params": dense, "weight_decay": hyper.l2},
+            {"params": rest},
+        ]
+        self._optimiser = torch.optim.Adam(groups, lr=hyper.learning_rate, fused=True)
         self._loss = nn.CrossEntropyLoss(label_smoothing=hyper.label_smoothing)
 
     def step(self) -> None:
