@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from activations.formula.parser import parse as parse
     from activations.gru import GRU as GRU
     from activations.gru import StackedGRU as StackedGRU
+    from activations.kernels.decomposition import decompositions as decompositions
     from activations.kernels.packing import Packing as Packing
     from activations.registry import get as get
     from activations.registry import names as names
@@ -68,6 +69,7 @@ _HOME = {
     "GateswapError": "errors",
     "InputError": "errors",
     "Packing": "kernels.packing",
+    "decompositions": "kernels.decomposition",
     "describe": "description",
     "plot": "description",
     "parse": "formula.parser",
@@ -85,6 +87,7 @@ __all__ = [
     "Packing",
     "Parameter",
     "StackedGRU",
+    "decompositions",
     "describe",
     "get",
     "names",

@@ -11,6 +11,7 @@
 
 import numbers
 import warnings
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any
 
@@ -324,10 +325,17 @@ class StackedGRU(Recurrent):
             h0 = check_state(h0, (self.groups, L * D, packing.rows, H), weight)
             h0 = h0.reshape(self.groups, L, D, packing.rows, H).transpose(0, 1)
         final = []
-        with torch.autocast(frames.device.type, enabled=False):
+        observed = is_observed(frames, h0, weight)
+        if observed and packing.has_spare:
+            raise ValueError("frames with spare room cannot be traced; give their lengths only")
+        # where somebody looks on, a layer is an operator, which no autocast reaches
+        with nullcontext() if observed else torch.autocast(frames.device.type, enabled=False):
             for layer in range(L):
                 start = None if h0 is None else h0[layer]
-                h = self.run_layer(layer, frames, packing, start)
+                if observed:
+                    h = self.layer_operator(layer, frames, start, None, packing.lengths, packing.T)
+                else:
+                    h = self.run_layer(layer, frames, packing, start)
                 final.append(final_states(h, packing, start, D, H))
                 frames = h.flatten(1)
             return frames, torch.stack(final).transpose(0, 1).flatten(1, 2)

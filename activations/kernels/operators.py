@@ -58,7 +58,8 @@ def gru_layer(
     """Run a layer of G groups that are laid out alike; returns h [N, D, H] and what is saved.
 
     frames [N, I] of G groups: [steps, B] each, or packed by batch_sizes [steps], or [steps, B] of
-    which row b has lengths[b] frames (h is zero behind them). The other tensors as
+    which row b has lengths[b] frames (h is zero behind them), or packed by each group's lengths
+    [G, B] as `Packing.from_lengths` says. The other tensors as
     `kernels.dispatch.layer` says; cell as `text_of` writes it; save: whether a gradient follows.
     """
     tensors = layers.Tensors(frames, w_ih, b_ih, w_hh, b_hh, h0, update, reset, candidate)
@@ -74,7 +75,7 @@ def gru_layer(
                 h, saved = layers.forward(call, tensors)
     if inside is not None:
         N = len(frames)
-        h = h.new_zeros(N, *h.shape[1:]).index_copy(0, inside, h)
+        h = _padded(h, inside, N)
         if saved.numel():
             room = saved.new_zeros(_saved_shape(call, N, *h.shape[1:]))
             room.view(-1)[: saved.numel()] = saved.view(-1)
@@ -137,7 +138,7 @@ def gru_layer_backward(
         for each, tensor in zip(present, (t for t in tensors if t is not None), strict=True)
     ]
     if inside is not None:
-        filled[0] = filled[0].new_zeros(N, frames.shape[1]).index_copy(0, inside, filled[0])
+        filled[0] = _padded(filled[0], inside, N)
     return filled
 
 
@@ -178,11 +179,19 @@ def _second_gradient(ctx: Any, by_gradients: list[Tensor]) -> tuple[Tensor | Non
     tensors = layers.Tensors(*inputs)
     steps, cell, implementation = ctx.rest
     call, inside = _call(tensors, batch_sizes, lengths, steps, cell, implementation, True)
-    if inside is not None:
-        raise ValueError("lengths have no second derivative where a layer runs as an operator")
     given = iter(by_gradients)
-    by_tensors = tuple(None if each is None else next(given) for each in tensors)
-    by_d_h, *found = layers.second_gradient(d_h, tensors, by_tensors, call)
+    by_tensors = [None if each is None else next(given) for each in tensors]
+    if inside is not None:  # of the real frames alone
+        d_h, frames = d_h.index_select(0, inside), tensors.frames.index_select(0, inside)
+        tensors = tensors._replace(frames=frames)
+        by_frames = by_tensors[0]
+        by_tensors[0] = None if by_frames is None else by_frames.index_select(0, inside)
+    by_d_h, *found = layers.second_gradient(d_h, tensors, tuple(by_tensors), call)
+    if inside is not None:
+        by_d_h, found[0] = (
+            None if each is None else _padded(each, inside, len(inputs[0]))
+            for each in (by_d_h, found[0])
+        )
     return by_d_h, None, None, *found, *(None,) * 5
 
 
@@ -226,6 +235,8 @@ def _call(
     inside = None
     if batch_sizes is not None:
         packing = Packing.from_batch_sizes(batch_sizes)
+    elif lengths is not None and lengths.dim() == 2:
+        packing = Packing.from_lengths(lengths.to("cpu", torch.int64))
     elif lengths is None:
         packing = Packing.full(1, max(steps, 0), rows, device=frames.device)
     else:
@@ -235,7 +246,7 @@ def _call(
         padded = torch.arange(steps * rows).view(1, steps, rows, 1)
         inside = packing.pack(padded[:, : packing.T]).flatten()
         inside = (inside + torch.arange(G)[:, None] * steps * rows).flatten().to(frames.device)
-    packing = packing if G == 1 else packing.repeat(G)
+    packing = packing if packing.groups == G else packing.repeat(G)
     if inside is None and packing.N != N:
         raise ValueError(f"{packing.N} frames are laid out, {N} are given")
     chosen = _choose(cell, implementation, frames)
@@ -245,6 +256,11 @@ def _call(
     dispatch.check_layer(tensors, packing, read)
     packing = packing.to(frames.device)
     return layers.Call(packing, read, chosen, G > 1, precision(), save), inside
+
+
+def _padded(real: Tensor, inside: Tensor, N: int) -> Tensor:
+    """Zeros [N, …] with the real frames in their places `inside`."""
+    return real.new_zeros(N, *real.shape[1:]).index_copy(0, inside, real)
 
 
 def _choose(cell: str, implementation: str, frames: Tensor) -> str:

@@ -50,7 +50,7 @@ def recurrence(
             states = []
             for x in xs if d == 0 else reversed(xs):
                 running = x.shape[0]
-                h_new = _step(x, h[:running], w_hh[g, d], b_hh[g, d], sites, cell.reset_order)
+                h_new = step(x, h[:running], w_hh[g, d], b_hh[g, d], sites, cell.reset_order)
                 states.append(h_new)
                 # backward in time a row joins at its own last frame, its initial state untouched
                 # until then
@@ -153,7 +153,7 @@ def describe(cell: Cell) -> str:  # noqa: ARG001
     return f"reference (torch {torch.__version__})"
 
 
-def _step(
+def step(
     x: Tensor, h: Tensor, w: Tensor, b: Tensor, sites: Sequence[Activation], reset_order: str
 ) -> Tensor:
     """One step of n rows.

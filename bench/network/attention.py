@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from activations.kernels.packing import Packing
 from activations.kernels.projection import project
@@ -97,16 +96,32 @@ class _Attend(torch.autograd.Function):
             order, states, offsets[:-1], mode="sum", per_sample_weights=weights
         )
         packed = torch.empty_like(weights).index_copy_(0, order, weights)
-        ctx.save_for_backward(states, packed, segments.rows, pooled)
+        ctx.save_for_backward(states, scores, packed, segments.rows, pooled)
         return pooled
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        states, weights, rows, pooled = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        states, scores, weights, rows, pooled = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody differentiates this again
+            needed = ctx.needs_input_grad[:2]
+            # views of their own: scores may depend on the states, and that way is not ours to go
+            states, scores = states.view_as(states), scores.view_as(scores)
+            wanted = [each for each, need in zip((states, scores), needed, strict=True) if need]
+            plain = _attend_plainly(states, scores, rows, len(pooled))
+            found = iter(torch.autograd.grad(plain, wanted, grad, create_graph=True))
+            return *(next(found) if need else None for need in needed), None
         at_frames = grad.index_select(0, rows)
         # d softmax: the weight times how much better than the mean this frame's state would be
         better = torch.linalg.vecdot(states, at_frames) - (pooled * grad).sum(1).index_select(
             0, rows
         )
         return at_frames.mul_(weights[:, None]), weights * better, None
+
+
+def _attend_plainly(states: Tensor, scores: Tensor, rows: Tensor, R: int) -> Tensor:
+    """`attend` in operations that can be differentiated as often as one likes; rows [n]."""
+    top = scores.new_full((R,), -torch.inf).scatter_reduce(0, rows, scores.detach(), "amax")
+    weights = torch.exp(scores - top.index_select(0, rows))
+    total = weights.new_zeros(R).index_add(0, rows, weights)
+    weights = weights / total.index_select(0, rows)
+    return states.new_zeros(R, states.shape[1]).index_add(0, rows, weights[:, None] * states)

@@ -6,9 +6,12 @@
   those of its place in the stack, to rounding.
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
+Layer = TypeVar("Layer", bound=nn.Module)
 HEAD = ("dense_weight", "dense_bias", "norm_gain", "norm_shift", "output_weight", "output_bias")
 
 
@@ -48,8 +51,8 @@ class PaddedHead(nn.Module):
     def __init__(self, own: dict[str, Tensor], epsilon: float) -> None:
         super().__init__()
         self.dense = linear(own["dense_weight"], own["dense_bias"])
-        self.norm = nn.LayerNorm(len(own["norm_gain"]), eps=epsilon)
-        self.norm.load_state_dict({"weight": own["norm_gain"], "bias": own["norm_shift"]})
+        norm = nn.LayerNorm(len(own["norm_gain"]), eps=epsilon, device="meta")
+        self.norm = _filled(norm, own["norm_gain"], own["norm_shift"])
         self.output = linear(own["output_weight"], own["output_bias"])
 
     def forward(self, heard: Tensor) -> Tensor:
@@ -61,8 +64,12 @@ class PaddedHead(nn.Module):
 def linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     """A layer with copies of these: weight [O, I], bias [O]."""
     outputs, inputs = weight.shape
-    # on no device, where initial weights cost no random numbers
     layer = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
+    return _filled(layer, weight, bias)
+
+
+def _filled(layer: Layer, weight: Tensor, bias: Tensor | None) -> Layer:
+    """The layer, made on no device (where initial weights cost no random numbers), with copies."""
     values = {"weight": weight} | ({} if bias is None else {"bias": bias})
     layer.load_state_dict({name: value.clone() for name, value in values.items()}, assign=True)
     return layer

@@ -1,5 +1,7 @@
 """Compiled, exported, fake and counted: where torch.nn.GRU is looked at from outside, and ours."""
 
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -8,8 +10,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from activations.gru import GRU
+import activations
+from activations.errors import GateswapError
+from activations.gru import GRU, StackedGRU
 from activations.kernels import operators
+from activations.kernels.packing import Packing
 
 # float32: some hundred roundings of 6e-8
 TOLERANCE = {"rtol": 5e-6, "atol": 5e-6}
@@ -143,7 +148,7 @@ def test_lengths_may_be_zero_and_may_not_exceed_the_batch():
 
 
 @pytest.mark.parametrize("layout", ["equal", "packed", "lengths"])
-def test_the_operator_keeps_every_promise_that_torch_checks(layout):
+def test_the_operators_keep_every_promise_that_torch_checks(layout):
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape):
@@ -158,6 +163,15 @@ def test_the_operator_keeps_every_promise_that_torch_checks(layout):
         LENGTHS if layout == "lengths" else None, 6, cell, "auto", True,
     )  # fmt: skip
     torch.library.opcheck(torch.ops.gateswap.gru_layer.default, arguments)
+    *tensors, batch_sizes, lengths, steps, cell, implementation, _ = arguments
+    h, saved = (each.detach() for each in operators.gru_layer(*arguments))
+    d_h = torch.ones_like(h).requires_grad_()
+    backward = d_h, h, saved, *tensors, batch_sizes, lengths, steps, cell, implementation
+    # what is traced has no third derivative
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+    torch.library.opcheck(
+        torch.ops.gateswap.gru_layer_backward.default, backward, test_utils=checks
+    )
 
 
 def test_an_operator_called_with_what_does_not_fit_is_refused_before_a_kernel_sees_it():
@@ -191,14 +205,103 @@ def test_an_operator_called_with_what_does_not_fit_is_refused_before_a_kernel_se
             operators.gru_layer(**(good | wrong))
 
 
-def test_second_derivatives_pass_through_the_operator_too():
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_second_derivatives_pass_through_the_operator_too(lengths):
     theirs, ours = pair(num_layers=1)
-    x = torch.randn(4, 2, 5)
-    found = []
-    for gru in (theirs, ours):
-        given = x.clone().requires_grad_()
-        with Watching():
+    x = torch.randn(6, 3, 5)
+
+    def penalty(gru, given):
+        if lengths is None:
             output = gru(given)[0]
-            (slope,) = torch.autograd.grad(output.square().sum(), given, create_graph=True)
-            found.append(torch.autograd.grad(slope.square().sum(), list(gru.parameters())))
+        elif gru is ours:
+            output = gru(given, lengths=lengths)[0]
+        else:
+            output = gru(pack_padded_sequence(given, lengths, enforce_sorted=False))[0].data
+        (slope,) = torch.autograd.grad(output.square().sum(), given, create_graph=True)
+        return torch.autograd.grad(slope.square().sum(), [given, *gru.parameters()])
+
+    expected = penalty(theirs, x.clone().requires_grad_())
+    plain = penalty(ours, x.clone().requires_grad_())
+    with Watching():
+        watched = penalty(ours, x.clone().requires_grad_())
+    for found in (plain, watched):
+        torch.testing.assert_close(found, expected, rtol=2e-5, atol=2e-5)
+
+
+class Encoder(nn.Module):
+    """What a user would export; lengths stand in the model's own signature."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.gru = GRU(5, 7, 2, bidirectional=True, **options)
+
+    def forward(self, x, lengths):
+        return self.gru(x, lengths=lengths)
+
+
+def test_an_exported_program_becomes_plain_operations_of_any_number_of_rows():
+    torch.manual_seed(0)
+    model = Encoder(activation="arelu", update_gate="hard_sigmoid", reset="before").eval()
+    rows = torch.export.Dim.DYNAMIC
+    program = torch.export.export(
+        model, (torch.randn(6, 3, 5), LENGTHS), dynamic_shapes=({1: rows}, {0: rows})
+    )
+    plain = program.run_decompositions(activations.decompositions())
+    targets = {str(node.target) for node in plain.graph.nodes}
+    assert any("addmm" in target for target in targets)
+    assert not any("gateswap" in target for target in targets)
+    given = torch.randn(6, 5, 5), torch.tensor([6, 0, 2, 1, 4])
+    close(plain.module()(*given), model(*given))
+
+
+def test_a_program_of_any_number_of_steps_is_refused_plain_operations_with_the_way():
+    any_size = torch.export.Dim.DYNAMIC
+    program = torch.export.export(
+        GRU(5, 7).eval(), (torch.randn(6, 3, 5),), dynamic_shapes=({0: any_size},)
+    )
+    with pytest.raises(GateswapError, match="fixed number of steps"):
+        program.run_decompositions(activations.decompositions())
+
+
+def stack():
+    torch.manual_seed(0)
+    packing = Packing.from_lengths(torch.tensor([[3, 0, 5], [1, 4, 2], [6, 6, 6]]))
+    return StackedGRU(3, 5, 4, 2, bidirectional=True, activation="arelu"), packing
+
+
+def test_a_compiled_stack_of_ragged_groups_gives_its_eager_values_and_gradients():
+    gru, packing = stack()
+    x, h0 = torch.randn(packing.N, 5), torch.randn(3, 4, 3, 4)
+    found = []
+    for run in (gru, torch.compile(gru, fullgraph=True, backend="aot_eager", dynamic=False)):
+        output, h_n = run(x, packing, h0)
+        value = output.square().sum() + h_n.sin().sum()
+        found.append((output, h_n, *torch.autograd.grad(value, list(gru.parameters()))))
+    close(*found)
+
+
+def test_a_stack_has_shapes_on_the_meta_device_and_in_fake_tensor_mode():
+    gru, packing = stack()
+    expected = [each.shape for each in gru(torch.randn(packing.N, 5), packing)]
+    meta = gru.to("meta")(torch.randn(packing.N, 5, device="meta"), packing)
+    assert [each.shape for each in meta] == expected
+    gru, packing = stack()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        x = torch.randn(packing.N, 5, requires_grad=True)
+        found = gru(x, packing)
+        found[0].sum().backward()
+        assert [each.shape for each in found] == expected
+        assert x.grad.shape == x.shape
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor compiles C++")
+def test_compiled_by_inductor_it_gives_torchs_values_and_gradients():
+    theirs, ours = pair()
+    compiled = torch.compile(ours, fullgraph=True)
+    x, found = torch.randn(6, 3, 5), []
+    for gru, run in ((theirs, theirs), (ours, compiled)):
+        output, h_n = run(x)
+        value = output.square().sum() + h_n.sin().sum()
+        found.append((output, h_n, *torch.autograd.grad(value, list(gru.parameters()))))
     close(*reversed(found))

@@ -18,10 +18,10 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from activations.kernels.gpu.functions import tanh
 from activations.kernels.packing import Packing
+from bench.network.gpu.derivatives import first_only
 
 FRAMES = 32  # of a row, read at once
 COLUMNS = 128  # of a state, at most, read at once
@@ -63,7 +63,7 @@ class _Attention(torch.autograd.Function):
         return pooled
 
     @staticmethod
-    @once_differentiable
+    @first_only
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         states, keys, offer, score, pooled, kept = ctx.saved_tensors
         packing: Packing = ctx.packing

@@ -14,7 +14,8 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from bench.network.gpu.derivatives import first_only
 
 ROWS = 32  # that a program holds at once, at most
 
@@ -38,7 +39,7 @@ class _CrossEntropy(torch.autograd.Function):
         return losses
 
     @staticmethod
-    @once_differentiable
+    @first_only
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         logits, labels, smoothing = ctx.saved_tensors
         M, B, C = logits.shape

@@ -15,9 +15,9 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from activations.kernels.gpu.functions import maximum
+from bench.network.gpu.derivatives import first_only
 
 TILE = 4096  # numbers that a program holds at once, at most, of rows of up to that many units
 
@@ -43,7 +43,7 @@ class _Normalised(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
+    @first_only
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         hidden, gain, shift = ctx.saved_tensors
         (M, D), B = gain.shape, len(hidden) // len(gain)

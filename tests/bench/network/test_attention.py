@@ -44,6 +44,24 @@ def test_attention_gradients_are_its_derivatives_also_with_empty_rows(
     states = torch.randn(packing.N, 3, dtype=torch.double, generator=generator, requires_grad=True)
     scores = torch.randn(packing.N, dtype=torch.double, generator=generator, requires_grad=True)
     torch.autograd.gradcheck(lambda a, b: attend(a, b, segments), (states, scores))
+    torch.autograd.gradgradcheck(lambda a, b: attend(a, b, segments), (states, scores))
+    # as in a network, whose scores are made from the states
+    torch.autograd.gradgradcheck(lambda a: attend(a, a.sin().sum(1), segments), (states,))
+
+
+def test_attention_to_states_or_by_scores_alone_has_its_second_derivative() -> None:
+    packing = Packing.from_lengths(torch.tensor(RAGGED))
+    segments = Segments.of(packing)
+    states, scores = torch.randn(packing.N, 3).double(), torch.randn(packing.N).double()
+    torch.autograd.gradgradcheck(
+        lambda each: attend(states, each, segments), scores.requires_grad_(), fast_mode=True
+    )
+    # linear in the states: behind a sum the gradient has a graph by the scores alone
+    (by_states,) = torch.autograd.grad(
+        attend(states.requires_grad_(), scores, segments).sum(), states, create_graph=True
+    )
+    (found,) = torch.autograd.grad(by_states.square().sum(), scores)
+    assert found.abs().max() > 1e-3
 
 
 def test_frames_are_given_to_the_rows_that_they_belong_to() -> None:
