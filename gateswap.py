@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -297,6 +297,9 @@ def report(
     level: Annotated[
         float | None, typer.Option(min=1e-6, max=0.5, help="Of false findings in a family.")
     ] = None,
+    metric: Annotated[
+        Literal["uar", "war"] | None, typer.Option(help="What verdicts are about.")
+    ] = None,
     family: Annotated[
         list[str] | None,
         typer.Option(help="A variant to judge in a family of their own; several times."),
@@ -341,6 +344,7 @@ def report(
             baseline=baseline,
             margin=margin,
             level=level,
+            metric=metric,
             family=family or (),
         )
         print(page)

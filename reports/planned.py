@@ -23,7 +23,7 @@ from studies.frozen import FrozenPlan, plan_content, plan_hash, read_frozen, rea
 from studies.growth import unfinished
 from studies.loading import load
 from studies.result_files import PlanRecord, read_study
-from studies.seeds import ASSUMED_BETWEEN, ASSUMED_WITHIN, SeedNoise
+from studies.seeds import ASSUMED_BETWEEN, ASSUMED_WITHIN, Metric, SeedNoise
 from studies.spec import StudySpec
 from studies.workspace import StudyFolder, Workspace
 
@@ -40,13 +40,14 @@ def planned_settings(
     baseline: str | None = None,
     margin: float | None = None,
     level: float | None = None,
+    metric: Metric | None = None,
     family: Sequence[str] = (),
 ) -> Settings:
     """The settings of a study's report: the plan's, with what was asked for instead.
 
-    members, results: of its plan, and what is finished of them. baseline, margin, level, family: as
-    asked for; none: as planned. Whatever is not the plan's is named in `departures`. Raises
-    InputError for a torn file.
+    members, results: of its plan, and what is finished of them. baseline, margin, level, metric,
+    family: as asked for; none: as planned. Whatever is not the plan's is named in `departures`.
+    Raises InputError for a torn file.
     """
     spec = _spec(folder)
     asked = spec.analysis
@@ -56,6 +57,7 @@ def planned_settings(
         ("the baseline", baseline, spec.baseline.name),
         ("the margin", margin, asked.margin),
         ("the level", level, asked.level),
+        ("the metric", metric, asked.metric),
         ("the family", ", ".join(family) or None, ", ".join(asked.primary) or "all comparisons"),
     ):
         if given is not None and given != planned:
@@ -63,6 +65,7 @@ def planned_settings(
     spent, grown = _after_looks(folder, spec, members, level or asked.level)
     return Settings(
         selection=spec.protocol.selection,
+        metric=metric or asked.metric,
         level=spent,
         rope=margin or asked.margin,
         primary=tuple(family) or asked.primary,
@@ -132,8 +135,9 @@ def plan_paragraph(spec: StudySpec, folder: StudyFolder) -> str:
     sentences = [
         f"Study {spec.name}: {len(variants)} variants, {folds} folds, {_seeds_said(spec)}; "
         f"{spec.protocol.text}.",
-        f"Each variant is compared with {baseline} of the same direction in UAR, seeds averaged "
-        f"and folds tested with the variance corrected for shared training data; Holm keeps "
+        f"Each variant is compared with {baseline} of the same direction in "
+        f"{asked.metric.upper()}, seeds averaged and folds tested with the variance corrected "
+        f"for shared training data; Holm keeps "
         f"{asked.level:.0%} in each family, and differences within ±{asked.margin:g} points count "
         "as practically equal.",
     ]
@@ -213,7 +217,8 @@ def _spread(spec: StudySpec, folder: StudyFolder) -> Spread:
     pairs = resolve_baselines(scores, spec.baseline.name)
     for variant, against in pairs.items():
         try:
-            splits.append(split_differences(scores.of(variant), scores.of(against)))
+            pair = (scores.of(v, metric=spec.analysis.metric) for v in (variant, against))
+            splits.append(split_differences(*pair))
         except ValueError:
             continue
     splits = [split for split in splits if np.isfinite(split.within)]

@@ -21,7 +21,9 @@ from bench.data.protocol import Protocol
 from bench.training import metrics
 from bench.training.results import SELECTIONS, MemberResult
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
+from reports.statistics.corrected_t import TTest, corrected_t_test
 from reports.statistics.means import POINTS
+from reports.statistics.units import known_by_unit, ratio_by_unit, shared_units
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class Scores:
     rows: what the labels on the variant axis stand for, in their order. runs: of each result, in
     the order of the results. missing: the runs of the design that have no result yet. synthetic:
     the corpus is not real speech. classes: names of the classes, in the order of labels and
-    logits. protocol: its `selection` is the rule that is reported.
+    logits. protocol: its `selection` is the rule that is reported. units [fold]: a number for each
+    fold; folds of one number share their training set and are one unit of every test.
     """
 
     data: xr.Dataset
@@ -83,6 +86,7 @@ class Scores:
     corpus: str
     synthetic: bool
     protocol: Protocol
+    units: IntArray
 
     @property
     def selection(self) -> str:
@@ -108,6 +112,26 @@ class Scores:
     def ratio(self) -> FloatArray:
         """n_test / n_train [fold]."""
         return np.asarray(self.data["test_train_ratio"].values, dtype=np.float64)
+
+    @property
+    def unit_ratio(self) -> FloatArray:
+        """n_test / n_train [unit]."""
+        return ratio_by_unit(self.ratio, self.units)
+
+    def by_unit(self, table: FloatArray, *, axis: int = -1) -> FloatArray:
+        """Means over the known folds of each unit; axis: of the folds."""
+        return known_by_unit(table, self.units, axis=axis)
+
+    def test(self, differences: FloatArray, *, confidence: float) -> TTest | None:
+        """The corrected t-test of differences [fold] in points, units for folds; NaN: missing.
+
+        None where fewer than two units are known.
+        """
+        merged = self.by_unit(differences)
+        usable = np.isfinite(merged)
+        if usable.sum() < 2:
+            return None
+        return corrected_t_test(merged[usable], self.unit_ratio[usable], confidence=confidence)
 
     def of(self, variant: str, *, metric: str = "uar", selection: str = "dev") -> FloatArray:
         """Scores [fold, seed] of one variant in points; NaN where the run is missing."""
@@ -219,6 +243,7 @@ def load(
         classes=tuple(results[0].classes),
     )
     first = results[0].identity
+    predictions = _predictions(by_run, axes)
     table = Scores(
         data=_dataset(by_run, axes),
         rows=axes.rows,
@@ -231,8 +256,17 @@ def load(
         corpus=first.corpus.name,
         synthetic=first.corpus.synthetic,
         protocol=first.protocol,
+        units=_units(predictions),
     )
-    return table, _predictions(by_run, axes)
+    return table, predictions
+
+
+def _units(predictions: Predictions) -> IntArray:
+    """A number for each fold [fold]; one without any result yet is a unit of its own."""
+    present, place = np.unique(predictions.fold, return_inverse=True)
+    found = np.arange(len(predictions.folds)) + len(present)
+    found[present] = shared_units(place, predictions.dialogs, predictions.ids)
+    return np.asarray(np.unique(found, return_inverse=True)[1], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from reports.page.versus import write_versus
 from reports.planned import planned_baseline, planned_settings
 from studies.frozen import record_look
 from studies.result_files import PlanRecord, ResultFolder, read_study
+from studies.seeds import Metric
 from studies.tuning import tried
 from studies.workspace import StudyFolder, Workspace
 
@@ -27,16 +28,17 @@ def write(
     baseline: str | None = None,
     margin: float | None = None,
     level: float | None = None,
+    metric: Metric | None = None,
     family: Sequence[str] = (),
 ) -> Path:
     """Write the report of a study; return its page, index.html.
 
     study: the folder of a study (WORKSPACE/studies/NAME), whose plan says what is missing, or
     results. folder: where to write; replaced as a whole; by default the study's own `report`.
-    baseline, margin (of practical equality, in points), level: by default the plan's (tanh, 1 and
-    0.05 for results alone). family: labels of the variants to judge as a family of their own, by
-    default the plan's primary comparisons. What is not as planned makes the report of a study
-    exploratory. The report of a complete plan is recorded as a look.
+    baseline, margin (of practical equality, in points), level, metric ("uar" or "war"): by default
+    the plan's (tanh, 1, 0.05 and uar for results alone). family: labels of the variants to judge as
+    a family of their own, by default the plan's primary comparisons. What is not as planned
+    makes the report of a study exploratory. The report of a complete plan is recorded as a look.
     Raises InputError for a study without results, and as `page.write_report`.
 
     >>> import reports, tempfile
@@ -49,8 +51,12 @@ def write(
         if folder is None:
             raise TypeError("results alone do not say where to write: give a folder")
         settings = None
-        if margin is not None or level is not None:
-            settings = Settings(rope=margin or Settings.rope, level=level or Settings.level)
+        if margin is not None or level is not None or metric is not None:
+            settings = Settings(
+                rope=margin or Settings.rope,
+                level=level or Settings.level,
+                metric=metric or Settings.metric,
+            )
         return write_report(study, Path(folder), baseline=baseline or "tanh", settings=settings)
     place = StudyFolder(Path(study))
     record = PlanRecord.read(place)
@@ -62,6 +68,7 @@ def write(
         baseline=baseline,
         margin=margin,
         level=level,
+        metric=metric,
         family=family,
     )
     page = write_report(

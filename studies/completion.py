@@ -17,7 +17,7 @@ from studies.kinds import ComputedOn, kinds_of
 from studies.loading import load
 from studies.plan import Trial, group_trials
 from studies.result_files import PlanRecord, ResultFolder
-from studies.seeds import SeedRule, noise_of
+from studies.seeds import Metric, SeedRule, noise_of
 from studies.tuned import TuningRecord
 from studies.workspace import StudyFolder, Workspace
 
@@ -113,16 +113,27 @@ def folder_status(folder: StudyFolder) -> Status:
     if not folder.plan.exists() and folder.tuning.exists():
         return study_status(folder.root.name, {}, folder)
     record = PlanRecord.read(folder)
-    rule = load(str(folder.spec), workspace=Workspace(folder.root.parent.parent)).seed_rule
-    return study_status(record.study, record.members, folder, rule=rule)
+    spec = load(str(folder.spec), workspace=Workspace(folder.root.parent.parent))
+    return study_status(
+        record.study,
+        record.members,
+        folder,
+        rule=spec.seed_rule,
+        metric=spec.analysis.metric,
+    )
 
 
 def study_status(
-    name: str, members: Mapping[str, Member], folder: StudyFolder, *, rule: SeedRule | None = None
+    name: str,
+    members: Mapping[str, Member],
+    folder: StudyFolder,
+    *,
+    rule: SeedRule | None = None,
+    metric: Metric = "uar",
 ) -> Status:
     """How far the study of these members (by hash) is, as its folder has it.
 
-    rule: by which seeds are added, where there is one.
+    rule: by which seeds are added, where there is one, weighing the luck in `metric`.
     """
     results = ResultFolder(folder.results)
     unreadable: list[str] = []
@@ -137,7 +148,7 @@ def study_status(
         report=page if page.exists() else None,
         kinds=kinds_of(own),
         unreadable=tuple(unreadable),
-        seeds=rule.said(noise_of(own), finished=len(own) == len(members)) if rule else "",
+        seeds=rule.said(noise_of(own, metric), finished=len(own) == len(members)) if rule else "",
         search=_search_status(folder, found),
     )
 

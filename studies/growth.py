@@ -43,7 +43,7 @@ def grown(
     while True:
         own = [results[key] for key in plan.members if key in results]
         finished = len(own) == len(plan.members)
-        noise = noise_of(own)
+        noise = noise_of(own, spec.analysis.metric)
         more = rule.next(noise) if finished and noise else None
         if more is None:
             return Round(plan, noise, rule.said(noise, finished=finished))
@@ -53,7 +53,7 @@ def grown(
 def unfinished(spec: StudySpec, results: Sequence[MemberResult]) -> str:
     """Why a plan whose members are all finished is not complete: its rule; empty where it is."""
     rule = spec.seed_rule
-    noise = noise_of(results) if rule else None
+    noise = noise_of(results, spec.analysis.metric) if rule else None
     if rule is None or noise is None or rule.next(noise) is None:
         return ""
     return rule.said(noise, finished=True)

@@ -124,7 +124,10 @@ def foresee_study(
         except InputError as error:
             display.say(f"the settings are not chosen yet: {error}")
     now = grown(spec, data, results, chosen)
-    return now.plan, study_status(spec.name, now.plan.members, folder, rule=spec.seed_rule)
+    metric = spec.analysis.metric
+    return now.plan, study_status(
+        spec.name, now.plan.members, folder, rule=spec.seed_rule, metric=metric
+    )
 
 
 def mirror_study(name: str, workspace: Workspace, display: Display = SILENT) -> tuple[int, int]:

@@ -10,7 +10,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from activations.errors import InputError
 from bench.training import metrics
 from bench.training.results import MemberResult
 from studies.fields import Distinct, Float, Int, Section, counted
+
+Metric = Literal["uar", "war"]  # what verdicts may be about
 
 # of differences, in points: between sessions, and between single seeds (assumed, not measured)
 ASSUMED_BETWEEN, ASSUMED_WITHIN = 1.0, 2.0
@@ -144,15 +146,16 @@ def seed_noise(scores: npt.ArrayLike) -> SeedNoise:
     return SeedNoise(between=max(0.0, (cross_square - within) / s), within=within, seeds=s)
 
 
-def noise_of(results: Sequence[MemberResult]) -> SeedNoise | None:
-    """What blurs comparisons in the finished members of a study: UAR as its protocol selects.
+def noise_of(results: Sequence[MemberResult], metric: Metric = "uar") -> SeedNoise | None:
+    """What blurs comparisons in the finished members of a study, scored as its protocol selects.
 
     Only seeds that all variants have in all folds count; None with fewer than two of them, or where
     there is one variant or one fold.
     """
+    score = metrics.uar_from if metric == "uar" else metrics.war_from
     found = {
         (r.variant.label, r.fold, r.seed): 100.0
-        * float(metrics.uar_from(r.confusion(r.identity.protocol.selection)))
+        * float(score(r.confusion(r.identity.protocol.selection)))
         for r in results
     }
     variants = sorted({variant for variant, _, _ in found})

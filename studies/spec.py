@@ -58,7 +58,7 @@ from studies.fields import (
     own_formula,
 )
 from studies.search import SearchSpec, SettingsRule, TuningSpec, check_fresh, check_search
-from studies.seeds import SeedRule, Seeds
+from studies.seeds import Metric, SeedRule, Seeds
 
 PUBLISHED = Hyperparameters()
 TANH, SIGMOID = Activation.of("tanh"), Activation.of("sigmoid")
@@ -222,12 +222,14 @@ class AnalysisSpec(Section):
     """What the study is to find, fixed before it runs; see studies.frozen.
 
     primary: labels of the variants that are compared first ("arelu · gru"), a family of their own;
-    none: all are one family. margin: points within which two are practically equal. level: of
-    false findings in a family. looks: the numbers of seeds at which verdicts may be read, the last
-    one the most there will be; none: one look, when the plan is complete.
+    none: all are one family. metric: what verdicts are about. margin: points within which two are
+    practically equal. level: of false findings in a family. looks: the numbers of seeds at which
+    verdicts may be read, the last one the most there will be; none: one look, when the plan is
+    complete.
     """
 
     primary: Annotated[tuple[str, ...], Several] = ()
+    metric: Metric = "uar"
     margin: Annotated[Float, Field(gt=0)] = 1.0
     level: Annotated[Float, Field(gt=0, lt=0.5)] = 0.05
     looks: tuple[Annotated[Int, Field(ge=1)], ...] = ()

@@ -13,7 +13,7 @@ import numpy as np
 from bench.data.members import Member
 from bench.data.protocol import Protocol
 from bench.training import metrics
-from bench.training.results import SELECTIONS, MemberResult
+from bench.training.results import MemberResult
 from reports.analysis.breakdown import Subset, breakdown
 from reports.analysis.comparisons import (
     BaselineComparison,
@@ -28,12 +28,13 @@ from reports.analysis.outputs import Outputs, outputs
 from reports.analysis.selected import shrunken
 from reports.analysis.selection_gap import SelectionGaps, selection_gaps
 from reports.analysis.sensitivity import SearchedSetting, settings_tried
+from reports.analysis.summaries import VariantSummary, summary_of
 from reports.score_table import Predictions, Run, Scores, load
-from reports.statistics.arrays import FloatArray, plain
+from reports.statistics.arrays import FloatArray, IntArray, plain
 from reports.statistics.bayes import probability_better
-from reports.statistics.corrected_t import TTest, corrected_t_test
 from reports.statistics.factorial import FactorContrast, factor_contrasts
-from reports.statistics.means import POINTS, known, mean_of_known, seed_means
+from reports.statistics.means import POINTS, seed_means
+from reports.statistics.noise_floor import NoiseFloor, noise_floor
 from reports.statistics.ranks import Ranks, friedman_nemenyi
 from reports.statistics.variance import VarianceComponents, variance_components
 from reports.statistics.verdicts import Permission
@@ -61,62 +62,22 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeanScore:
-    """A mean score in points: over seeds, then over folds.
-
-    fold_means [fold], NaN where missing. spread: standard deviation over folds; seed_spread: over
-    seeds, pooled inside folds (NaN with one seed). interval: corrected for shared training data,
-    None for fewer than two folds.
-    """
-
-    mean: float
-    fold_means: FloatArray
-    spread: float
-    seed_spread: float
-    interval: TTest | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class VariantSummary:
-    """One row of the table. uar, war: by selection rule. baseline: None for a baseline itself.
-
-    family: the label without the direction. formula: of the activation, as text with its
-    parameters.
-    """
-
-    variant: str
-    family: str
-    slug: str
-    activation: str
-    formula: str
-    update: str
-    reset: str
-    direction: str
-    reset_order: str
-    baseline: str | None
-    uar: dict[str, MeanScore]
-    war: dict[str, MeanScore]
-    runs: int
-    diverged: int
-    missing: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Analysis:
     """All there is to say about one study against one baseline.
 
     permission: what may be concluded, and why not more; families: what was judged together.
-    scores [variant, fold, seed]: UAR in points under `settings.selection`. summaries, comparisons
-    (without the baselines), diagnostics, curves: per variant. probability_relevant [variant,
-    variant]: P(row better than column by more than the rope).
+    scores [variant, fold, seed]: `settings.metric` in points under `settings.selection`. summaries,
+    comparisons (without the baselines), diagnostics, curves: per variant. probability_relevant
+    [variant, variant]: P(row better than column by more than the rope).
     confusion [variant, C, C]: share in points of a true class (row) taken for a class (column),
     pooled over folds and seeds. subsets: breakdown. variance, ranks: None where the design does not
     allow them; ranks are a picture for where `ranks.reachable`. factors: contrasts of activation
     and direction, none where they were not crossed. gap: what the rule of selection changes.
     searched: settings that tuning or the study varied. outputs: pooled scores, F1 and calibration
     per variant. shrunken: differences of comparisons drawn towards their family, by variant.
+    noise: what the same variant's own seeds differ by, of runs that did not diverge.
     missing: runs without a result; complete: there are none. notes: what was left out and why.
-    provenance: what made the results. test_train_ratio [fold].
+    provenance: what made the results. test_train_ratio, units [fold]: see `score_table.Scores`.
     """
 
     study: str
@@ -133,6 +94,7 @@ class Analysis:
     test_sizes: FloatArray
     train_sizes: FloatArray
     test_train_ratio: FloatArray
+    units: IntArray
     speakers: int
     dialogs: int
     utterances: int
@@ -147,6 +109,7 @@ class Analysis:
     variance: VarianceComponents | None
     ranks: Ranks | None
     factors: tuple[FactorContrast, ...]
+    noise: NoiseFloor | None
     gap: SelectionGaps
     diagnostics: tuple[GateDiagnostics, ...]
     curves: tuple[LearningCurve, ...]
@@ -196,8 +159,9 @@ def analyse(
     baselines = resolve_baselines(scores, baseline)
     selection = settings.selection
     rng = np.random.default_rng(settings.seed)
-    table = scores.array(selection=selection)
+    table = scores.array(metric=settings.metric, selection=selection)
     means = seed_means(table)
+    diverged = scores.data["diverged"].transpose("variant", "fold", "seed").values
     by_label: dict[str, list[MemberResult]] = {label: [] for label in scores.variants}
     for result, run in zip(results, scores.runs, strict=True):
         by_label[run.variant].append(result)
@@ -218,23 +182,27 @@ def analyse(
         test_sizes=np.asarray(scores.data["test_size"].values, dtype=np.float64),
         train_sizes=np.asarray(scores.data["train_size"].values, dtype=np.float64),
         test_train_ratio=scores.ratio,
+        units=scores.units,
         speakers=int(np.unique(predictions.speakers).size),
         dialogs=int(np.unique(predictions.dialogs).size),
         utterances=int(predictions.ids.size),
         scores=table,
-        summaries=tuple(_summary(scores, v, baselines.get(v), settings) for v in scores.variants),
+        summaries=tuple(summary_of(scores, v, baselines.get(v), settings) for v in scores.variants),
         comparisons=comparisons,
         families=families,
         permission=allowed,
-        probability_relevant=probability_better(means, scores.ratio, rope=settings.rope),
+        probability_relevant=probability_better(
+            scores.by_unit(means), scores.unit_ratio, rope=settings.rope
+        ),
         confusion=_confusion(predictions, selection),
         subsets=breakdown(
             predictions, baselines, selection=selection, rng=rng, confidence=settings.confidence
         ),
         variance=_variance(table, notes),
-        ranks=_ranks(means, settings, rng, notes),
+        ranks=_ranks(scores.by_unit(means), settings, rng, notes),
         factors=_factors(scores, table, baselines, settings, notes),
-        gap=selection_gaps(scores, confidence=settings.confidence),
+        noise=noise_floor(np.where(diverged, np.nan, table), confidence=settings.confidence),
+        gap=selection_gaps(scores, metric=settings.metric, confidence=settings.confidence),
         diagnostics=tuple(
             diagnose(label, found[0].variant, found, scores.folds)
             for label, found in by_label.items()
@@ -244,7 +212,12 @@ def analyse(
             curve
             for label, found in by_label.items()
             for curve in learning_curves(
-                label, found, scores.folds, scores.ratio, confidence=settings.confidence
+                label,
+                found,
+                scores.folds,
+                scores.ratio,
+                scores.units,
+                confidence=settings.confidence,
             )
         ),
         searched=settings_tried([*results, *tuned]),
@@ -253,63 +226,10 @@ def analyse(
             for label, found in by_label.items()
             if found
         ),
-        shrunken=shrunken(comparisons, scores.folds, scores.ratio),
+        shrunken=shrunken(comparisons, scores),
         missing=scores.missing,
         notes=tuple(notes),
         provenance=Provenance.of(results),
-    )
-
-
-def _summary(
-    scores: Scores, variant: str, baseline: str | None, settings: Settings
-) -> VariantSummary:
-    own, row = scores.data.sel(variant=variant), scores.rows[scores.variants.index(variant)]
-    missing = sum(run.variant == variant for run in scores.missing)
-    by_metric = {
-        metric: {
-            selection: _score(
-                scores.of(variant, metric=metric, selection=selection),
-                scores.ratio,
-                settings.confidence,
-            )
-            for selection in SELECTIONS
-        }
-        for metric in ("uar", "war")
-    }
-    return VariantSummary(
-        variant=variant,
-        family=row.family,
-        slug=str(own["slug"].item()),
-        activation=str(own["activation"].item()),
-        formula=row.variant.activation.text,
-        update=str(own["update"].item()),
-        reset=str(own["reset"].item()),
-        direction=str(own["direction"].item()),
-        reset_order=str(own["reset_order"].item()),
-        baseline=baseline,
-        uar=by_metric["uar"],
-        war=by_metric["war"],
-        runs=missing + int(own["present"].sum()),
-        diverged=int(own["diverged"].sum()),
-        missing=missing,
-    )
-
-
-def _score(table: FloatArray, ratio: FloatArray, confidence: float) -> MeanScore:
-    """Of scores [fold, seed]."""
-    run = np.isfinite(table)
-    by_fold = seed_means(table)
-    usable = np.isfinite(by_fold)
-    means = known(by_fold)
-    freedom = int(np.maximum(run.sum(axis=1) - 1, 0).sum())
-    squares = float((np.where(run, table - by_fold[:, None], 0.0) ** 2).sum())
-    enough = means.size >= 2
-    return MeanScore(
-        mean=float(mean_of_known(means)),
-        fold_means=by_fold,
-        spread=float(means.std(ddof=1)) if enough else float("nan"),
-        seed_spread=(squares / freedom) ** 0.5 if freedom else float("nan"),
-        interval=corrected_t_test(means, ratio[usable], confidence=confidence) if enough else None,
     )
 
 
@@ -379,10 +299,13 @@ def _factors(
         left = ", ".join(name for name in families if name not in crossed)
         notes.append(f"Factor effects leave out what was not run in all directions: {left}.")
     return factor_contrasts(
-        [[table[place[name, way]] for way in directions] for name in crossed],
+        [
+            [scores.by_unit(table[place[name, way]], axis=0) for way in directions]
+            for name in crossed
+        ],
         crossed,
         directions,
-        scores.ratio,
+        scores.unit_ratio,
         baseline=reference.family,
         reference_direction=reference.variant.direction,
         confidence=settings.confidence,

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.score_table import Predictions
-from reports.statistics.arrays import FloatArray
+from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
 from reports.statistics.means import mean_of_known
 from reports.statistics.permutation import block_contributions, sign_flip_test
+from studies.seeds import Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,37 +40,54 @@ def bootstrap_speakers(
     pair: tuple[str, str],
     *,
     selection: str,
+    metric: Metric,
     confidence: float,
     rng: np.random.Generator,
 ) -> Bootstrap | None:
-    """The difference of pooled UAR of a variant and its baseline, speakers resampled; None with
-    fewer than two speakers in both.
+    """The pooled difference of a variant and its baseline, speakers resampled; None with fewer than
+    two speakers in both.
     """
     first, second = (_share(predictions, v, selection) for v in pair)
     speakers = predictions.speakers
     if np.unique(speakers[np.isfinite(first - second)]).size < 2:
         return None
     return paired_bootstrap(
-        first, second, predictions.truths, speakers, rng=rng, confidence=confidence
+        first, second, _classes(predictions, metric), speakers, rng=rng, confidence=confidence
     )
 
 
-def _share(predictions: Predictions, variant: str, selection: str) -> FloatArray:
-    """Share of seeds that were right on each utterance [U]; NaN without any seed."""
-    return mean_of_known(predictions.correct(variant, selection=selection), axis=0)
+def _classes(predictions: Predictions, metric: Metric) -> IntArray:
+    """The classes over which recall is averaged [U]: accuracy is the recall of a single one."""
+    return predictions.truths if metric == "uar" else np.zeros_like(predictions.truths)
+
+
+def _share(
+    predictions: Predictions, variant: str, selection: str, seeds: BoolArray | None = None
+) -> FloatArray:
+    """Share of (these) seeds that were right on each utterance [U]; NaN without any seed."""
+    correct = predictions.correct(variant, selection=selection)
+    return mean_of_known(correct if seeds is None else correct[seeds], axis=0)
 
 
 def speaker_contributions(
-    predictions: Predictions, pairs: Sequence[tuple[str, str]], selection: str
+    predictions: Predictions,
+    pairs: Sequence[tuple[str, str]],
+    selection: str,
+    *,
+    metric: Metric = "uar",
+    known: BoolArray | None = None,
 ) -> list[FloatArray]:
-    """What each speaker adds to each pair's difference of fold-mean UAR: [pair] of [speaker]."""
+    """What each speaker adds to each pair's difference of fold means: [pair] of [speaker].
+
+    known [pair, seed]: the seeds that count, by default all.
+    """
     _, speaker = np.unique(predictions.speakers, return_inverse=True)
+    truths = _classes(predictions, metric)
     rows = []
-    for pair in pairs:
-        first, second = (_share(predictions, v, selection) for v in pair)
-        rows.append(
-            block_contributions(first, second, predictions.truths, predictions.fold, speaker)
-        )
+    for place, pair in enumerate(pairs):
+        seeds = None if known is None else known[place]
+        first, second = (_share(predictions, v, selection, seeds) for v in pair)
+        rows.append(block_contributions(first, second, truths, predictions.fold, speaker))
     return rows
 
 

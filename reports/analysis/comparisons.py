@@ -26,12 +26,13 @@ from reports.statistics.arrays import FloatArray
 from reports.statistics.bayes import Posterior, posterior_of
 from reports.statistics.bootstrap import Bootstrap
 from reports.statistics.conclusions import Conclusion, Evidence, conclude
-from reports.statistics.corrected_t import TTest, corrected_t_test, seed_averaged_differences
+from reports.statistics.corrected_t import TTest, seed_averaged_differences
 from reports.statistics.divergence import divergence_p
 from reports.statistics.effects import EffectSizes, effect_sizes
 from reports.statistics.equivalence import Equivalence, equivalence_of
-from reports.statistics.power import Power, detectable_difference, power_analysis
+from reports.statistics.power import Power, detectable_at, power_analysis
 from reports.statistics.verdicts import Permission, Standing, permission
+from studies.seeds import Metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +42,13 @@ class Settings:
     All in points but level (of a family), confidence and power. seed: of all resampling. primary:
     labels of the variants whose comparisons the plan names as primary, a family of their own.
     departures: half sentences on where this report is not what was planned; with any, it gives no
-    verdicts. growing: why a plan whose runs are all there is not complete; empty where it is.
-    normalise: how features were ("speaker", "corpus", "none"), "" where it is not known.
+    verdicts. metric: what verdicts are about. growing: why a plan whose runs are all there is not
+    complete; empty where it is. normalise: how features were ("speaker", "corpus", "none"), ""
+    where it is not known.
     """
 
     selection: str = "dev"
+    metric: Metric = "uar"
     level: float = 0.05
     confidence: float = 0.95
     rope: float = 1.0
@@ -57,20 +60,25 @@ class Settings:
     growing: str = ""
     normalise: str = ""
 
+    @property
+    def measure(self) -> str:
+        """The metric as it is printed."""
+        return self.metric.upper()
+
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineComparison:
     """All tests of one variant against its baseline; points, variant − baseline, seeds averaged.
 
-    folds, differences: names of the folds both have results in, and the difference of UAR in each.
-    test, p_holm: of UAR under the settings' selection, by the rule of the `family` it belongs to;
+    folds, differences: names of the folds both have results in, and the difference in each.
+    test, p_holm: of the settings' metric and selection, by the rule of the `family` it belongs to;
     NaN where no p is due. without: the same without the pairs of runs of which one diverged.
-    war: corrected t-test of WAR; by_selection: of UAR under each selection rule. posterior,
-    equivalence, equivalence_p_holm (by the family's rule), power (of this comparison alone),
+    war: corrected t-test of WAR; by_selection: under each selection rule. posterior,
+    equivalence, equivalence_p_holm (by the family's rule), power (as one of its family),
     detectable_in_family (smallest difference the first step of Holm's procedure detects),
     divergence_p: that it diverges as often as its baseline. effects. speakers, fold_flips:
-    sign-flip tests over speakers and over folds. speaker_bootstrap: the difference of pooled UAR,
-    speakers resampled.
+    sign-flip tests over speakers and over folds (those that share their training set as one).
+    speaker_bootstrap: the pooled difference, speakers resampled.
     None: not computable from the results there are.
     """
 
@@ -157,17 +165,22 @@ def compare_families(
         predictions,
         pairs,
         selection=settings.selection,
+        metric=settings.metric,
         primary=settings.primary,
         permission=allowed,
         margin=settings.rope,
         confidence=settings.confidence,
     )
     made = [_alone(scores, predictions, v, b, judged[v], settings, rng) for v, b in pairs]
-    of_speakers = speaker_contributions(predictions, pairs, settings.selection)
-    of_folds = [fold_contributions(scores.folds, c.folds, c.differences) for c in made]
+    of_speakers = speaker_contributions(
+        predictions, pairs, settings.selection, metric=settings.metric
+    )
+    of_folds = [
+        np.bincount(scores.units, fold_contributions(scores.folds, c.folds, c.differences))
+        for c in made
+    ]
     speakers = flips(of_speakers, level=settings.level, rng=rng)
     folds = flips(of_folds, level=settings.level, rng=rng)
-    ratios = {family.name: family.ratio for family in families}
     finished = []
     for place, comparison in enumerate(made):
         found = judged[comparison.variant]
@@ -176,7 +189,7 @@ def compare_families(
             standing = "exploratory"
         comparison = replace(
             comparison,
-            detectable_in_family=_in_family(comparison, found, ratios[found.family], settings),
+            detectable_in_family=_in_family(comparison, found, settings),
             speakers=speakers[place],
             fold_flips=folds[place],
         )
@@ -204,7 +217,10 @@ def _alone(
 ) -> BaselineComparison:
     """Everything but what needs the other comparisons, which `compare_families` fills in."""
     selection = settings.selection
-    first, second = (scores.of(label, selection=selection) for label in (variant, baseline))
+    first, second = (
+        scores.of(label, metric=settings.metric, selection=selection)
+        for label in (variant, baseline)
+    )
     differences, usable = seed_averaged_differences(first, second)
     comparison = BaselineComparison(
         variant=variant,
@@ -220,7 +236,8 @@ def _alone(
         ),
         war=_test(scores, variant, baseline, "war", selection, settings),
         by_selection={
-            rule: _test(scores, variant, baseline, "uar", rule, settings) for rule in SELECTIONS
+            rule: _test(scores, variant, baseline, settings.metric, rule, settings)
+            for rule in SELECTIONS
         },
         posterior=None,
         equivalence=None,
@@ -234,6 +251,7 @@ def _alone(
             predictions,
             (variant, baseline),
             selection=selection,
+            metric=settings.metric,
             confidence=settings.confidence,
             rng=rng,
         ),
@@ -242,17 +260,25 @@ def _alone(
     test = judged.test
     if test is None:
         return comparison
+    if usable.sum() < 2:  # one split: nothing below speaks of folds
+        return replace(
+            comparison,
+            posterior=posterior_of(test, rope=settings.rope),
+            equivalence=equivalence_of(test, margin=settings.rope, level=settings.level),
+        )
     return replace(
         comparison,
         posterior=posterior_of(test, rope=settings.rope),
         equivalence=equivalence_of(test, margin=settings.rope, level=settings.level),
         power=power_analysis(
-            first,
-            second,
-            scores.ratio,
+            scores.by_unit(first, axis=0),
+            scores.by_unit(second, axis=0),
+            scores.unit_ratio,
             effect=settings.effect,
-            level=settings.level,
+            level=settings.level / judged.comparisons,
             power=settings.power,
+            spread=test.spread,
+            degrees=test.degrees_of_freedom,
         ),
         effects=effect_sizes(differences[usable]),
     )
@@ -261,28 +287,21 @@ def _alone(
 def _test(
     scores: Scores, variant: str, baseline: str, metric: str, selection: str, settings: Settings
 ) -> TTest | None:
-    differences, usable = seed_averaged_differences(
+    differences, _ = seed_averaged_differences(
         *(scores.of(label, metric=metric, selection=selection) for label in (variant, baseline))
     )
-    if usable.sum() < 2:
-        return None
-    return corrected_t_test(
-        differences[usable], scores.ratio[usable], confidence=settings.confidence
-    )
+    return scores.test(differences, confidence=settings.confidence)
 
 
-def _in_family(
-    comparison: BaselineComparison, judged: Judged, ratio: FloatArray, settings: Settings
-) -> float:
+def _in_family(comparison: BaselineComparison, judged: Judged, settings: Settings) -> float:
     test = comparison.test
     if test is None:
         return float("nan")
-    return detectable_difference(
-        test.spread,
-        np.full(test.folds, np.nanmean(ratio)),
+    return detectable_at(
+        test.standard_error,
+        test.degrees_of_freedom,
         level=settings.level / judged.comparisons,
         power=settings.power,
-        degrees=test.degrees_of_freedom,
     )
 
 
@@ -300,7 +319,7 @@ def _conclude(
         Evidence(
             variant=comparison.variant,
             baseline=comparison.baseline,
-            metric="UAR",
+            metric=settings.measure,
             difference=comparison.test,
             p_adjusted=comparison.p_holm,
             equivalence=comparison.equivalence,
@@ -318,6 +337,7 @@ def _conclude(
             runs=runs,
             baseline_runs=baseline_runs,
             synthetic=scores.synthetic,
+            one_split=len(scores.folds) == 1,
         ),
         level=level,
     )

@@ -13,6 +13,7 @@ from bench.training.results import CURVES, MemberResult
 from reports.statistics.arrays import FloatArray, IntArray
 from reports.statistics.corrected_t import corrected_t_test
 from reports.statistics.means import POINTS
+from reports.statistics.units import known_by_unit, ratio_by_unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ def learning_curves(
     results: Sequence[MemberResult],
     folds: Sequence[str],
     test_train_ratio: FloatArray,
+    units: IntArray,
     *,
     confidence: float = 0.95,
 ) -> tuple[LearningCurve, ...]:
@@ -60,11 +62,11 @@ def learning_curves(
             table[fold] = runs[place == fold].mean(axis=0)
         usable = np.isfinite(table).all(axis=1)
         low, high = np.full((2, steps.size), np.nan)
-        if usable.sum() >= 2:
+        merged, ratio = known_by_unit(table, units, axis=0), ratio_by_unit(test_train_ratio, units)
+        whole = np.isfinite(merged).all(axis=1)
+        if whole.sum() >= 2:
             for k in range(steps.size):
-                test = corrected_t_test(
-                    table[usable, k], test_train_ratio[usable], confidence=confidence
-                )
+                test = corrected_t_test(merged[whole, k], ratio[whole], confidence=confidence)
                 low[k], high[k] = test.low, test.high
         made.append(
             LearningCurve(

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reports.analysis.by_speaker import speaker_contributions
 from reports.score_table import Predictions, Scores
-from reports.statistics.arrays import BoolArray, FloatArray, IntArray
+from reports.statistics.arrays import BoolArray, FloatArray
 from reports.statistics.corrected_t import (
     TTest,
-    corrected_t_test,
     seed_averaged_differences,
     t_test_of,
 )
-from reports.statistics.family import Judgement
-from reports.statistics.verdicts import Permission, family_verdicts, merged_units, shared_units
+from reports.statistics.family import Judgement, judge_split
+from reports.statistics.verdicts import Permission, family_verdicts
+from studies.seeds import Metric
 
 Pair = tuple[str, str]  # variant, baseline
 
@@ -67,6 +68,7 @@ def judge_families(
     pairs: Sequence[Pair],
     *,
     selection: str,
+    metric: Metric,
     primary: Sequence[str],
     permission: Permission,
     margin: float,
@@ -77,7 +79,6 @@ def judge_families(
     primary: labels of the variants whose comparisons were planned as primary; none: all are one
     family.
     """
-    units = shared_units(predictions.fold, predictions.dialogs)
     split = [("all", list(pairs))]
     if primary:
         split = [
@@ -89,7 +90,15 @@ def judge_families(
     for name, members in split:
         if members:
             family, judged = _judge(
-                name, scores, members, units, selection, permission, margin, confidence
+                name,
+                scores,
+                predictions,
+                members,
+                selection,
+                metric,
+                permission,
+                margin,
+                confidence,
             )
             families.append(family)
             found |= judged
@@ -107,6 +116,12 @@ def notes_on_families(families: Sequence[Family], scores: Scores) -> list[str]:
                 f"over folds is drawn towards {family.prior_spread:.1f} points, with at most the "
                 f"weight of {family.prior_degrees:.1f} degrees of freedom."
             )
+        elif family.rule == "one split":
+            notes.append(
+                f"Verdicts{of} rest on seeds and test speakers, whose variances add up: "
+                f"{family.why}. They hold for this training set; a corpus that is split once "
+                "cannot speak of another."
+            )
         else:
             notes.append(f"Verdicts{of} rest on the corrected t-test: {family.why}.")
     if families and families[0].units < len(scores.folds):
@@ -120,19 +135,26 @@ def notes_on_families(families: Sequence[Family], scores: Scores) -> list[str]:
 def _judge(
     name: str,
     scores: Scores,
+    predictions: Predictions,
     pairs: list[Pair],
-    units: IntArray,
     selection: str,
+    metric: Metric,
     permission: Permission,
     margin: float,
     confidence: float,
 ) -> tuple[Family, dict[str, Judged]]:
     first, second = (
-        np.stack([scores.of(pair[side], selection=selection) for pair in pairs]) for side in (0, 1)
+        np.stack([scores.of(pair[side], metric=metric, selection=selection) for pair in pairs])
+        for side in (0, 1)
     )
     both = np.isfinite(first) & np.isfinite(second)
-    if not both.any(axis=2).all() or len(units) != len(scores.folds) or units.max() < 1:
-        return _one_by_one(name, scores, pairs, selection, confidence)
+    units = scores.units
+    if units.max() < 1 and len(scores.folds) == 1:
+        return _one_split(
+            name, scores, predictions, pairs, selection, metric, permission, margin, confidence
+        )
+    if not both.any(axis=2).all() or units.max() < 1:
+        return _one_by_one(name, scores, pairs, selection, metric, confidence)
     groups = np.unique([baseline for _, baseline in pairs], return_inverse=True)[1]
     lost = np.stack([_diverged(scores, v) | _diverged(scores, b) for v, b in pairs])
     verdicts = family_verdicts(
@@ -166,25 +188,112 @@ def _judge(
         prior_spread=float(judged.prior_spread),
         prior_degrees=float(judged.prior_degrees),
         units=verdicts.units,
-        ratio=merged_units(scores.ratio[None], scores.ratio, units)[1],
+        ratio=scores.unit_ratio,
     )
     return family, found
 
 
+def _one_split(
+    name: str,
+    scores: Scores,
+    predictions: Predictions,
+    pairs: list[Pair],
+    selection: str,
+    metric: Metric,
+    permission: Permission,
+    margin: float,
+    confidence: float,
+) -> tuple[Family, dict[str, Judged]]:
+    """One official split: seeds and speakers carry the inference; None where two are not there."""
+    first, second = (
+        np.stack([scores.of(pair[side], metric=metric, selection=selection)[0] for pair in pairs])
+        for side in (0, 1)
+    )
+    lost = np.stack([(_diverged(scores, v) | _diverged(scores, b))[0] for v, b in pairs])
+    sound = np.where(lost, np.nan, first - second)
+    judged, without = (
+        _by_seeds_and_speakers(
+            predictions, pairs, table, selection, metric, level=permission.level, margin=margin
+        )
+        for table in (first - second, sound)
+    )
+    complete = permission.standing in ("confirmatory", "exploratory")
+    nan = float("nan")
+    found = {}
+    for i, (variant, _) in enumerate(pairs):
+        other = _split_test(without, i, confidence) if lost.any() else None
+        differs = (
+            judged is not None
+            and lost.any()
+            and (
+                other is None
+                or not _same(judged.verdict[i], without.verdict[i] if without else nan)
+            )
+        )
+        found[variant] = Judged(
+            family=name,
+            comparisons=len(pairs),
+            test=_split_test(judged, i, confidence),
+            p_adjusted=float(judged.p_adjusted[i]) if judged and complete else nan,
+            equivalence_p_adjusted=(
+                float(judged.equivalence_p_adjusted[i]) if judged and complete else nan
+            ),
+            without=other,
+            depends=bool(differs),
+        )
+    family = Family(
+        name=name,
+        variants=tuple(variant for variant, _ in pairs),
+        rule="one split",
+        why=judged.why
+        if judged
+        else "one split needs two seeds and two test speakers to be judged",
+        prior_spread=nan,
+        prior_degrees=0.0,
+        units=1,
+        ratio=scores.unit_ratio,
+    )
+    return family, found
+
+
+def _by_seeds_and_speakers(
+    predictions: Predictions,
+    pairs: Sequence[Pair],
+    by_seed: FloatArray,
+    selection: str,
+    metric: Metric,
+    *,
+    level: float,
+    margin: float,
+) -> Judgement | None:
+    """A family on one split, of the differences [m, seed] that are known; None with fewer than two
+    seeds of a comparison, or two speakers.
+    """
+    known = np.isfinite(by_seed)
+    people = speaker_contributions(predictions, pairs, selection, metric=metric, known=known)
+    if known.sum(axis=1).min() < 2 or len(people[0]) < 2:
+        return None
+    return judge_split(by_seed, np.stack(people), level=level, margin=margin)
+
+
+def _split_test(judged: Judgement | None, place: int, confidence: float) -> TTest | None:
+    return _test(judged, place, 1, confidence) if judged else None
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or bool(np.isnan(one) and np.isnan(other))
+
+
 def _one_by_one(
-    name: str, scores: Scores, pairs: list[Pair], selection: str, confidence: float
+    name: str, scores: Scores, pairs: list[Pair], selection: str, metric: Metric, confidence: float
 ) -> tuple[Family, dict[str, Judged]]:
     """An unfinished family: each comparison from the folds that it has."""
     found = {}
     for variant, baseline in pairs:
-        differences, usable = seed_averaged_differences(
-            scores.of(variant, selection=selection), scores.of(baseline, selection=selection)
+        differences, _ = seed_averaged_differences(
+            *(scores.of(v, metric=metric, selection=selection) for v in (variant, baseline))
         )
-        test = None
-        if usable.sum() >= 2:
-            test = corrected_t_test(
-                differences[usable], scores.ratio[usable], confidence=confidence
-            )
+        test = scores.test(differences, confidence=confidence)
         found[variant] = Judged(
             family=name,
             comparisons=len(pairs),
@@ -201,8 +310,8 @@ def _one_by_one(
         why="folds are missing, so that each comparison is estimated from its own",
         prior_spread=float("nan"),
         prior_degrees=0.0,
-        units=len(scores.folds),
-        ratio=scores.ratio,
+        units=int(scores.units.max()) + 1,
+        ratio=scores.unit_ratio,
     )
     return family, found
 

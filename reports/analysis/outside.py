@@ -22,7 +22,7 @@ from bench.training import metrics
 from reports.analysis.comparisons import Settings
 from reports.score_table import Predictions, Scores
 from reports.statistics.arrays import FloatArray, IntArray
-from reports.statistics.corrected_t import TTest, corrected_t_test
+from reports.statistics.corrected_t import TTest
 from reports.statistics.means import POINTS, mean_of_known, seed_means
 from reports.statistics.multiplicity import holm
 from reports.statistics.permutation import block_contributions, sign_flip_test
@@ -136,11 +136,9 @@ def beside(scores: Scores, ours: Predictions, model: OutsideModel, settings: Set
     tests: dict[str, TTest] = {}
     if len(model.seeds) > 1:
         for variant, own in means.items():
-            usable = np.isfinite(own - theirs)
-            if usable.sum() >= 2:
-                tests[variant] = corrected_t_test(
-                    (own - theirs)[usable], scores.ratio[usable], confidence=settings.confidence
-                )
+            test = scores.test(own - theirs, confidence=settings.confidence)
+            if test is not None:
+                tests[variant] = test
         adjusted = holm([tests[v].p if v in tests else np.nan for v in scores.variants])
         smallest = 0.0
     else:

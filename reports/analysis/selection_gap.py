@@ -14,7 +14,7 @@ from scipy import stats
 
 from reports.score_table import Scores
 from reports.statistics.arrays import FloatArray
-from reports.statistics.corrected_t import TTest, corrected_t_test, seed_averaged_differences
+from reports.statistics.corrected_t import TTest, seed_averaged_differences
 from reports.statistics.means import known, mean_of_known, seed_means
 
 
@@ -85,13 +85,11 @@ def selection_gaps(
 def _gap(
     scores: Scores, variant: str, selection: str, metric: str, confidence: float
 ) -> TTest | None:
-    differences, usable = seed_averaged_differences(
+    differences, _ = seed_averaged_differences(
         scores.of(variant, metric=metric, selection=selection),
         scores.of(variant, metric=metric, selection="dev"),
     )
-    if usable.sum() < 2:
-        return None
-    return corrected_t_test(differences[usable], scores.ratio[usable], confidence=confidence)
+    return scores.test(differences, confidence=confidence)
 
 
 def _means(scores: FloatArray) -> FloatArray:

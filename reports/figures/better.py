@@ -37,7 +37,8 @@ def caption(analysis: Analysis) -> str:
     """What is shown."""
     return (
         "Bayesian correlated t-test: probability in percent that the row's variant is better than "
-        f"the column's by more than {analysis.settings.rope:g} points of UAR; {chosen(analysis)}. "
+        f"the column's by more than {analysis.settings.rope:g} points of "
+        f"{analysis.settings.measure}; {chosen(analysis)}. "
         f"{design(analysis)}."
     )
 

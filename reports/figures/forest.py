@@ -45,6 +45,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
         rope=analysis.settings.rope,
         confidence=percent(analysis),
         baseline="the baseline above each group",
+        measure=analysis.settings.measure,
+        floor=analysis.noise.averaged if analysis.noise else None,
         onto=onto,
     )
 
@@ -79,10 +81,21 @@ def caption(analysis: Analysis) -> str:
     )
     rules = dict.fromkeys(family.rule for family in analysis.families)
     return (
-        f"Difference of UAR to the baseline in points, with {percent(analysis)} interval of the "
+        f"Difference of {analysis.settings.measure} to the baseline in points, with "
+        f"{percent(analysis)} interval of the "
         f"{' and the '.join(rules)} t-test and Holm-adjusted p; {chosen(analysis)}. Grey: the "
-        f"region of practical equivalence, ±{analysis.settings.rope:g} points.{shown} "
+        f"region of practical equivalence, ±{analysis.settings.rope:g} points."
+        f"{_floor(analysis)}{shown} "
         f"{design(analysis)}."
+    )
+
+
+def _floor(analysis: Analysis) -> str:
+    if analysis.noise is None:
+        return ""
+    return (
+        " Dashed: the noise floor, how far a variant lies from itself with other seeds "
+        f"({percent(analysis)} of the time, as many seeds)."
     )
 
 
@@ -99,26 +112,31 @@ def draw_rows(
     rope: float,
     confidence: str,
     baseline: str,
+    measure: str = "UAR",
+    floor: float | None = None,
     onto: Any = None,
 ) -> Drawing:
     """One row per variant under a heading per group, the ROPE as a band, the figures at the right.
 
     labels, tests, groups, notes: [variant], the variant, its difference in points (None shows the
     note alone), the heading it stands under (rows of a group lie together), and the text at the
-    right (p, say). rope: half width of the region of practical equivalence. Returns fig, axes.
+    right (p, say). measure: what differs. rope: half width of the region of practical equivalence;
+    floor: of the noise floor, if any. Returns fig, axes.
     """
     headings = list(dict.fromkeys(groups))
     estimate, low, high = (
         np.array([getattr(test, name) if test else np.nan for test in tests])
         for name in ("mean", "low", "high")
     )
-    reach = _reach(low, high, rope)
+    reach = _reach(low, high, max(rope, 0.55 * floor if floor else 0.0))
     rows = len(labels) + len(headings)
     with paper_style():
         fig, axes = canvas(onto, (PAGE, 0.2 * rows + 0.75))
         beside = axes.get_yaxis_transform()  # x in the axes, y in the data
         axes.axvspan(-rope, rope, color=BAND, lw=0)
         axes.axvline(0, color=INK, lw=0.8)
+        for end in () if floor is None else (-floor, floor):
+            axes.axvline(end, color=MUTED, lw=0.7, ls=(0, (4, 3)))
         y = 0.0
         ticks: list[float] = []
         names: list[str] = []
@@ -144,7 +162,8 @@ def draw_rows(
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(
-            f"difference to {baseline}, points of UAR   (grey: within ±{rope:g}, practically equal)"
+            f"difference to {baseline}, points of {measure}   (grey: within ±{rope:g}, practically "
+            f"equal{'; dashed: noise floor' if floor else ''})"
         )
     return fig, axes
 

@@ -8,7 +8,7 @@ from reports.analysis.analysis import Analysis
 from reports.analysis.published import published_beside
 from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing, Figure, chosen, design, percent
-from reports.figures.style import GRID, INK, MUTED, PAGE, marker_face, paper_style, styles_of
+from reports.figures.style import BAND, GRID, INK, MUTED, PAGE, marker_face, paper_style, styles_of
 
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing:
@@ -16,13 +16,14 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
     and interval above; chance where it lies within reach, published systems as dashed lines.
     """
     styles, scores = styles_of(analysis), analysis.scores
+    by_label = {summary.variant: summary for summary in analysis.summaries}
     chance = 100.0 / len(analysis.classes)
     with paper_style():
         fig, axes = canvas(onto, (PAGE, 0.27 * len(analysis.summaries) + 0.85))
         seeds = scores.shape[2]
         spread = np.linspace(-0.12, 0.12, seeds) if seeds > 1 else np.zeros(0)
         for y, summary in enumerate(analysis.summaries):
-            style, score = styles[summary.variant], summary.uar[analysis.settings.selection]
+            style, score = styles[summary.variant], summary.score(analysis.settings)
             colour = style.colour
             for seed, shift in enumerate(spread):
                 row = scores[y, :, seed]
@@ -36,13 +37,19 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
                 axes.plot(ends, [y - 0.13] * 2, color=colour, lw=1.8, solid_capstyle="butt")
             face = marker_face(style)
             axes.plot(score.mean, y - 0.13, style.marker, color=colour, mfc=face, ms=5, mew=1.1)
+            floor, against = analysis.noise, by_label.get(summary.baseline or summary.variant)
+            if floor is not None and against is not None:
+                centre = against.score(analysis.settings).mean
+                half = floor.averaged
+                axes.fill_betweenx([y - 0.3, y + 0.04], centre - half, centre + half, color=BAND)
             axes.axhline(y + 0.5, color=GRID, lw=0.4)
         a = analysis
         for system in published_beside(a.corpus, a.synthetic, a.protocol):
-            axes.axvline(system.uar, color=MUTED, lw=0.9, ls=(0, (4, 2)))
-            text = f"{system.name} {system.uar:.1f}"
+            at_score = system.uar if analysis.settings.metric == "uar" else system.war
+            axes.axvline(at_score, color=MUTED, lw=0.9, ls=(0, (4, 2)))
+            text = f"{system.name} {at_score:.1f}"
             axes.text(
-                system.uar,
+                at_score,
                 -0.75,
                 text,
                 rotation=35,
@@ -60,7 +67,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
         axes.set_xlabel(
-            f"UAR, %   (large: mean, {percent(analysis)} interval over folds; "
+            f"{analysis.settings.measure}, %   (large: mean, {percent(analysis)} interval "
+            "over folds; "
             "rings: folds; dots: seeds)"
         )
     return fig, axes
@@ -69,8 +77,18 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
 def caption(analysis: Analysis) -> str:
     """What is shown."""
     return (
-        f"UAR in percent, {chosen(analysis)}: every run, fold means, and the mean over folds with "
-        f"its corrected {percent(analysis)} interval. {design(analysis)}."
+        f"{analysis.settings.measure} in percent, {chosen(analysis)}: every run, fold means, and "
+        "the mean over folds with "
+        f"its corrected {percent(analysis)} interval.{_floor(analysis)} {design(analysis)}."
+    )
+
+
+def _floor(analysis: Analysis) -> str:
+    if analysis.noise is None:
+        return ""
+    return (
+        " Grey boxes: the noise floor, where the baseline's mean would lie with other seeds "
+        f"({percent(analysis)} of the time)."
     )
 
 

@@ -29,8 +29,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     """One small panel per variant: its baseline at the left, the variant at the right, one line per
     fold, seeds averaged; rising folds solid, falling ones dashed. None without a comparison.
     """
-    rule = analysis.settings.selection
-    means = {s.variant: s.uar[rule].fold_means for s in analysis.summaries}
+    means = {s.variant: s.score(analysis.settings).fold_means for s in analysis.summaries}
     pairs = [(c.variant, c.baseline) for c in analysis.comparisons if c.folds]
     if not pairs:
         return None
@@ -61,7 +60,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
             axes.set_xticks([0, 1], ["baseline", "variant"])
             axes.margins(y=0.15)
         for axes in grid[:, 0]:
-            axes.set_ylabel("UAR, %")
+            axes.set_ylabel(f"{analysis.settings.measure}, %")
     return fig, grid
 
 
@@ -108,7 +107,8 @@ def caption(analysis: Analysis) -> str:
     baselines = ", ".join(dict.fromkeys(c.baseline for c in analysis.comparisons))
     named = ", ".join(f"{i + 1} = {fold}" for i, fold in enumerate(analysis.folds))
     return (
-        "UAR in percent of each variant and its baseline, one line per fold, seeds averaged; "
+        f"{analysis.settings.measure} in percent of each variant and its baseline, one line per "
+        "fold, seeds averaged; "
         f"{chosen(analysis)}. Baseline: {baselines}. Test folds: {named}. {design(analysis)}."
     )
 

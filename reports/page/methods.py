@@ -86,9 +86,10 @@ def _tests(analysis: Analysis, ratio: float) -> str:
         )
         tests.append(f"{count} {of}comparison{'s' if count > 1 else ''} with {tested}")
     return (
-        f"Differences to the baseline ({analysis.baseline}, same direction) were averaged over "
-        f"seeds and tested over folds: {' and '.join(tests)} (mean test-to-training ratio "
-        f"{ratio:.2f}), each family adjusted by Holm's procedure \\cite{{holm1979}} at "
+        f"Differences of {settings.measure} to the baseline ({analysis.baseline}, same direction) "
+        f"were averaged over seeds and tested over folds: {' and '.join(tests)} (mean "
+        f"test-to-training ratio {ratio:.2f}), each family adjusted by Holm's "
+        f"procedure \\cite{{holm1979}} at "
         f"{analysis.permission.level:.3g}, with the posterior of the same tests "
         "\\cite{benavoli2017} and a region of practical equivalence of "
         f"±{settings.rope:g} points."

@@ -189,7 +189,8 @@ def headline(analysis: Analysis) -> str:
     counts = {verdict: verdicts.count(verdict) for verdict in ("better", "worse", "equal")}
     if best is not None and best.test is not None:
         said = (
-            f"{best.variant} beats its baseline by {tables.number(best.test.mean)} points UAR"
+            f"{best.variant} beats its baseline by {tables.number(best.test.mean)} points "
+            f"{analysis.settings.measure}"
             + (f", as do {counts['better'] - 1} others" if counts["better"] > 1 else "")
         )
     else:

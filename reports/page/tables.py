@@ -11,8 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from reports.analysis.analysis import Analysis, VariantSummary
+from reports.analysis.analysis import Analysis
 from reports.analysis.comparisons import BaselineComparison
+from reports.analysis.summaries import VariantSummary
 from reports.statistics.conclusions import signed
 
 MINUS = "\N{MINUS SIGN}"

@@ -28,6 +28,7 @@ from reports.statistics.conclusions import p_text
 from reports.statistics.corrected_t import TTest, corrected_t_test
 from reports.statistics.means import mean_of_known
 from reports.statistics.multiplicity import holm
+from reports.statistics.units import known_by_unit, ratio_by_unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +122,7 @@ def _versus(one: Analysis, two: Analysis, reasons: tuple[str, ...]) -> Versus:
     rows = []
     for variant in shared:
         means = [_fold_means(analysis, variant) for analysis in (one, two)]
-        test = None if reasons else _test(means[0], means[1], one.test_train_ratio)
+        test = None if reasons else _test(means[1] - means[0], one)
         rows.append((variant, means, test))
     adjusted = holm([test.p if test else np.nan for _, _, test in rows])
     return Versus(
@@ -147,12 +148,13 @@ def _fold_means(analysis: Analysis, variant: str) -> FloatArray:
     return summary.uar[analysis.settings.selection].fold_means
 
 
-def _test(first: FloatArray, second: FloatArray, ratio: FloatArray) -> TTest | None:
-    difference = second - first
-    usable = np.isfinite(difference)
+def _test(difference: FloatArray, analysis: Analysis) -> TTest | None:
+    merged = known_by_unit(difference, analysis.units)
+    usable = np.isfinite(merged)
     if usable.sum() < 2:
         return None
-    return corrected_t_test(difference[usable], ratio[usable])
+    ratio = ratio_by_unit(analysis.test_train_ratio, analysis.units)
+    return corrected_t_test(merged[usable], ratio[usable])
 
 
 def _reasons(

@@ -46,7 +46,8 @@ class Evidence:
     the report may say. without: the test without the pairs of runs of which one diverged, None
     where nothing diverged or too little is left; depends: the verdict would be another one there.
     diverged, missing: runs of the variant, of `runs` planned; baseline_diverged,
-    baseline_missing: the baseline's, of `baseline_runs`.
+    baseline_missing: the baseline's, of `baseline_runs`. one_split: there is one fold, so that
+    seeds and speakers are what a difference has to stand out from.
     """
 
     variant: str
@@ -69,6 +70,7 @@ class Evidence:
     runs: int
     baseline_runs: int
     synthetic: bool
+    one_split: bool = False
 
 
 def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
@@ -76,9 +78,13 @@ def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
     test, equivalence = evidence.difference, evidence.equivalence
     who = f"{evidence.variant} and {evidence.baseline}"
     if test is None or equivalence is None:
-        sentence = f"{who} cannot be compared yet: fewer than two folds have results of both"
+        needed = "fewer than two folds have results of both"
+        if evidence.one_split:
+            needed = "one split needs two seeds of both and two test speakers"
+        sentence = f"{who} cannot be compared yet: {needed}"
         return _conclusion("not compared", sentence, evidence)
     unit = f"points {evidence.metric}"
+    over = "seeds and speakers" if evidence.one_split else "folds"
     if evidence.standing != "confirmatory":
         return _estimate(evidence, test, f"{who} differ by {signed(test.mean)} {unit}")
     interval = f"{test.confidence:.0%} interval {signed(test.low)} to {signed(test.high)}"
@@ -105,7 +111,8 @@ def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
         direction = "above" if verdict > 0 else "below"
         sentence = (
             f"{evidence.variant} scores {abs(test.mean):.1f} {unit} {direction} "
-            f"{evidence.baseline} ({interval}, {adjusted}): more than chance between folds explains"
+            f"{evidence.baseline} ({interval}, {adjusted}): more than chance between {over} "
+            "explains"
         )
         if evidence.equivalence_p_adjusted < level:
             sentence += f", though less than the ±{equivalence.margin:g} that would matter"

@@ -8,7 +8,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,9 @@ from reports.statistics.arrays import FloatArray
 from reports.statistics.corrected_t import correction
 from reports.statistics.moderated import FEWEST, moderated_t_tests
 from reports.statistics.multiplicity import holm
+from reports.statistics.one_split import split_errors
 
-Rule = Literal["moderated", "corrected"]
+Rule = Literal["moderated", "corrected", "one split"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,40 @@ def judge(
         spread = np.where(own <= 1e-12 * np.maximum(1.0, np.abs(table).max(axis=-1)), 0.0, own)
         error = spread * correction(folds, test_train_ratio) ** 0.5
         degrees = np.full(mean.shape, folds - 1.0)
+    tested = _Tested(mean, spread, error, degrees, prior_spread, prior_degrees)
+    return _concluded(tested, chosen, _why(chosen, m, varies), level, margin)
+
+
+def judge_split(
+    by_seed: npt.ArrayLike, by_speaker: npt.ArrayLike, *, level: float = 0.05, margin: float = 1.0
+) -> Judgement:
+    """Judge every comparison of a family on one official split, by seeds and speakers.
+
+    by_seed [m, seed], by_speaker [m, speaker]: as in `one_split.split_errors`, whose errors count.
+    """
+    found = split_errors(by_seed, by_speaker)
+    nothing = np.full(found.mean.shape[:-1], np.nan)
+    tested = _Tested(
+        found.mean, found.standard_error, found.standard_error, found.degrees, nothing, nothing * 0
+    )
+    why = "there is one split and no fold, so that seeds and test speakers carry the inference"
+    return _concluded(tested, "one split", why, level, margin)
+
+
+class _Tested(NamedTuple):
+    """What a rule makes of a family: [..., m], and the prior [...]."""
+
+    mean: FloatArray
+    spread: FloatArray
+    error: FloatArray
+    degrees: FloatArray
+    prior_spread: FloatArray
+    prior_degrees: FloatArray
+
+
+def _concluded(tested: _Tested, rule: Rule, why: str, level: float, margin: float) -> Judgement:
+    """Tests, their adjustment over the family and verdicts."""
+    mean, _, error, degrees, _, _ = tested
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2.0 * stats.t.sf(np.abs(mean) / error, degrees)
         equivalence_p = stats.t.sf((margin - np.abs(mean)) / error, degrees)
@@ -92,10 +127,10 @@ def judge(
     equivalence_p = np.where(still, (np.abs(mean) >= margin).astype(np.float64), equivalence_p)
     p_adjusted, equivalence_adjusted = holm(p), holm(equivalence_p)
     return Judgement(
-        rule=chosen,
-        why=_why(chosen, m, varies),
+        rule=rule,
+        why=why,
         mean=mean,
-        spread=spread,
+        spread=tested.spread,
         standard_error=error,
         degrees=degrees,
         p=p,
@@ -103,8 +138,8 @@ def judge(
         equivalence_p=equivalence_p,
         equivalence_p_adjusted=equivalence_adjusted,
         verdict=verdict_of(mean, error, p_adjusted, equivalence_adjusted, level=level),
-        prior_spread=prior_spread,
-        prior_degrees=prior_degrees,
+        prior_spread=tested.prior_spread,
+        prior_degrees=tested.prior_degrees,
     )
 
 

@@ -7,6 +7,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,17 +21,21 @@ MOST_SEEDS = 1000
 MOST_FOLDS = 200
 
 
+Count = int | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Power:
-    """What differences the corrected t-test can find, given the spread that was seen.
+    """What differences a test of this design can find, given the spread that was seen.
 
-    detectable: smallest true difference in points found with probability `power` at `level`;
-    detectable_low, detectable_high: the same for the ends of the spread's 95 % interval.
-    power_for_effect: probability of finding a true difference of `effect` points.
-    seeds_needed, folds_needed: the smallest number of seeds per fold (folds as they are) and of
-    folds (sessions of the same size added, seeds as they are) that find `effect` with probability
-    `power`; None where no number up to 1000 seeds or 200 folds does. With a single seed the seeds'
-    share of the spread is unknown and seeds_needed is None unless the design is enough already.
+    detectable: smallest true difference in points found with probability `power` at `level`.
+    power_for_effect: probability of finding a true difference of `effect` points. seeds_needed,
+    folds_needed: the smallest number of seeds per fold (folds as they are) and of folds (sessions
+    of the same size added, seeds as they are) that find `effect` with probability `power`; None
+    where no number up to 1000 seeds or 200 folds does. With a single seed the seeds' share of the
+    spread is unknown and seeds_needed is None unless the design is enough already.
+    …_low, …_high: the same for the ends of the spread's 95 % interval, the fewer points, seeds and
+    folds and the smaller probability first.
     """
 
     level: float
@@ -40,10 +45,16 @@ class Power:
     detectable_low: float
     detectable_high: float
     power_for_effect: float
+    power_low: float
+    power_high: float
     seeds: int
     folds: int
-    seeds_needed: int | None
-    folds_needed: int | None
+    seeds_needed: Count
+    seeds_low: Count
+    seeds_high: Count
+    folds_needed: Count
+    folds_low: Count
+    folds_high: Count
 
 
 def probability_to_find(
@@ -82,13 +93,7 @@ def detectable_difference(
     """
     folds = np.asarray(test_train_ratio).size
     factor = correction(folds, test_train_ratio)
-    if spread == 0:
-        return 0.0
-    unit = spread * np.sqrt(factor)
-    # in standard errors; 2 degrees of freedom and level 0.001 still stay below 1000
-    freedom = degrees or folds - 1
-    found = optimize.brentq(lambda z: _power(z, 1.0, freedom, 1.0, level) - power, 0.0, 5000.0)
-    return float(found * unit)
+    return detectable_at(spread * factor**0.5, degrees or folds - 1, level=level, power=power)
 
 
 def power_analysis(
@@ -99,23 +104,35 @@ def power_analysis(
     effect: float = 2.0,
     level: float = 0.05,
     power: float = 0.8,
+    spread: float | None = None,
+    degrees: float | None = None,
 ) -> Power:
     """Smallest detectable difference, and the seeds or folds that `effect` points would need.
 
     variant, baseline: scores [fold, seed] in points (NaN: missing). test_train_ratio: [fold].
-    effect: in points; the default is the gain published for AReLU in IAAN.
-    Raises ValueError where fewer than two folds are common to both.
+    effect: in points; the default is the gain published for AReLU in IAAN. level: that the test is
+    judged at, of one among many what Holm's first step leaves it. spread, degrees: standard
+    deviation over folds and degrees of freedom of the test, by default the differences' own; as
+    many degrees estimate the spread. Raises ValueError where fewer than two folds are common.
     """
     differences, usable = seed_averaged_differences(variant, baseline)
     ratio = np.asarray(test_train_ratio, dtype=np.float64)[usable]
     split = split_differences(variant, baseline)
-    spread = float(differences[usable].std(ddof=1))
     folds = int(usable.sum())
-    ends = spread_interval(spread, folds - 1)
+    seen = float(differences[usable].std(ddof=1)) if spread is None else spread
+    freedom = float(folds - 1) if degrees is None else degrees
+    design = _Design(ratio, freedom, split.seeds, effect, level, power)
+    ends = spread_interval(seen, freedom)
+    # both parts of the spread are taken to be as much too small or too large
+    shares = [(end, split.within * (end / seen) ** 2 if seen else split.within) for end in ends]
     low, middle, high = (
-        detectable_difference(s, ratio, level=level, power=power)
-        for s in (ends[0], spread, ends[1])
+        detectable_difference(s, ratio, level=level, power=power, degrees=freedom)
+        for s in (ends[0], seen, ends[1])
     )
+    chances = [
+        probability_to_find(effect, s, ratio, level=level, degrees=freedom)
+        for s in (ends[1], seen, ends[0])
+    ]
     return Power(
         level=level,
         power=power,
@@ -123,14 +140,32 @@ def power_analysis(
         detectable=middle,
         detectable_low=low,
         detectable_high=high,
-        power_for_effect=probability_to_find(effect, spread, ratio, level=level),
+        power_for_effect=chances[1],
+        power_low=chances[0],
+        power_high=chances[2],
         seeds=split.seeds,
         folds=folds,
-        seeds_needed=_seeds_needed(
-            spread, split.within, split.seeds, ratio, effect, level=level, power=power
-        ),
-        folds_needed=_folds_needed(spread, ratio, effect, level=level, power=power),
+        seeds_needed=_seeds_needed(design, seen, split.within),
+        seeds_low=_seeds_needed(design, *shares[0]),
+        seeds_high=_seeds_needed(design, *shares[1]),
+        folds_needed=_folds_needed(design, seen),
+        folds_low=_folds_needed(design, ends[0]),
+        folds_high=_folds_needed(design, ends[1]),
     )
+
+
+def detectable_at(
+    standard_error: float, degrees: float, *, level: float = 0.05, power: float = 0.8
+) -> float:
+    """Smallest true difference that a t-test with this standard error finds with `power`.
+
+    In the unit of the standard error; 0 where that is 0.
+    """
+    if standard_error == 0:
+        return 0.0
+    # in standard errors; 2 degrees of freedom and level 0.001 still stay below 1000
+    found: Any = optimize.brentq(lambda z: _power(z, 1.0, degrees, 1.0, level) - power, 0.0, 5000.0)
+    return float(found) * standard_error
 
 
 def spread_interval(
@@ -170,35 +205,45 @@ def _spread_nodes(freedom: float) -> tuple[FloatArray, FloatArray]:
     return np.asarray(estimated, dtype=np.float64), np.asarray(weight / 2, dtype=np.float64)
 
 
-def _seeds_needed(
-    spread: float,
-    within: float,
-    seeds: int,
-    ratio: npt.ArrayLike,
-    effect: float,
-    *,
-    level: float,
-    power: float,
-) -> int | None:
+@dataclass(frozen=True)
+class _Design:
+    """What needs are asked for: ratio [fold], degrees of freedom, seeds there are, and the aim."""
+
+    ratio: FloatArray
+    degrees: float
+    seeds: int
+    effect: float
+    level: float
+    power: float
+
+
+def _seeds_needed(design: _Design, spread: float, within: float) -> Count:
     """The spread over folds is √(between + within / seeds): solve for the number of seeds."""
-    largest = effect / detectable_difference(1.0, ratio, level=level, power=power)
+    smallest = detectable_difference(
+        1.0, design.ratio, level=design.level, power=design.power, degrees=design.degrees
+    )
+    largest = design.effect / smallest
     if not np.isfinite(within):
-        return seeds if spread <= largest else None
-    between = max(0.0, spread**2 - within / seeds)
+        return design.seeds if spread <= largest else None
+    between = max(0.0, spread**2 - within / design.seeds)
     if between >= largest**2:
         return None
     needed = int(np.ceil(within / (largest**2 - between))) if within > 0 else 1
     return max(1, needed) if needed <= MOST_SEEDS else None
 
 
-def _folds_needed(
-    spread: float, ratio: npt.ArrayLike, effect: float, *, level: float, power: float
-) -> int | None:
-    """Each added session is also training data for the other folds: the ratio falls."""
-    shares = np.asarray(ratio, dtype=np.float64)
-    present, train_units = shares.size, 1.0 / float(shares.mean())
+def _folds_needed(design: _Design, spread: float) -> Count:
+    """Each added session is also training data for the other folds: the ratio falls. What a test
+    borrows of its family grows as its own degrees of freedom do.
+    """
+    present, train_units = design.ratio.size, 1.0 / float(design.ratio.mean())
+    each = design.degrees / (present - 1)
     for folds in range(2, MOST_FOLDS + 1):
         units = train_units + folds - present
-        if units > 0 and _power(effect, spread, folds - 1, 1 / folds + 1 / units, level) >= power:
+        if units <= 0:
+            continue
+        factor = 1 / folds + 1 / units
+        found = _power(design.effect, spread, each * (folds - 1), factor, design.level)
+        if found >= design.power:
             return folds
     return None

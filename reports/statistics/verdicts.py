@@ -17,6 +17,7 @@ import numpy.typing as npt
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.family import Judgement, judge
 from reports.statistics.means import seed_means
+from reports.statistics.units import merged_units
 
 Standing = Literal["confirmatory", "interim", "descriptive", "exploratory"]
 
@@ -148,34 +149,3 @@ def family_verdicts(
         depends=depends,
         units=table.shape[1],
     )
-
-
-def merged_units(
-    table: FloatArray, ratio: FloatArray, units: npt.ArrayLike
-) -> tuple[FloatArray, FloatArray]:
-    """Fold values [..., fold] and ratios [fold] of folds that share training data, as one each.
-
-    Returns ([..., unit], [unit]): means of the values, and sums of the ratios, since one training
-    set was tested on all the unit's folds together.
-    """
-    _, place = np.unique(np.asarray(units), return_inverse=True)
-    if place.max(initial=0) + 1 == place.size:
-        return table, ratio
-    share = np.zeros((place.size, int(place.max()) + 1))
-    share[np.arange(place.size), place] = 1.0
-    return table @ (share / share.sum(axis=0)), ratio @ share
-
-
-def shared_units(folds: npt.ArrayLike, dialogs: npt.ArrayLike) -> IntArray:
-    """Number the folds so that those whose test sets share a dialogue have the same: [fold].
-
-    folds: fold number of each utterance [U]; dialogs: its dialogue [U]. A dialogue is kept from
-    training wherever one of its speakers is tested, so such folds train on the same speech.
-    """
-    fold = np.asarray(folds, dtype=np.int64)
-    unit: IntArray = np.arange(int(fold.max(initial=-1)) + 1)
-    _, dialog = np.unique(np.asarray(dialogs), return_inverse=True)
-    for one in range(int(dialog.max(initial=-1)) + 1):
-        together = np.unique(unit[fold[dialog == one]])
-        unit[np.isin(unit, together)] = together[0]
-    return np.asarray(np.unique(unit, return_inverse=True)[1], dtype=np.int64)

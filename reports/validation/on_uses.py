@@ -14,7 +14,8 @@ from reports.statistics.arrays import BoolArray, FloatArray
 from reports.statistics.family import judge
 from reports.statistics.means import seed_means
 from reports.statistics.spending import look_levels
-from reports.statistics.verdicts import family_verdicts, merged_units
+from reports.statistics.units import merged_units
+from reports.statistics.verdicts import family_verdicts
 from reports.validation.family_worlds import FamilyWorld, draw_differences, draw_runs
 from reports.validation.rates import Rate, false_positives
 from reports.validation.worlds import ASSUMED, FOLD_DEVIATION, RATIO, SEED_DEVIATION, SESSIONS

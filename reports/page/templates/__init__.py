@@ -18,6 +18,7 @@ def fill(name: str, **values: object) -> str:
     environment.filters |= {
         "number": tables.number,
         "p": tables.p_value,
+        "needed": lambda count: f"{count:,}" if count else "–",
         "signed": lambda value: signed(value) if value == value else "–",
     }
     folder = files("reports.page.templates")

@@ -221,16 +221,63 @@ def test_what_was_run_in_one_direction_alone_is_left_out_of_the_factors_and_name
     assert any("relu, elu · update erf" in n or "elu · update erf" in n for n in found.notes)
 
 
-def test_a_study_with_one_fold_is_reported_without_any_test() -> None:
-    found = analyse(synthetic.study(synthetic.variants(["tanh", "elu"]), folds=1, seeds=1))
-    for comparison in found.comparisons:
-        assert comparison.test is None
-        assert comparison.power is None
-        assert comparison.conclusion.verdict == "not compared"
-    assert found.variance is None
-    assert all(contrast.test is None for contrast in found.factors)
-    assert any("two folds" in note for note in found.notes)
-    json.dumps(found.as_dict(), allow_nan=False)
+def test_a_study_with_one_fold_is_judged_by_its_seeds_and_speakers() -> None:
+    chosen = synthetic.variants(["tanh", "relu"], ["gru"])
+    found = analyse(synthetic.study(chosen, folds=1, seeds=6, effects={"relu": -3.0}))
+    (family,) = found.families
+    assert family.rule == "one split"
+    assert any("hold for this training set" in note for note in found.notes)
+    (comparison,) = found.comparisons
+    assert comparison.test is not None
+    assert comparison.test.degrees_of_freedom == 1  # two speakers, six seeds
+    means = {s.variant: s.uar["dev"].mean for s in found.summaries}
+    difference = means["relu · gru"] - means["tanh · gru"]
+    assert comparison.test.mean == pytest.approx(difference)
+    assert comparison.conclusion.verdict in ("worse", "undecided")
+    single = analyse(synthetic.study(chosen, folds=1, seeds=1))
+    assert single.variance is None
+    assert any("two folds" in note for note in single.notes)
+    json.dumps(single.as_dict(), allow_nan=False)
+    (alone,) = single.comparisons
+    assert alone.conclusion.verdict == "not compared"
+    assert "two seeds of both and two test speakers" in alone.conclusion.sentence
+
+
+def test_verdicts_on_accuracy_test_accuracy() -> None:
+    results = synthetic.study(synthetic.variants(["tanh", "relu"], ["gru"]))
+    found = analyse(results, settings=Settings(metric="war"))
+    (comparison,) = found.comparisons
+    assert comparison.test is not None
+    assert comparison.war is not None
+    assert comparison.test.mean == pytest.approx(comparison.war.mean)
+    assert "points WAR" in comparison.conclusion.sentence
+    assert comparison.speakers is not None
+    assert comparison.speakers.difference == pytest.approx(comparison.test.mean)
+
+
+def test_folds_that_share_their_training_set_are_one_unit_wherever_there_is_an_interval() -> None:
+    chosen = synthetic.variants(["tanh", "relu"], ["gru", "bigru"])
+    apart = synthetic.study(chosen, folds=4)
+    shared = [
+        dataclasses.replace(r, dialogs=np.array([f"{int(r.fold[-1]) // 3}"] * len(r.dialogs)))
+        for r in apart
+    ]
+    found, before = analyse(shared), analyse(apart)
+    assert found.units.tolist() == [0, 0, 1, 1]
+    tests = [
+        *(c.test for c in found.comparisons),
+        *(c.war for c in found.comparisons),
+        *(c.by_selection["last"] for c in found.comparisons),
+        *(s.uar["dev"].interval for s in found.summaries),
+        *(f.test for f in found.factors),
+        *(g.oracle_minus_dev for g in found.gap.gaps),
+    ]
+    assert len(tests) > 12
+    assert all(test is not None and test.folds == 2 for test in tests)
+    for one, other in zip(found.comparisons, before.comparisons, strict=True):
+        assert one.test is not None
+        assert other.test is not None
+        assert one.test.mean == pytest.approx(other.test.mean)
 
 
 def test_a_planned_variant_without_results_is_listed_and_not_compared() -> None:

@@ -62,6 +62,23 @@ def test_where_folds_disagree_no_number_of_seeds_suffices_but_more_folds_do() ->
     assert found.detectable_low < found.detectable < found.detectable_high
 
 
+def test_needs_come_with_the_interval_of_the_spread_they_rest_on() -> None:
+    noise = RNG(5).normal(0, 2.0, (5, 4))
+    found = power_analysis(noise, np.zeros((5, 4)), [0.3] * 5, effect=2.0, level=0.05 / 9)
+    assert found.power_low < found.power_for_effect < found.power_high
+    assert found.seeds_needed is not None
+    assert found.seeds_low is not None
+    assert found.seeds_low < found.seeds_needed
+    assert found.seeds_high is None or found.seeds_high > found.seeds_needed
+    alone = power_analysis(noise, np.zeros((5, 4)), [0.3] * 5, effect=2.0)
+    assert alone.detectable < found.detectable
+    lent = power_analysis(
+        noise, np.zeros((5, 4)), [0.3] * 5, effect=2.0, level=0.05 / 9, degrees=16
+    )
+    assert lent.detectable < found.detectable
+    assert lent.detectable_high / lent.detectable < found.detectable_high / found.detectable
+
+
 def test_a_single_seed_says_nothing_about_seeds() -> None:
     found = power_analysis(RNG(2).normal(0, 3, (5, 1)), np.zeros((5, 1)), [0.3] * 5)
     assert found.seeds_needed is None

@@ -3,11 +3,10 @@ import pytest
 
 from reports.statistics.family import judge
 from reports.statistics.moderated import FEWEST
+from reports.statistics.units import known_by_unit, merged_units, ratio_by_unit, shared_units
 from reports.statistics.verdicts import (
     family_verdicts,
-    merged_units,
     permission,
-    shared_units,
 )
 
 RATIO = np.full(5, 0.33)
@@ -80,6 +79,24 @@ def test_both_speakers_of_a_session_are_one_unit() -> None:
     assert shared_units(folds, dialogs).tolist() == [0, 0, 1, 1, 2, 2]
     apart = [f"{fold} {dialog}" for fold, dialog in zip(folds, dialogs, strict=True)]
     assert shared_units(folds, apart).tolist() == list(range(6))
+
+
+def test_repeated_divisions_of_one_corpus_are_units_of_their_own() -> None:
+    # two divisions of four dialogues into two folds; in the second, "b" is split between both
+    folds = np.repeat(np.arange(4), [3, 2, 3, 2])
+    ids = np.array(["a1", "b1", "b2", "c1", "d1", "a1", "c1", "b1", "b2", "d1"])
+    dialogs = np.array([name[0] for name in ids])
+    assert shared_units(folds, dialogs, ids).tolist() == [0, 1, 2, 2]
+    assert shared_units(folds, dialogs).tolist() == [0, 0, 0, 0]  # which is why names are needed
+
+
+def test_units_of_an_unfinished_study_average_the_folds_there_are() -> None:
+    units = [0, 0, 1]
+    assert known_by_unit([[1.0, np.nan, 3.0]], units).tolist() == [[1.0, 3.0]]
+    assert known_by_unit([[1.0], [5.0], [np.nan]], units, axis=0)[:1].tolist() == [[3.0]]
+    found = ratio_by_unit([0.1, 0.2, np.nan], units)
+    assert found[0] == pytest.approx(0.3)
+    assert np.isnan(found[1])
 
 
 def test_merged_folds_have_the_mean_of_their_scores_and_the_sum_of_their_ratios() -> None:
