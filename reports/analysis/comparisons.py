@@ -176,7 +176,9 @@ def compare_families(
         predictions, pairs, settings.selection, metric=settings.metric
     )
     of_folds = [
-        np.bincount(scores.units, fold_contributions(scores.folds, c.folds, c.differences))
+        np.bincount(scores.units, fold_contributions(scores.folds, c.folds, c.differences)).astype(
+            np.float64
+        )
         for c in made
     ]
     speakers = flips(of_speakers, level=settings.level, rng=rng)
