@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from activations.errors import InputError
-from bench.data.members import Hyperparameters, Member, Variant
+from bench.data.members import Member
 from bench.data.protocol import Protocol
 from bench.training import metrics
 from bench.training.results import SELECTIONS, MemberResult
@@ -24,33 +24,7 @@ from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.corrected_t import TTest, corrected_t_test
 from reports.statistics.means import POINTS
 from reports.statistics.units import known_by_unit, ratio_by_unit, shared_units
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the table: a variant, and those settings in which its rows differ, as text."""
-
-    variant: Variant
-    settings: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def label(self) -> str:
-        """What is printed, and the name on the `variant` axis."""
-        return " · ".join([self.variant.label, *self._settings])
-
-    @property
-    def family(self) -> str:
-        """The label without the direction: rows of one family differ in nothing else."""
-        v = self.variant
-        parts = [str(v.activation)]
-        for site, choice in (("update", v.update), ("reset", v.reset)):
-            parts += [f"{site} {choice}"] if str(choice) != "sigmoid" else []
-        parts += ["reset before"] if v.reset_order != "after" else []
-        return " · ".join([*parts, *self._settings])
-
-    @property
-    def _settings(self) -> list[str]:
-        return [f"{name} {value}" for name, value in self.settings]
+from reports.table_rows import Row, rows_of
 
 
 @dataclass(frozen=True)
@@ -225,7 +199,7 @@ def load(
     found = sorted(
         (r.member for r in results), key=lambda m: (m.variant.directions, m.variant.label)
     )
-    rows = _rows(members + found)
+    rows = rows_of(members + found)
     by_run: dict[Run, MemberResult] = {}
     for result in results:
         run = Run(rows[result.variant, result.hyper].label, result.fold, result.seed)
@@ -297,30 +271,6 @@ def _require_one(what: str, values: Iterable[object]) -> None:
             f"the results differ in their {what}: their scores do not belong into one table, "
             "so report each study by itself"
         )
-
-
-def _rows(members: Sequence[Member]) -> dict[tuple[Variant, Hyperparameters], Row]:
-    """The row of each variant and setting."""
-    settings: dict[Variant, list[Hyperparameters]] = {}
-    for variant, hyper in dict.fromkeys((m.variant, m.hyper) for m in members):
-        settings.setdefault(variant, []).append(hyper)
-    crossed = _run_with_several(members)
-    rows = {}
-    for variant, hypers in settings.items():
-        plain = [hyper.as_dict() for hyper in hypers]
-        differing = [key for key in plain[0] if len({str(p[key]) for p in plain}) > 1]
-        for hyper, values in zip(hypers, plain, strict=True):
-            said = tuple((key, str(values[key])) for key in differing)
-            rows[variant, hyper] = Row(variant, said if variant in crossed else ())
-    return rows
-
-
-def _run_with_several(members: Sequence[Member]) -> set[Variant]:
-    """Variants that some fold and seed was run with several settings of."""
-    settings: dict[tuple[Variant, str, int], set[Hyperparameters]] = {}
-    for member in members:
-        settings.setdefault((member.variant, member.fold, member.seed), set()).add(member.hyper)
-    return {variant for (variant, *_), hypers in settings.items() if len(hypers) > 1}
 
 
 def _dataset(by_run: dict[Run, MemberResult], axes: _Axes) -> xr.Dataset:

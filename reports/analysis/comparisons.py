@@ -21,7 +21,7 @@ from reports.analysis.by_speaker import (
     speaker_contributions,
 )
 from reports.analysis.families import Family, Judged, judge_families
-from reports.score_table import Predictions, Row, Scores
+from reports.score_table import Predictions, Scores
 from reports.statistics.arrays import FloatArray
 from reports.statistics.bayes import Posterior, posterior_of
 from reports.statistics.bootstrap import Bootstrap
@@ -32,6 +32,7 @@ from reports.statistics.effects import EffectSizes, effect_sizes
 from reports.statistics.equivalence import Equivalence, equivalence_of
 from reports.statistics.power import Power, detectable_at, power_analysis
 from reports.statistics.verdicts import Permission, Standing, permission
+from reports.table_rows import Row
 from studies.seeds import Metric
 
 
