@@ -322,11 +322,19 @@ def report(
 
     What is not as the study's plan has it makes the report exploratory: no verdicts.
     """
+    from reports import exported
     from reports import study as of_study
     from studies.completion import find_study
 
     place = Workspace(workspace)
+    if exports := exported.exports_among([study, *(others or [])]):
+        asked = {"baseline": baseline, "margin": margin, "level": level}
+        print(exported.write_exported(exports, **asked, family=family or ()))
+        return
     name = find_study(study, place)
+    if place.study(name).tuned_only:
+        print(of_study.write_tuned(place.study(name)))
+        return
     baseline = _baseline(name, place, baseline)
     if others:
         names = [name, *(find_study(other, place) for other in others)]
@@ -348,6 +356,27 @@ def report(
             family=family or (),
         )
         print(page)
+
+
+@app.command()
+def export(
+    study: Study,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that does not exist.")],
+    hash_ids: Annotated[
+        bool, typer.Option("--hash-ids", help="For licensed corpora: no id is written.")
+    ] = False,
+    scores_only: Annotated[
+        bool, typer.Option("--scores-only", help="Small; no report can be written from it.")
+    ] = False,
+    workspace: WorkspaceFolder = DEFAULT,
+) -> None:
+    """Write a study's results as an open data set; `gateswap report DIR` reads it."""
+    from studies.completion import find_study
+    from studies.exchange.export import export_study
+
+    place = Workspace(workspace)
+    of = place.study(find_study(study, place))
+    print(export_study(of, folder, hash_ids=hash_ids, scores_only=scores_only))
 
 
 @app.command("validate-statistics")

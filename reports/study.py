@@ -3,22 +3,32 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from activations.errors import InputError
 from bench.training.results import MemberResult
 from reports.analysis.analysis import analyse
 from reports.analysis.comparisons import Settings
+from reports.analysis.searched import SearchDesign, Tried, search_of
 from reports.figures.gallery import write_figures
+from reports.figures.optuna_plots import HISTORY, IMPORTANCE, SLICE
 from reports.figures.searched_settings import SENSITIVITY
 from reports.figures.style import FORMATS
 from reports.page.across import write_across
 from reports.page.beside import write_beside
 from reports.page.page import write_report
+from reports.page.tuning_section import write_search
 from reports.page.versus import write_versus
 from reports.planned import planned_baseline, planned_settings
 from studies.frozen import record_look
+from studies.loading import load
 from studies.result_files import PlanRecord, ResultFolder, read_study
 from studies.seeds import Metric
+from studies.tuned import TuningRecord, scored
 from studies.tuning import tried
 from studies.workspace import StudyFolder, Workspace
+
+SEARCHED = (IMPORTANCE.name, HISTORY.name, SLICE.name)  # figures of a search
 
 
 def write(
@@ -77,12 +87,53 @@ def write(
         baseline=baseline or planned_baseline(place),
         planned=record.members,
         tuned=tried(record, ResultFolder(place.results)),
+        search=search_design(place),
         settings=settings,
     )
     complete = len(results) == len(record.members) and not settings.growing
     if complete and not settings.departures:
         record_look(place, list(record.members), len({m.seed for m in record.members.values()}))
     return page
+
+
+def search_design(folder: StudyFolder) -> SearchDesign | None:
+    """What a study's search was and tried; None where there was none."""
+    search = TuningRecord.read(folder)
+    if search is None:
+        return None
+    spec = load(str(folder.spec), workspace=Workspace(folder.root.parent.parent))
+    kept = ResultFolder(folder.results).by_hash()
+    return SearchDesign(
+        space={key: entry.model_dump() for key, entry in spec.search.items()},
+        own=spec.hyperparameters(),
+        sampler=spec.tuning.sampler,
+        seeds=spec.tuning.seeds,
+        confirmed=spec.settings == "tuned",
+        tried=tuple(
+            Tried(one.variant.label, one.fold, one.hyper, tuple(kept[key] for key in one.hashes))
+            for one in scored(search.attempts, kept)
+        ),
+    )
+
+
+def write_tuned(folder: StudyFolder) -> Path:
+    """Write the report of a study that was tuned and not run yet; return its page.
+
+    Raises InputError where it was not tuned, or no setting is finished.
+    """
+    design = search_design(folder)
+    results = [result for one in design.tried for result in one.results] if design else []
+    ratios = {r.fold: r.test_size / r.train_size for r in results}
+    spec = load(str(folder.spec), workspace=Workspace(folder.root.parent.parent))
+    search = search_of(
+        design,
+        list(ratios),
+        np.array(list(ratios.values())),
+        selection=spec.protocol.selection,
+    )
+    if search is None:
+        raise InputError(f"nothing is tuned yet; start it with: gateswap tune {folder.root.name}")
+    return write_search(spec.name, search, folder.report)
 
 
 def draw_figures(
@@ -99,13 +150,16 @@ def draw_figures(
     """
     folder = place.study(name)
     record = PlanRecord.read(folder)
-    searched = not names or SENSITIVITY.name in names  # else tuned results need not be read
+    searched = not names or {SENSITIVITY.name, *SEARCHED} & set(
+        names
+    )  # else tuned results need not be read
     tuned = tried(record, ResultFolder(folder.results)) if searched else []
     analysis = analyse(
         read_study(folder),
         baseline=baseline,
         planned=record.members.values(),
         tuned=tuned,
+        search=search_design(folder) if searched else None,
     )
     drawn = write_figures(
         analysis, folder.report / "figures", only=names, formats=formats or FORMATS

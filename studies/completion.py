@@ -110,7 +110,7 @@ def folder_status(folder: StudyFolder) -> Status:
 
     Raises InputError for one that was neither.
     """
-    if not folder.plan.exists() and folder.tuning.exists():
+    if folder.tuned_only:
         return study_status(folder.root.name, {}, folder)
     record = PlanRecord.read(folder)
     spec = load(str(folder.spec), workspace=Workspace(folder.root.parent.parent))

@@ -75,6 +75,7 @@ def plan_content(spec: StudySpec) -> dict[str, Any]:
         "protocol": data["protocol"],
         "model": data["model"],
         "training": data["training"],
+        "settings": data["settings"],
         **{f"analysis.{name}": value for name, value in data["analysis"].items()},
     }
 

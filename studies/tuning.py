@@ -227,10 +227,11 @@ def _holds(distribution: "BaseDistribution", value: object) -> bool:
 
 def _space(spec: StudySpec) -> "dict[str, BaseDistribution]":
     """Optuna's distributions by the dotted keys of `search`."""
-    return {key: _distribution(key, entry) for key, entry in spec.search.items()}
+    return {key: distribution(key, entry) for key, entry in spec.search.items()}
 
 
-def _distribution(key: str, entry: SearchSpec) -> "BaseDistribution":
+def distribution(key: str, entry: SearchSpec) -> "BaseDistribution":
+    """Optuna's distribution of a field, by its dotted key."""
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,

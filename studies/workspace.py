@@ -40,6 +40,11 @@ class StudyFolder:
         return self.root / "tuning.json"
 
     @property
+    def tuned_only(self) -> bool:
+        """Whether the study was tuned and not run yet."""
+        return self.tuning.exists() and not self.plan.exists()
+
+    @property
     def frozen(self) -> Path:
         """What was planned before the first member trained, and what changed since."""
         return self.root / "frozen.json"

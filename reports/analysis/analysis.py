@@ -25,6 +25,7 @@ from reports.analysis.curves import LearningCurve, learning_curves
 from reports.analysis.families import Family, notes_on_families
 from reports.analysis.gate_diagnostics import GateDiagnostics, diagnose
 from reports.analysis.outputs import Outputs, outputs
+from reports.analysis.searched import Search, SearchDesign, search_of
 from reports.analysis.selected import shrunken
 from reports.analysis.selection_gap import SelectionGaps, selection_gaps
 from reports.analysis.sensitivity import SearchedSetting, settings_tried
@@ -73,9 +74,10 @@ class Analysis:
     pooled over folds and seeds. subsets: breakdown. variance, ranks: None where the design does not
     allow them; ranks are a picture for where `ranks.reachable`. factors: contrasts of activation
     and direction, none where they were not crossed. gap: what the rule of selection changes.
-    searched: settings that tuning or the study varied. outputs: pooled scores, F1 and calibration
-    per variant. shrunken: differences of comparisons drawn towards their family, by variant.
-    noise: what the same variant's own seeds differ by, of runs that did not diverge.
+    searched: settings that tuning or the study varied. search: what tuning chose and gave.
+    outputs: pooled scores, F1 and calibration per variant. shrunken: differences of comparisons
+    drawn towards their family, by variant. noise: what the same variant's own seeds differ by, of
+    runs that did not diverge.
     missing: runs without a result; complete: there are none. notes: what was left out and why.
     provenance: what made the results. test_train_ratio, units [fold]: see `score_table.Scores`.
     """
@@ -114,6 +116,7 @@ class Analysis:
     diagnostics: tuple[GateDiagnostics, ...]
     curves: tuple[LearningCurve, ...]
     searched: tuple[SearchedSetting, ...]
+    search: Search | None
     outputs: tuple[Outputs, ...]
     shrunken: dict[str, float]
     missing: tuple[Run, ...]
@@ -136,13 +139,15 @@ def analyse(
     baseline: str = "tanh",
     planned: Iterable[Member] = (),
     tuned: Sequence[MemberResult] = (),
+    search: SearchDesign | None = None,
     settings: Settings | None = None,
 ) -> Analysis:
     """Return the analysis of one study's results.
 
     baseline: an activation or a variant's label, see `comparisons.resolve_baselines`. planned: the
     members of the study, finished or not. tuned: results of other settings of the same variants,
-    for `searched`. settings: by default the protocol's selection rule.
+    for `searched`. search: the study's search, if it had one. settings: by default the protocol's
+    selection rule.
     The same results give the same analysis. Raises InputError as `scores.load` does and where the
     baseline was not run.
 
@@ -221,6 +226,7 @@ def analyse(
             )
         ),
         searched=settings_tried([*results, *tuned]),
+        search=search_of(search, scores.folds, scores.ratio, selection=selection),
         outputs=tuple(
             outputs(label, found, folds=scores.folds, selection=selection)
             for label, found in by_label.items()

@@ -21,6 +21,7 @@ from reports.figures.figure import Drawing, Figure
 from reports.figures.forest import FOREST
 from reports.figures.gates import GATES
 from reports.figures.learning_curves import CURVES
+from reports.figures.optuna_plots import HISTORY, IMPORTANCE, SLICE
 from reports.figures.parameter_traces import PARAMETERS
 from reports.figures.reach import REACH
 from reports.figures.score_intervals import SCORES
@@ -34,6 +35,7 @@ from reports.figures.subsets import SUBSETS
 FIGURES: tuple[Figure, ...] = (
     *(FOREST, SCORES, SLOPEGRAPH, BETTER, SELECTION, SUBSETS, SPEAKERS, CONFUSION),
     *(CURVES, ACTIVATIONS, PARAMETERS, GATES, REACH, COST, RANKS, SENSITIVITY),
+    *(IMPORTANCE, HISTORY, SLICE),
 )
 
 

@@ -24,10 +24,12 @@ from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.comparisons import BaselineComparison, Settings
 from reports.analysis.gate_diagnostics import GateDiagnostics
 from reports.analysis.published import published_beside
+from reports.analysis.searched import SearchDesign
 from reports.figures.gallery import FigureFiles, write_figures
 from reports.page import tables
 from reports.page.methods import bibtex, methods_paragraph
 from reports.page.templates import embedded, fill
+from reports.page.tuning_section import tuning_section
 from reports.statistics.divergence import divergence_rate
 from reports.statistics.means import POINTS
 
@@ -56,18 +58,25 @@ def write_report(
     baseline: str = "tanh",
     planned: Mapping[str, Member] | None = None,
     tuned: Sequence[MemberResult] = (),
+    search: SearchDesign | None = None,
     settings: Settings | None = None,
 ) -> Path:
     """Write index.html, report.json, tables/, figures/, references.bib; return the page's path.
 
     results: of one study. folder: replaced as a whole. planned: the study's members by the hash
     that names their result files; without it the page cannot tell what is missing or name files.
-    tuned: results of other settings of the same variants, for the figure of sensitivity.
+    tuned: results of other settings of the same variants, for the figure of sensitivity. search:
+    the study's search, for the section on tuning.
     Raises InputError as `analysis.analyse` does, GateswapError where the folder cannot be written.
     """
     planned = planned or {}
     analysis = analyse(
-        results, baseline=baseline, planned=list(planned.values()), tuned=tuned, settings=settings
+        results,
+        baseline=baseline,
+        planned=list(planned.values()),
+        tuned=tuned,
+        search=search,
+        settings=settings,
     )
     runs = _runs(analysis, results, planned)
     try:
@@ -141,6 +150,7 @@ def render(
         latex=tables.latex(analysis),
         runs=runs,
         interval=tables.interval,
+        tuning=tuning_section(analysis.search),
     )
 
 

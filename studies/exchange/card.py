@@ -1,0 +1,91 @@
+"""The data card of an export: what it is, how to read it, what it must not be taken for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.training.results import MemberResult
+from studies.spec import StudySpec
+
+FILES = {
+    "scores.parquet": "one row per run and selection rule: UAR, WAR (shares), training loss, "
+    "step, divergence, seconds",
+    "runs.parquet": "one row per run: variant, fold, seed, settings, outcome, what computed it; "
+    "role `study` is what is compared, `search` chose its settings, `tried` is beside the plan",
+    "predictions.parquet": "one row per run, selection rule and test utterance: truth and logits",
+    "utterances.parquet": "one row per test utterance of each fold",
+    "curves.parquet": "one row per run and evaluation",
+    "details.parquet": "learnt parameters, diagnostics and dev logits of each run, as flat lists",
+    "variants.json": "each variant with its formulas, facts and parameters",
+    "spec.yaml": "the study, readable by `gateswap run` (without the corpus's path)",
+    "provenance.json": "corpus, protocol, code, machine, and SHA-256 of every file",
+}
+
+
+def data_card(
+    provenance: Mapping[str, Any],
+    variants: Sequence[Mapping[str, Any]],
+    spec: StudySpec,
+    results: Mapping[str, MemberResult],
+) -> str:
+    """The README.md of an export."""
+    corpus = provenance["corpus"]
+    whole = provenance["contents"] == "everything"
+    shown = {
+        name: what
+        for name, what in FILES.items()
+        if whole or name.split(".")[0] not in ("predictions", "utterances", "curves", "details")
+    }
+    folds = sorted({result.fold for result in results.values()})
+    diverged = sum(result.outcome == "diverged" for result in results.values())
+    tuned = (
+        "Settings were chosen per variant and fold on that fold's dev set (nested), and confirmed "
+        "on seeds that were not searched with. "
+        if spec.settings == "tuned"
+        else ""
+    )
+    spoken = "**synthetic speech**" if corpus["synthetic"] else "speech"
+    ids = (
+        "Ids of utterances are hashes, dialogues and speakers are numbered: the corpus's licence "
+        "does not cover its names."
+        if provenance["ids"] == "hashed"
+        else "Ids of utterances are the corpus's own."
+    )
+    report = (
+        "`gateswap report DIR` writes the full report from this folder alone."
+        if whole
+        else "It holds scores only: no report can be written from it."
+    )
+    lines = [
+        f"# {provenance['study']}: results of an activation study",
+        "",
+        spec.description,
+        "",
+        f"{len(variants)} variants of a recurrent cell, trained on {corpus['name']} ({spoken}), "
+        f"{len(folds)} folds; {len(results)} runs, {diverged} of which diverged (they count with "
+        f"the score of a constant answer). {tuned}Protocol: {spec.protocol.text}.",
+        "",
+        f"No audio and no features are in it. {ids}",
+        "",
+        "| file | holds |",
+        "|---|---|",
+        *(f"| `{name}` | {what} |" for name, what in shown.items()),
+        "",
+        "```python",
+        "import pandas",
+        "",
+        'scores = pandas.read_parquet("scores.parquet")',
+        'ours = scores[(scores.role == "study") & (scores.selection == "dev")]',
+        'print(ours.groupby("variant").uar.mean().sort_values())',
+        "```",
+        "",
+        f"{report} Nothing in it is code, and loading it executes none. Format "
+        f"{provenance['format']}.",
+        "",
+        "Runs of one fold share their test utterances, and folds share training speech: neither "
+        "folds × seeds nor utterances are independent observations.",
+        "",
+        f"Made by gateswap {', '.join(provenance['code_version'])} on "
+        f"{', '.join(provenance['device'])}, {provenance['seconds'] / 3600:.1f} hours of training.",
+        "",
+    ]
+    return "\n".join(lines)
