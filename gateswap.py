@@ -328,8 +328,20 @@ def report(
 
     place = Workspace(workspace)
     if exports := exported.exports_among([study, *(others or [])]):
-        asked = {"baseline": baseline, "margin": margin, "level": level}
-        print(exported.write_exported(exports, **asked, family=family or ()))
+        if figure or formats or predictions:
+            raise InputError(
+                f"{exports[0]} is an export, whose report is written whole: leave --figure, "
+                "--format and --with out"
+            )
+        page = exported.write_exported(
+            exports,
+            baseline=baseline,
+            margin=margin,
+            level=level,
+            metric=metric,
+            family=family or (),
+        )
+        print(page)
         return
     name = find_study(study, place)
     if place.study(name).tuned_only:

@@ -11,6 +11,7 @@ from reports.page.page import write_report
 from reports.planned import planned_baseline
 from studies.exchange.imports import is_export, read_export, together, unpack
 from studies.loading import load
+from studies.seeds import Metric
 from studies.workspace import Workspace
 
 
@@ -31,6 +32,7 @@ def write_exported(
     baseline: str | None = None,
     margin: float | None = None,
     level: float | None = None,
+    metric: Metric | None = None,
     family: Sequence[str] = (),
 ) -> Path:
     """Write the report of one export, or of several put together, into the first one's folder.
@@ -51,6 +53,7 @@ def write_exported(
                 baseline=baseline,
                 margin=margin,
                 level=level,
+                metric=metric,
                 family=family,
             )
         baseline = baseline or planned_baseline(folder)
@@ -60,6 +63,7 @@ def write_exported(
         selection=asked.protocol.selection,
         level=level or asked.analysis.level,
         rope=margin or asked.analysis.margin,
+        metric=metric or asked.analysis.metric,
         primary=tuple(family),
         departures=(f"{len(exports)} exports without a common plan were put together",),
         normalise=asked.features.normalise,
