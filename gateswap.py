@@ -517,6 +517,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     warnings.showwarning = _show_warning
     wait_asleep()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's backend, inherited, may not exist here
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(given or ["--help"], prog_name="gateswap", standalone_mode=False)

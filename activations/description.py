@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from activations.drawing import UNDATED, own_settings
 from activations.errors import InputError
 from activations.formula.estimate import estimate_facts
 from activations.formula.facts import Facts
@@ -53,6 +54,7 @@ def describe(spec: object) -> dict[str, Any]:
     }
 
 
+@own_settings()
 def figure(formula: Formula, *, limit: float = 6.0) -> tuple["Figure", "Axes"]:
     """f, its slope, and its slope by each parameter, over -limit ≤ x ≤ limit.
 
@@ -100,10 +102,12 @@ def save_figure(fig: "Figure", path: Path | str) -> Path:
     Raises InputError for a suffix that is no picture's and a path that cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower().lstrip(".") not in fig.canvas.get_supported_filetypes():
+    suffix = path.suffix.lower().lstrip(".")
+    if suffix not in fig.canvas.get_supported_filetypes():
         raise InputError(f"{path}: cannot draw to '{path.suffix}'; use .svg, .pdf or .png")
     try:
-        fig.savefig(path, dpi=200)
+        with own_settings():
+            fig.savefig(path, dpi=200, metadata=UNDATED.get(suffix))
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another") from None
     return path

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from activations.wording import counted
 from bench.data.members import Member
 from bench.training.results import MemberResult
 from reports.analysis.comparisons import Settings, resolve_baselines
@@ -100,7 +101,8 @@ def _after_looks(
     seeds = len({member.seed for member in members})
     if seeds not in planned:
         said = ", ".join(map(str, planned))
-        return level, (f"verdicts were planned at {said} seeds and there are {seeds}",)
+        there = "is" if seeds == 1 else "are"
+        return level, (f"verdicts were planned at {said} seeds and there {there} {seeds}",)
     times = sorted({look.seeds for look in earlier if look.seeds < seeds} | {seeds})
     return look_levels([count / planned[-1] for count in times], level=level)[-1], ()
 
@@ -133,6 +135,8 @@ def plan_paragraph(spec: StudySpec, folder: StudyFolder) -> str:
     if rest:
         families.append(("exploratory" if asked.primary else "", rest))
     sentences = [
+        f"Study {spec.name}: {counted(len(variants), 'variant')}, {counted(folds, 'fold')}, "
+        f"{counted(seeds, 'seed')}; {spec.protocol.text}.",
         f"Study {spec.name}: {len(variants)} variants, {folds} folds, {_seeds_said(spec)}; "
         f"{spec.protocol.text}.",
         f"Each variant is compared with {baseline} of the same direction in "
@@ -188,10 +192,10 @@ def _finds(name: str, members: list[str], seeds: int, spec: StudySpec, spread: S
     total = float(np.hypot(spread.between, spread.within / np.sqrt(seeds)))
     found = detectable_difference(total, spread.ratio, level=level, power=POWER, degrees=degrees)
     chance = probability_to_find(GAIN, total, spread.ratio, level=level, degrees=degrees)
+    family = counted(m, f"{name} comparison".lstrip())
     said = (
-        f"{'As one of' if m > 1 else 'Alone as'} {m} {name + ' ' if name else ''}"
-        f"comparison{'s' if m > 1 else ''} the design finds {found:.1f} points with {POWER:.0%} "
-        f"probability and +{GAIN:g} with {chance:.0%}"
+        f"{'As one of' if m > 1 else 'As the only one of'} {family} the design finds {found:.1f} "
+        f"points with {POWER:.0%} probability and +{GAIN:g} with {chance:.0%}"
     )
     if spread.estimated:
         low, high = (
@@ -251,8 +255,8 @@ def _state(content: object, frozen: FrozenPlan | None) -> str:
     if frozen is None:
         return f"Not frozen yet: the first run freezes it as plan {digest}."
     changed = [change for change in frozen.changes if change["results"]]
-    after = f", when {frozen.results} runs had finished" if frozen.results else ""
+    after = f", when {counted(frozen.results, 'run')} had finished" if frozen.results else ""
     said = f"Frozen as plan {digest} at {frozen.when}{after}."
     if changed:
-        said += f" Changed {len(changed)} time{'s' if len(changed) > 1 else ''} after results."
+        said += f" Changed {counted(len(changed), 'time')} after results."
     return said

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from activations.errors import InputError
 from bench.data.members import Member
 from bench.data.protocol import Protocol
 from bench.training import metrics
@@ -27,7 +28,7 @@ from reports.analysis.gate_diagnostics import GateDiagnostics, diagnose
 from reports.analysis.outputs import Outputs, outputs
 from reports.analysis.searched import Search, SearchDesign, search_of
 from reports.analysis.selected import shrunken
-from reports.analysis.selection_gap import SelectionGaps, selection_gaps
+from reports.analysis.selection_gap import SelectionGaps, selection_gaps, selection_rules
 from reports.analysis.sensitivity import SearchedSetting, settings_tried
 from reports.analysis.summaries import VariantSummary, summary_of
 from reports.score_table import Predictions, Run, Scores, load
@@ -66,6 +67,7 @@ class Provenance:
 class Analysis:
     """All there is to say about one study against one baseline.
 
+    networks: the kinds of network that were trained (`model.kind`).
     permission: what may be concluded, and why not more; families: what was judged together.
     scores [variant, fold, seed]: `settings.metric` in points under `settings.selection`. summaries,
     comparisons (without the baselines), diagnostics, curves: per variant. probability_relevant
@@ -86,6 +88,7 @@ class Analysis:
     corpus: str
     synthetic: bool
     complete: bool
+    networks: tuple[str, ...]
     protocol: Protocol
     settings: Settings
     baseline: str
@@ -163,6 +166,11 @@ def analyse(
     settings = settings or Settings(selection=scores.selection)
     baselines = resolve_baselines(scores, baseline)
     selection = settings.selection
+    if selection not in selection_rules(scores.protocol):
+        raise InputError(
+            f"study {scores.study} has no dev set to choose a checkpoint on (protocol.dev: none); "
+            "set selection to last or oracle"
+        )
     rng = np.random.default_rng(settings.seed)
     table = scores.array(metric=settings.metric, selection=selection)
     means = seed_means(table)
@@ -177,6 +185,7 @@ def analyse(
         corpus=scores.corpus,
         synthetic=scores.synthetic,
         complete=not scores.missing,
+        networks=tuple(sorted({result.member.hyper.kind for result in results})),
         protocol=scores.protocol,
         settings=settings,
         baseline=baseline,

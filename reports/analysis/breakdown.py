@@ -110,10 +110,11 @@ def _subsets(predictions: Predictions) -> list[tuple[SubsetKind, str, BoolArray]
     subsets: list[tuple[SubsetKind, str, BoolArray]] = [
         ("class", name, predictions.truths == c) for c, name in enumerate(predictions.classes)
     ]
-    subsets += [
-        ("style", "improvised", predictions.improvised),
-        ("style", "scripted", ~predictions.improvised),
-    ]
+    if predictions.improvised.any():  # a corpus that does not tell calls nothing improvised
+        subsets += [
+            ("style", "improvised", predictions.improvised),
+            ("style", "scripted", ~predictions.improvised),
+        ]
     subsets += [
         ("speaker", str(s), predictions.speakers == s) for s in np.unique(predictions.speakers)
     ]

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from activations.errors import InputError
-from bench.training.results import SELECTIONS
 from reports.analysis.by_speaker import (
     FlipResult,
     bootstrap_speakers,
@@ -21,6 +20,7 @@ from reports.analysis.by_speaker import (
     speaker_contributions,
 )
 from reports.analysis.families import Family, Judged, judge_families
+from reports.analysis.selection_gap import selection_rules
 from reports.score_table import Predictions, Scores
 from reports.statistics.arrays import FloatArray
 from reports.statistics.bayes import Posterior, posterior_of
@@ -240,7 +240,7 @@ def _alone(
         war=_test(scores, variant, baseline, "war", selection, settings),
         by_selection={
             rule: _test(scores, variant, baseline, settings.metric, rule, settings)
-            for rule in SELECTIONS
+            for rule in selection_rules(scores.protocol)
         },
         posterior=None,
         equivalence=None,

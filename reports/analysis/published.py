@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
 
+from bench.corpora.iemocap import RELEASE_COUNTS
 from bench.data.protocol import Protocol
 
 
@@ -18,10 +19,13 @@ class PublishedSystem:
     source: str
 
 
-def published_beside(corpus: str, synthetic: bool, protocol: Protocol) -> list[PublishedSystem]:
+def published_beside(
+    corpus: str, synthetic: bool, protocol: Protocol, utterances: int
+) -> list[PublishedSystem]:
     """The systems of published.toml that scores of this corpus and protocol may stand beside.
 
-    None but for IEMOCAP's own release, its four classes and leaving one session out.
+    None but for IEMOCAP's own release, its four classes and leaving one session out. utterances:
+    that were tested; a copy that lacks some, or a study without all folds, is not the release.
     """
     same = (
         corpus == "IEMOCAP"
@@ -30,6 +34,7 @@ def published_beside(corpus: str, synthetic: bool, protocol: Protocol) -> list[P
         and dict(protocol.merge) == {"exc": "hap"}
         and protocol.test_unit == "session"
         and protocol.style == "all"
+        and utterances == sum(RELEASE_COUNTS.values())
     )
     return published_systems() if same else []
 

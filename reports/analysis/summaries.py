@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.training.results import SELECTIONS
 from reports.analysis.comparisons import Settings
+from reports.analysis.selection_gap import selection_rules
 from reports.score_table import Scores
 from reports.statistics.arrays import FloatArray
 from reports.statistics.corrected_t import TTest
@@ -68,7 +68,7 @@ def summary_of(
             selection: _score(
                 scores, scores.of(variant, metric=metric, selection=selection), settings.confidence
             )
-            for selection in SELECTIONS
+            for selection in selection_rules(scores.protocol)
         }
         for metric in ("uar", "war")
     }

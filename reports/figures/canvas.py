@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from activations.errors import InputError
+from activations.wording import counted
 
 
 def canvas(onto: Any, size: tuple[float, float]) -> tuple[Any, Any]:
@@ -37,7 +38,7 @@ def panels(
     given = np.array([onto] if hasattr(onto, "plot") else onto, dtype=object).ravel()
     if given.size != rows * columns:
         raise InputError(
-            f"this figure has {rows} × {columns} panel{'s' if rows * columns > 1 else ''}, not "
+            f"this figure has {counted(rows * columns, 'panel')} ({rows} × {columns}), not "
             f"{given.size}: give it that many axes, an empty figure, or nothing"
         )
     return given[0].figure, given.reshape(rows, columns)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from activations.wording import counted
 from reports.analysis.analysis import Analysis
 
 Drawing = tuple[Any, Any]  # fig, axes: matplotlib carries no types
@@ -28,10 +29,10 @@ class Figure:
 
 def design(analysis: Analysis) -> str:
     """N of folds, seeds, utterances and speakers; whether synthetic or unfinished."""
-    seeds = len(analysis.seeds)
     return (
-        f"n = {len(analysis.folds)} folds × {seeds} seed{'s' if seeds > 1 else ''}, "
-        f"{analysis.utterances:,} test utterances of {analysis.speakers} speakers"
+        f"n = {counted(len(analysis.folds), 'fold')} × {counted(len(analysis.seeds), 'seed')}, "
+        f"{counted(analysis.utterances, 'test utterance')} of "
+        f"{counted(analysis.speakers, 'speaker')}"
         f"{', synthetic speech' if analysis.synthetic else ''}"
         f"{'' if analysis.complete else '; unfinished study'}"
     )

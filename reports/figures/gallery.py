@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from activations.errors import InputError
 from bench.training.results import MemberResult
 from reports.analysis.analysis import Analysis, analyse
@@ -99,7 +101,15 @@ def draw(name: str, study: Analysis | Sequence[MemberResult], axes: Any = None) 
         if made is not None:
             plt.close(made)
         raise _nothing(analysis, name)
+    _without_mathematics(drawing[1])
     return drawing
+
+
+def _without_mathematics(axes: Any) -> None:
+    """Let ticks that were there before us, in the caller's axes, draw a dollar sign as it is."""
+    for panel in np.ravel(axes):
+        for label in (*panel.get_xticklabels(), *panel.get_yticklabels()):
+            label.set_parse_math(False)
 
 
 def _nothing(analysis: Analysis, name: str) -> InputError:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from activations.drawing import without_powers
 from reports.analysis.analysis import Analysis
 from reports.figures.canvas import panels
 from reports.figures.figure import Drawing, Figure, design
@@ -34,6 +35,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
                     line = {"color": style.colour, "ls": style.dash, "label": gates.variant}
                     axes.plot(np.arange(gates.reach.size), gates.reach, **line)
             axes.set_yscale("log")
+            without_powers(axes.yaxis)
             axes.set_title(direction)
             axes.set_xlabel("distance from the end, pooled frames")
             axes.grid(axis="y")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from reports.analysis.analysis import Analysis
-from reports.analysis.published import published_beside
+from reports.analysis.published import PublishedSystem, published_beside
 from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing, Figure, chosen, design, percent
 from reports.figures.style import BAND, GRID, INK, MUTED, PAGE, marker_face, paper_style, styles_of
@@ -13,13 +13,15 @@ from reports.figures.style import BAND, GRID, INK, MUTED, PAGE, marker_face, pap
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing:
     """One row per variant: a small dot per fold and seed, a ring per fold (mean of its seeds), mean
-    and interval above; chance where it lies within reach, published systems as dashed lines.
+    and interval above; chance where it lies within reach. Below a line, published systems.
     """
     styles, scores = styles_of(analysis), analysis.scores
     by_label = {summary.variant: summary for summary in analysis.summaries}
+    published = _published(analysis)
     chance = 100.0 / len(analysis.classes)
     with paper_style():
-        fig, axes = canvas(onto, (PAGE, 0.27 * len(analysis.summaries) + 0.85))
+        rows = len(analysis.summaries) + len(published)
+        fig, axes = canvas(onto, (PAGE, 0.27 * rows + 0.85))
         seeds = scores.shape[2]
         spread = np.linspace(-0.12, 0.12, seeds) if seeds > 1 else np.zeros(0)
         for y, summary in enumerate(analysis.summaries):
@@ -43,26 +45,27 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
                 half = floor.averaged
                 axes.fill_betweenx([y - 0.3, y + 0.04], centre - half, centre + half, color=BAND)
             axes.axhline(y + 0.5, color=GRID, lw=0.4)
-        a = analysis
-        for system in published_beside(a.corpus, a.synthetic, a.protocol):
+        names = list(analysis.variants)
+        for system in published:
             at_score = system.uar if analysis.settings.metric == "uar" else system.war
-            axes.axvline(at_score, color=MUTED, lw=0.9, ls=(0, (4, 2)))
-            text = f"{system.name} {at_score:.1f}"
-            axes.text(
-                at_score,
-                -0.75,
-                text,
-                rotation=35,
-                ha="left",
-                va="bottom",
+            axes.plot(at_score, len(names), "d", color=MUTED, ms=4.5)
+            axes.annotate(
+                f"{at_score:.1f}",
+                (at_score, len(names)),
+                xytext=(5, 0),
+                textcoords="offset points",
+                va="center",
                 fontsize=6.5,
                 color=MUTED,
             )
-        bottom = len(analysis.summaries) - 0.55
+            names.append(system.name)
+        if published:
+            axes.axhline(len(analysis.summaries) - 0.5, color=INK, lw=0.7)
+        bottom = len(names) - 0.55
         if np.nanmin(scores) < chance + 12:
             axes.axvline(chance, color=INK, lw=0.7, ls=":")
             axes.text(chance, bottom, " chance", fontsize=6.5, color=INK, va="bottom")
-        axes.set_yticks(range(len(analysis.summaries)), analysis.variants)
+        axes.set_yticks(range(len(names)), names)
         axes.set_ylim(bottom + 0.1, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
@@ -74,12 +77,19 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
     return fig, axes
 
 
+def _published(analysis: Analysis) -> list[PublishedSystem]:
+    return published_beside(
+        analysis.corpus, analysis.synthetic, analysis.protocol, analysis.utterances
+    )
+
+
 def caption(analysis: Analysis) -> str:
     """What is shown."""
+    others = " Below the line: published figures, made under other protocols."
     return (
         f"{analysis.settings.measure} in percent, {chosen(analysis)}: every run, fold means, and "
-        "the mean over folds with "
-        f"its corrected {percent(analysis)} interval.{_floor(analysis)} {design(analysis)}."
+        f"the mean over folds with its corrected {percent(analysis)} interval."
+        f"{_floor(analysis)}{others if _published(analysis) else ''} {design(analysis)}."
     )
 
 

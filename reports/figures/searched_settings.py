@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from activations.drawing import without_powers
 from reports.analysis.analysis import Analysis
 from reports.analysis.sensitivity import SearchedSetting
 from reports.figures.canvas import panels
@@ -37,6 +38,7 @@ def _trials(axes: Any, setting: SearchedSetting, styles: dict[str, VariantStyle]
         axes.plot(values[rows], scores[rows], style.marker, color=style.colour, **point)
     if values[known].min() > 0 and values[known].max() / values[known].min() > 10:
         axes.set_xscale("log")
+        without_powers(axes.xaxis)
     axes.set_xlabel(setting.name.replace("_", " "))
     axes.set_ylabel("dev UAR, %")
     axes.grid(axis="y")

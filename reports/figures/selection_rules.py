@@ -18,18 +18,19 @@ RULES = (
 def draw(analysis: Analysis, onto: Any = None) -> Drawing:
     """One row per variant: the score of the last checkpoint, the best on dev, the best on test."""
     styles = styles_of(analysis)
+    rules = [rule for rule in RULES if rule[0] in analysis.gap.rules]
     with paper_style():
         fig, axes = canvas(onto, (PAGE, 0.21 * len(analysis.summaries) + 0.85))
         for y, summary in enumerate(analysis.summaries):
             colour = styles[summary.variant].colour
-            ends = [summary.uar["dev"].mean, summary.uar["oracle"].mean]
+            ends = [summary.uar[rule].mean for rule in (analysis.gap.honest, "oracle")]
             axes.plot(ends, [y, y], color=colour, lw=1.2)
-            for rule, marker, size, _ in RULES:
+            for rule, marker, size, _ in rules:
                 face = "white" if rule == "dev" else colour
                 mean = summary.uar[rule].mean
                 axes.plot(mean, y, marker, color=colour, mfc=face, ms=size, mew=1.2)
             axes.axhline(y, color=GRID, lw=0.4, zorder=0)
-        for rule, marker, size, words in RULES:
+        for rule, marker, size, words in rules:
             face = "white" if rule == "dev" else MUTED
             how = {"color": MUTED, "mfc": face, "ms": size, "mew": 1.2, "ls": "none"}
             axes.plot([], [], marker, label=words, **how)
@@ -45,8 +46,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
 def caption(analysis: Analysis) -> str:
     """What is shown."""
     return (
-        "Mean UAR in percent under three rules of choosing the checkpoint; the line is what "
-        f"choosing on the test set adds. {design(analysis)}."
+        f"Mean UAR in percent under {len(analysis.gap.rules)} rules of choosing the checkpoint; "
+        f"the line is what choosing on the test set adds. {design(analysis)}."
     )
 
 

@@ -6,6 +6,8 @@
   direction is shown by marker and dash, so that a grey print still says which is which.
 - Fonts are embedded as TrueType in PDF (publishers refuse Type 3) and drawn as paths in SVG, so
   that a figure looks the same where the font is missing.
+- No setting of the user's is in it (activations.drawing), and letters that the font lacks come from
+  others (letters.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from activations.drawing import UNDATED, own_settings
 from reports.analysis.analysis import Analysis
+from reports.figures.letters import FONT, lay_out
 
 COLUMN = 3.5
 PAGE = 7.16
@@ -46,8 +50,7 @@ DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1, 1, 1)))
 FORMATS = ("svg", "pdf", "png")
 
 RC: Any = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    "font.family": [FONT],
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.titleweight": "bold",
@@ -80,8 +83,6 @@ RC: Any = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "svg.fonttype": "path",
-    "svg.hashsalt": "gateswap",
-    "mathtext.fontset": "dejavusans",
 }
 
 
@@ -98,9 +99,7 @@ class VariantStyle:
 @contextmanager
 def paper_style() -> Iterator[None]:
     """Draw inside this context to get the report's look; matplotlib's settings come back after."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(RC):
+    with own_settings(RC):
         yield
 
 
@@ -133,16 +132,18 @@ def marker_face(style: VariantStyle) -> str:
 
 
 def save(figure: Any, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write folder/name.svg, .pdf and .png (300 dpi), without dates: equal figures, equal files."""
+    """Write folder/name.svg, .pdf and .png (300 dpi), without dates: equal figures, equal files.
+
+    Warns of letters that no font has.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with paper_style():
-        figure.get_layout_engine().execute(figure)
+        lay_out(figure)
     figure.set_layout_engine("none")  # laid out once, not once for each format
     written = []
     for suffix in formats:
         path = folder / f"{name}.{suffix}"
-        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
         with paper_style():
-            figure.savefig(path, metadata=metadata)
+            figure.savefig(path, metadata=UNDATED.get(suffix))
         written.append(path)
     return written

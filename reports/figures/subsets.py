@@ -1,4 +1,4 @@
-"""Where a difference comes from: classes, speaking style and length of the test utterances."""
+"""Where a difference comes from: classes, styles (where known), lengths of test utterances."""
 
 from typing import Any
 
@@ -14,8 +14,10 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
 
 def caption(analysis: Analysis) -> str:
     """What is shown."""
+    kinds = {subset.kind for subset in analysis.subsets}
+    styles = "style and " if "style" in kinds else ""
     return (
-        "Difference to the baseline in points: recall of each class, UAR within each style and "
+        f"Difference to the baseline in points: recall of each class, UAR within each {styles}"
         f"length. {ringed(analysis)} {design(analysis)}."
     )
 

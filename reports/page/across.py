@@ -11,6 +11,7 @@ from pathlib import Path
 from scipy import stats
 
 from activations.errors import GateswapError
+from activations.wording import counted
 from bench.data.members import Member
 from bench.training.results import MemberResult
 from reports.analysis.across_corpora import AcrossCorpora, VariantAcross, across_corpora
@@ -76,8 +77,7 @@ def render(across: AcrossCorpora, analyses: Sequence[Analysis], image: Path) -> 
 
 def headline(across: AcrossCorpora) -> str:
     """All variants in one sentence."""
-    n = len(across.variants)
-    variants = f"{n} variant{'s' if n > 1 else ''}"
+    variants = counted(len(across.variants), "variant")
     if across.open_reasons:
         return f"No verdict over corpora: {'; '.join(across.open_reasons)}."
     better = [v.variant for v in across.variants if v.verdict == "better"]

@@ -8,6 +8,7 @@ import re
 import tomllib
 from importlib.resources import files
 
+from activations.wording import counted
 from reports.analysis.analysis import Analysis
 
 NORMALISED = {
@@ -20,8 +21,7 @@ NORMALISED = {
 
 def methods_paragraph(analysis: Analysis) -> str:
     r"""The paragraph, citations as \cite{key}; keys are those of `bibtex`."""
-    settings, protocol = analysis.settings, analysis.protocol
-    seeds = len(analysis.seeds)
+    settings = analysis.settings
     directions = sorted({s.direction for s in analysis.summaries})
     names = list(dict.fromkeys(s.activation for s in analysis.summaries))
     classes = ", ".join(analysis.classes)
@@ -33,17 +33,16 @@ def methods_paragraph(analysis: Analysis) -> str:
         "IEMOCAP \\cite{busso2008}" if analysis.corpus.lower() == "iemocap" else analysis.corpus
     )
     sentences = [
-        f"We compared {len(names)} candidate activations ({', '.join(names)}) inside the {cells} "
-        "cells \\cite{cho2014} of the Interaction-Aware Attention Network \\cite{yeh2019}, "
+        f"We compared {counted(len(names), 'candidate activation')} ({', '.join(names)}) inside "
+        f"the {cells} cells \\cite{{cho2014}} of {' and '.join(map(_network, analysis.networks))}, "
         "following \\cite{rajamani2021}.",
-        f"Models were trained on {corpus} ({analysis.utterances:,} utterances of "
-        f"{analysis.speakers} speakers, {spoken}; classes {classes}) with "
-        f"{len(analysis.folds)}-fold cross-validation that leaves one "
-        f"{protocol.test_unit} out, no speaker or dialogue being on both sides, "
-        f"and {seeds} random seed{'s' if seeds > 1 else ''} per fold, shared by all variants.",
+        f"Models were trained on {corpus} ({counted(analysis.utterances, 'utterance')} of "
+        f"{counted(analysis.speakers, 'speaker')}, {spoken}; classes {classes}) with "
+        f"{_folds(analysis)} and {counted(len(analysis.seeds), 'random seed')} per fold, shared by "
+        "all variants.",
         {
-            "dev": "The checkpoint was the one with the best unweighted average recall (UAR) on a "
-            "development set that shares no speaker with the test set.",
+            "dev": "The checkpoint was the one with the best unweighted average recall (UAR) on "
+            + _dev_set(analysis),
             "oracle": "The checkpoint was the one with the best unweighted average recall (UAR) on "
             "the test set, which is optimistic by construction.",
             "last": "The last checkpoint was scored by unweighted average recall (UAR).",
@@ -54,8 +53,8 @@ def methods_paragraph(analysis: Analysis) -> str:
     flips = [c.speakers for c in analysis.comparisons if c.speakers is not None]
     if flips and flips[0].reachable:
         sentences.append(
-            f"A sign-flip permutation test over {flips[0].blocks} speakers with max-T adjustment "
-            "\\cite{westfall1993} served as a check."
+            f"A sign-flip permutation test over {counted(flips[0].blocks, 'speaker')} with max-T "
+            "adjustment \\cite{westfall1993} served as a check."
         )
     if any(c.equivalence is not None for c in analysis.comparisons):
         sentences.append(
@@ -65,10 +64,36 @@ def methods_paragraph(analysis: Analysis) -> str:
     diverged = sum(s.diverged for s in analysis.summaries)
     if diverged:
         runs = sum(s.runs for s in analysis.summaries)
+        count = "counts" if diverged == 1 else "count"
         sentences.append(
-            f"{diverged} of {runs} runs diverged and count with the score of a constant prediction."
+            f"{diverged} of {counted(runs, 'run')} diverged and {count} with the score of a "
+            "constant prediction."
         )
     return " ".join(sentences)
+
+
+def _network(kind: str) -> str:
+    """What the cells are inside of."""
+    if kind == "iaan":
+        return "the Interaction-Aware Attention Network \\cite{yeh2019}"
+    return "a recurrent encoder with pooling over time and a dense layer"
+
+
+def _folds(analysis: Analysis) -> str:
+    unit, number = analysis.protocol.test_unit, len(analysis.folds)
+    if unit == "split":
+        return "the corpus's own division into training and test parts"
+    left = "group of speakers" if unit == "group" else unit
+    return (
+        f"{number}-fold cross-validation that leaves one {left} out, no speaker or dialogue being "
+        "on both sides,"
+    )
+
+
+def _dev_set(analysis: Analysis) -> str:
+    if analysis.protocol.test_unit == "split":
+        return "a development set."
+    return "a development set that shares no speaker with the test set."
 
 
 def _tests(analysis: Analysis, ratio: float) -> str:
@@ -84,7 +109,7 @@ def _tests(analysis: Analysis, ratio: float) -> str:
             else "a moderated t-test \\cite{smyth2004,phipson2016} with the corrected variance of "
             "\\cite{nadeau2003}"
         )
-        tests.append(f"{count} {of}comparison{'s' if count > 1 else ''} with {tested}")
+        tests.append(f"{counted(count, of + 'comparison')} with {tested}")
     return (
         f"Differences of {settings.measure} to the baseline ({analysis.baseline}, same direction) "
         f"were averaged over seeds and tested over folds: {' and '.join(tests)} (mean "

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from activations.errors import GateswapError
+from activations.wording import counted
 from bench.data.members import Member
 from bench.training import metrics
 from bench.training.results import MemberResult
@@ -143,7 +144,9 @@ def render(
             for figure in drawn
         ],
         provenance=vars(analysis.provenance),
-        published=published_beside(analysis.corpus, analysis.synthetic, analysis.protocol),
+        published=published_beside(
+            analysis.corpus, analysis.synthetic, analysis.protocol, analysis.utterances
+        ),
         costs=[_cost(gates) for gates in analysis.diagnostics],
         paragraph=paragraph,
         bibtex=bibtex(paragraph),
@@ -200,11 +203,14 @@ def headline(analysis: Analysis) -> str:
     if best is not None and best.test is not None:
         said = (
             f"{best.variant} beats its baseline by {tables.number(best.test.mean)} points "
-            f"{analysis.settings.measure}"
-            + (f", as do {counts['better'] - 1} others" if counts["better"] > 1 else "")
+            f"{analysis.settings.measure}" + _as_do(counts["better"] - 1)
         )
     else:
-        said = f"None of the {total} variants is shown to beat its baseline"
+        said = (
+            f"None of the {total} variants is shown to beat its baseline"
+            if total > 1
+            else "The only variant is not shown to beat its baseline"
+        )
     rest = []
     if counts["worse"]:
         rest.append(f"{counts['worse']} shown to be worse")
@@ -220,6 +226,10 @@ def headline(analysis: Analysis) -> str:
     if open_ones:
         rest.append(f"{open_ones} undecided by this design")
     return f"{said}{'; ' if rest else ''}{', '.join(rest)}."
+
+
+def _as_do(others: int) -> str:
+    return f", as {'does' if others == 1 else 'do'} {counted(others, 'other')}" if others else ""
 
 
 def _cost(gates: GateDiagnostics) -> dict[str, object]:

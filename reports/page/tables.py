@@ -11,12 +11,19 @@ from typing import Any
 
 import pandas as pd
 
+from activations.wording import counted
 from reports.analysis.analysis import Analysis
 from reports.analysis.comparisons import BaselineComparison
 from reports.analysis.summaries import VariantSummary
 from reports.statistics.conclusions import signed
 
 MINUS = "\N{MINUS SIGN}"
+_TESTED = {
+    "session": "one session",
+    "speaker": "one speaker",
+    "group": "one group of speakers",
+    "split": "the corpus's own test part",
+}
 
 
 def results_table(analysis: Analysis) -> pd.DataFrame:
@@ -95,16 +102,16 @@ def p_value(p: float) -> str:
 def design_line(analysis: Analysis) -> str:
     """What the table rests on, in one line: corpus, n, protocol, selection."""
     protocol = analysis.protocol
-    seeds = len(analysis.seeds)
     parts = [
         f"corpus {analysis.corpus}{_synthetic(analysis)}",
-        f"{analysis.utterances:,} test utterances of {analysis.speakers} speakers",
-        f"{len(analysis.folds)} folds (test: one {protocol.test_unit})",
-        f"{seeds} seed{'s' if seeds > 1 else ''}",
+        f"{counted(analysis.utterances, 'test utterance')} of "
+        f"{counted(analysis.speakers, 'speaker')}",
+        f"{counted(len(analysis.folds), 'fold')} (test: {_TESTED[protocol.test_unit]})",
+        counted(len(analysis.seeds), "seed"),
         f"checkpoint: {analysis.settings.selection}",
     ]
     if not analysis.complete:
-        parts.append(f"UNFINISHED: {len(analysis.missing)} runs missing")
+        parts.append(f"UNFINISHED: {counted(len(analysis.missing), 'run')} missing")
     return "; ".join(parts)
 
 

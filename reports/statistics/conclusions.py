@@ -10,6 +10,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from activations.wording import counted
 from reports.statistics.corrected_t import TTest
 from reports.statistics.equivalence import Equivalence
 from reports.statistics.family import verdict_of
@@ -126,7 +127,7 @@ def conclude(evidence: Evidence, *, level: float = 0.05) -> Conclusion:
         )
         return _conclusion("equal", sentence, evidence)
     sees = (
-        f"with {evidence.comparisons} comparison{'s' if evidence.comparisons > 1 else ''} this "
+        f"with {counted(evidence.comparisons, 'comparison')} this "
         "design finds a true difference of "
         f"{evidence.detectable:.1f} or more with {evidence.power:.0%} probability"
     )
@@ -181,13 +182,14 @@ def p_text(p: float) -> str:
 
 def _conclusion(verdict: Verdict, sentence: str, evidence: Evidence) -> Conclusion:
     if evidence.diverged:
-        runs = f"{evidence.diverged} of {evidence.runs} runs"
-        sentence += f"; {runs} diverged and count with the score of a constant answer"
+        runs = f"{evidence.diverged} of {counted(evidence.runs, 'run')}"
+        count = "counts" if evidence.diverged == 1 else "count"
+        sentence += f"; {runs} diverged and {count} with the score of a constant answer"
     if evidence.baseline_diverged:
-        runs = f"{evidence.baseline_diverged} of {evidence.baseline_runs} runs"
+        runs = f"{evidence.baseline_diverged} of {counted(evidence.baseline_runs, 'run')}"
         sentence += f"; of the baseline, {runs} diverged"
     lacks = [
-        f"{count} of {of} runs of {name}"
+        f"{count} of {counted(of, 'run')} of {name}"
         for name, count, of in (
             (evidence.variant, evidence.missing, evidence.runs),
             (evidence.baseline, evidence.baseline_missing, evidence.baseline_runs),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from activations.wording import counted
 from reports.statistics.arrays import FloatArray
 
 
@@ -156,7 +157,8 @@ def _advice(removable: float, seeds: int) -> str:
         if seeds > 1:
             return "There is no scatter to advise on: the variants' differences are constant."
         return "One seed cannot tell luck from folds: run at least a second seed."
-    share = f"{removable:.0%} of the variance of a difference comes from {seeds} seeds' luck"
+    luck = f"the luck of {counted(seeds, 'seed')}"
+    share = f"{removable:.0%} of the variance of a difference comes from {luck}"
     if removable >= 0.5:
         return f"{share}: more seeds are the cheapest way to a sharper answer."
     if removable >= 0.2:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from activations.wording import counted
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.family import Judgement, judge
 from reports.statistics.means import seed_means
@@ -57,7 +58,8 @@ def permission(
         return Permission(standing="descriptive", why=why, level=level)
     if missing:
         why = (
-            f"Interim: {missing} of {runs} planned runs have no result yet. Estimates and "
+            f"Interim: {missing} of {counted(runs, 'planned run')} "
+            f"{'has' if missing == 1 else 'have'} no result yet. Estimates and "
             "intervals only; verdicts are given once, when the plan is complete."
         )
         return Permission(standing="interim", why=why, level=level)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from activations.wording import counted
 from reports.statistics.arrays import BoolArray, FloatArray
 from reports.statistics.family import judge
 from reports.statistics.means import seed_means
@@ -71,7 +72,7 @@ def _many_seeds(n: int, rng: np.random.Generator) -> Iterator[Rate]:
     for seeds in (1, 5, 20, 100):
         shown = _single(lasting_differences(n, seeds, rng))
         yield false_positives(
-            f"corrected t-test, {seeds} seed{'s' if seeds > 1 else ''}",
+            f"corrected t-test, {counted(seeds, 'seed')}",
             "what seeds cannot average away is correlated as assumed",
             shown,
             LEVEL,

@@ -13,6 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from activations.drawing import own_settings
 from bench.speed.layers.shape import LayerShape
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def summary(report: Report) -> tuple[Finding, ...]:
     )
 
 
+@own_settings()
 def figure(report: Report) -> "tuple[Figure, Axes]":
     """Draw each activation's ratio to torch.nn.GRU, one mark per H; 1 is torch.nn.GRU itself.
 

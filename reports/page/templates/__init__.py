@@ -4,6 +4,7 @@ import base64
 from importlib.resources import files
 from pathlib import Path
 
+from activations.wording import counted
 from reports.page import tables
 from reports.statistics.conclusions import signed
 
@@ -16,6 +17,7 @@ def fill(name: str, **values: object) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
+        "counted": counted,
         "number": tables.number,
         "p": tables.p_value,
         "needed": lambda count: f"{count:,}" if count else "–",

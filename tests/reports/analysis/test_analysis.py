@@ -133,9 +133,9 @@ def test_gap_between_oracle_and_dev_is_never_negative_and_has_an_interval(
 ) -> None:
     assert len(analysis.gap.gaps) == 10
     for gap in analysis.gap.gaps:
-        assert gap.oracle_minus_dev is not None
-        assert gap.oracle_minus_dev.mean >= 0 or "relu" in gap.variant
-        assert gap.oracle_minus_dev.low <= gap.oracle_minus_dev.mean <= gap.oracle_minus_dev.high
+        assert gap.oracle_gain is not None
+        assert gap.oracle_gain.mean >= 0 or "relu" in gap.variant
+        assert gap.oracle_gain.low <= gap.oracle_gain.mean <= gap.oracle_gain.high
     assert set(analysis.gap.order["dev"]) == set(analysis.variants)
 
 

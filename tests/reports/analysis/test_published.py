@@ -9,7 +9,7 @@ from reports.analysis.published import published_beside, published_systems
 
 
 def test_published_figures_stand_beside_iemocaps_four_classes() -> None:
-    assert published_beside("IEMOCAP", False, Protocol()) == published_systems()
+    assert published_beside("IEMOCAP", False, Protocol(), 5531) == published_systems()
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,8 @@ def test_published_figures_stand_beside_iemocaps_four_classes() -> None:
 def test_they_do_not_stand_beside_anything_else(
     corpus: str, synthetic: bool, protocol: dict[str, Any]
 ) -> None:
-    assert not published_beside(corpus, synthetic, Protocol(**protocol))
+    assert not published_beside(corpus, synthetic, Protocol(**protocol), 5531)
+
+
+def test_they_do_not_stand_beside_a_copy_that_lacks_utterances() -> None:
+    assert not published_beside("IEMOCAP", False, Protocol(), 5530)

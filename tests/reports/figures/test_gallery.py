@@ -43,7 +43,7 @@ def test_figure_is_drawn_onto_the_axes_it_is_given(figure, analysis):
 
 
 def test_another_number_of_axes_is_refused_with_what_it_needs(analysis):
-    with pytest.raises(InputError, match="1 × 2 panels, not 3"):
+    with pytest.raises(InputError, match="2 panels \\(1 × 2\\), not 3"):
         draw("curves", analysis, axes=Figure().subplots(1, 3))
     with pytest.raises(InputError, match=r"1 × 1 panel, not 2"):
         draw("forest", analysis, axes=Figure().subplots(1, 2))

@@ -1,6 +1,7 @@
 """The report as a reader meets it: the page, its tables, figures and BibTeX."""
 
 import csv
+import dataclasses
 import json
 import re
 import subprocess
@@ -8,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from shutil import which
 
+import numpy as np
 import pytest
 
 import activations
@@ -202,3 +204,32 @@ def test_page_of_many_variants_is_sorted_searchable_and_folds_what_has_no_verdic
     _, axes = forest.draw(analysis)
     assert len(axes.get_yticks()) == 4
     assert "Of 6 comparisons the 4" in forest.caption(analysis)
+
+
+def _with_protocol(result, **changes):
+    protocol = dataclasses.replace(result.identity.protocol, **changes)
+    return synthetic.of_another(result, protocol=protocol)
+
+
+def test_without_a_dev_set_nothing_is_said_of_one(small):
+    analysis = analyse([_with_protocol(r, dev="none", selection="last") for r in small])
+    page = render(analysis, [], [], "")
+    assert "oracle − last" in page
+    assert not re.search(r"<th>(Δ to baseline,<br>)?dev</th>", page)
+    assert all(set(summary.uar) == {"last", "oracle"} for summary in analysis.summaries)
+
+
+def test_styles_are_told_apart_only_where_the_corpus_does(small):
+    silent = [dataclasses.replace(r, improvised=np.zeros_like(r.improvised)) for r in small]
+    kinds = [{one.kind for one in analyse(results).subsets} for results in (small, silent)]
+    assert "style" in kinds[0]
+    assert "style" not in kinds[1]
+
+
+def test_a_single_comparison_is_told_in_the_singular(small):
+    analysis = analyse(small)
+    said = render(analysis, [], [], methods_paragraph(analysis))
+    said += " ".join(figure.caption(analysis) for figure in FIGURES)
+    assert "1 comparison;" in said
+    assert not re.search(r"\b1 (comparisons|seeds|pairs|folds|variants|runs)\b", said)
+    assert not re.search(r"oracle\.\d", said)

@@ -1,0 +1,101 @@
+"""Figures are ours alone: nobody's settings reach them, and names are drawn as they are."""
+
+import os
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from activations import plot
+from activations.drawing import own_settings
+from reports.figures import letters
+from reports.figures.forest import draw_rows
+from reports.figures.style import BASELINE, VariantStyle, save
+
+STYLE = VariantStyle(colour=BASELINE, marker="o", dash="-", filled=True)
+SETTINGS = """
+text.usetex: True
+font.family: monospace
+axes.facecolor: red
+axes.prop_cycle: cycler('color', ['y'])
+savefig.facecolor: blue
+svg.fonttype: none
+"""
+DRAW = """
+import sys
+from pathlib import Path
+from activations import plot
+from tests.reports.figures.test_style import drawn
+drawn(["tanh"], Path(sys.argv[1]))
+plot("arelu", Path(sys.argv[1]) / "arelu.svg")
+"""
+
+
+def drawn(names, folder):
+    fig, _ = draw_rows(
+        names,
+        [None] * len(names),
+        groups=["gru"] * len(names),
+        notes=["unfinished"] * len(names),
+        styles=dict.fromkeys(names, STYLE),
+        rope=1.0,
+        confidence="95 %",
+        baseline="tanh",
+    )
+    save(fig, folder, "rows", ["svg", "pdf", "png"])
+    return fig
+
+
+def labels_of(fig):
+    return [label.get_text() for label in fig.axes[0].get_yticklabels()]
+
+
+def test_neither_a_matplotlibrc_nor_a_notebooks_backend_reaches_our_figures(tmp_path):
+    (tmp_path / "matplotlibrc").write_text(SETTINGS)
+    theirs, ours = tmp_path / "theirs", tmp_path / "ours"
+    theirs.mkdir()
+    environment = os.environ | {"MATPLOTLIBRC": str(tmp_path), "PYTHONWARNINGS": "error"}
+    environment["MPLBACKEND"] = "module://no_such.backend_inline"
+    command = [sys.executable, "-c", DRAW, str(theirs)]
+    subprocess.run(command, env=environment, check=True, timeout=200)
+    drawn(["tanh"], ours)
+    plot("arelu", ours / "arelu.svg")
+    for file in ("rows.svg", "rows.png", "arelu.svg"):
+        assert (theirs / file).read_bytes() == (ours / file).read_bytes(), file
+
+
+def test_callers_settings_come_back_after_a_figure():
+    import matplotlib as mpl
+
+    with mpl.rc_context({"text.usetex": True, "axes.facecolor": "red"}):
+        with own_settings({"font.size": 8}):
+            assert not mpl.rcParams["text.usetex"]
+            assert mpl.rcParams["axes.facecolor"] == "white"
+        assert mpl.rcParams["text.usetex"]
+        assert mpl.rcParams["axes.facecolor"] == "red"
+
+
+@pytest.mark.parametrize(
+    "name", ["$x_1$ · gru", "$\\frac$", "100 % \\alpha", "鈴木 花子", "분노", "愤怒"]
+)
+def test_a_label_in_any_letters_is_drawn_as_it_is(name, tmp_path):
+    pytest.importorskip("noto_cjk_sans_jp_regular")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib's own, of a letter that no font has
+        fig = drawn([name, "tanh"], tmp_path)
+    assert labels_of(fig)[0] == name
+    assert not fig.axes[0].get_yticklabels()[0].get_parse_math()
+
+
+def test_a_letter_that_no_font_has_is_written_as_its_code_and_told(tmp_path, monkeypatch):
+    own = letters._families()[letters.FONT]
+    monkeypatch.setattr(letters, "_families", lambda: {letters.FONT: own})
+    letters._fonts_for.cache_clear()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        fig = drawn(["名 · gru", "tanh"], tmp_path)
+    letters._fonts_for.cache_clear()
+    assert labels_of(fig) == ["\\u540d · gru", "tanh"]
+    assert len(told) == 1
+    assert str(told[0].message).startswith("no font of this machine has 名: figures say \\u540d")
