@@ -9,7 +9,6 @@
 - Files come from outside, so every size has a limit: rate, channels, length, loudness.
 """
 
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +29,10 @@ SAMPLE_RATE = 16_000
 REMEDY = "Copy it again from the corpus"
 
 RATES = (4_000, 768_000)  # Hz: telephones have 8,000, the fastest recorders 768,000
-MOST_SECONDS = 1_800.0  # of one utterance: half an hour takes 1 GB while its features are computed
+MOST_SECONDS = 1_800.0  # of a piece: half an hour takes 1 GB while its features are computed
+PIECE = 600  # seconds of longer utterances that are read at once
+AROUND = 5  # seconds that a piece hears of its neighbours: windows, slopes and pitch need some
+FRAME_RATE = 100  # frames of features a second
 LOUDEST = 1e6  # floating-point audio is within ±1, some within ±32,768
 BLOCK = 1 << 20  # samples of all channels that are read at once
 SLACK = 0.05  # seconds that an annotation may reach beyond a file's end
@@ -42,6 +44,28 @@ class Audio:
 
     samples: NDArray[np.float32]
     note: str
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """samples: [n] float32 at 16 kHz, some of them the neighbours'. note: as of `Audio`.
+
+    before: frames that belong to the piece before. frames: its own, None for all until the end.
+    """
+
+    samples: NDArray[np.float32]
+    before: int
+    frames: int | None
+    note: str
+
+    @property
+    def last(self) -> bool:
+        """Whether the utterance ends with it."""
+        return self.frames is None
+
+    def own(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of frames [t, …] of its samples those that are no neighbour's."""
+        return frames[self.before : None if self.frames is None else self.before + self.frames]
 
 
 @dataclass(frozen=True)
@@ -93,6 +117,22 @@ def read_audio(path: Path, start: float | None = None, end: float | None = None)
     Raises InputError where `look` finds something, where the samples cannot be decoded, are fewer
     than the file promises, are not numbers, louder than `LOUDEST` or longer than `MOST_SECONDS`.
     """
+    piece = next(read_pieces(path, start, end))
+    if not piece.last:
+        raise InputError(
+            f"{path}: more than {MOST_SECONDS / 60:.0f} minutes are read in pieces, not at once. "
+            "Cut it by start and end."
+        )
+    return Audio(piece.samples, piece.note)
+
+
+def read_pieces(
+    path: Path, start: float | None = None, end: float | None = None
+) -> Iterator[Piece]:
+    """The same of any length: all of it up to `MOST_SECONDS`, else piece after piece.
+
+    Raises InputError as `read_audio` does, but for the length.
+    """
     import soundfile
 
     if fault := audio_fault(path):
@@ -100,23 +140,56 @@ def read_audio(path: Path, start: float | None = None, end: float | None = None)
     try:
         with _opened(path) as sound:
             first, count = _stretch(path, sound, start, end)
-            rate, channels = sound.samplerate, sound.channels
-            mono = _mono(path, sound, first, count)
+            yield from _pieces(path, sound, first, count)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
     except (soundfile.LibsndfileError, TypeError, RuntimeError) as error:
         raise InputError(f"{path} is not audio ({_reason(error)}). {REMEDY}.") from None
-    notes = []
-    if channels > 1:
-        notes.append(f"mixed down from {channels} channels")
-    if rate != SAMPLE_RATE:
-        import librosa
 
-        notes.append(f"resampled from {rate:,} Hz")
-        mono = librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE).astype(np.float32)
-        if not len(mono):
-            raise InputError(f"{path} is shorter than one sample at 16 kHz. {REMEDY}.")
-    return Audio(mono, ", ".join(notes))
+
+def _pieces(path: Path, sound: "SoundFile", first: int, count: int) -> Iterator[Piece]:
+    """The pieces of `count` samples from sample `first` on, read once from front to back.
+
+    They begin at whole seconds, which are whole samples at any rate and whole frames.
+    """
+    rate = sound.samplerate
+    note = _note(sound)
+    whole = count <= MOST_SECONDS * rate
+    step, around = (count, 0) if whole else (PIECE * rate, AROUND * rate)
+    if first:
+        sound.seek(first)
+    mono, begins, ends = np.empty(0, dtype=np.float32), 0, 0
+    for at in range(0, count, step):
+        since, until = max(0, at - around), min(count, at + step + around)
+        new = _mono(path, sound, first + ends, until - ends)
+        mono = np.concatenate([mono[since - begins :], new])
+        begins, ends = since, until
+        yield Piece(
+            samples=_at_16_khz(path, mono, rate),
+            before=(at - since) // rate * FRAME_RATE,
+            frames=None if at + step >= count else PIECE * FRAME_RATE,
+            note=note,
+        )
+
+
+def _note(sound: "SoundFile") -> str:
+    notes = []
+    if sound.channels > 1:
+        notes.append(f"mixed down from {sound.channels} channels")
+    if sound.samplerate != SAMPLE_RATE:
+        notes.append(f"resampled from {sound.samplerate:,} Hz")
+    return ", ".join(notes)
+
+
+def _at_16_khz(path: Path, mono: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    if rate == SAMPLE_RATE:
+        return mono
+    import librosa
+
+    resampled = librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE).astype(np.float32)
+    if not len(resampled):
+        raise InputError(f"{path} is shorter than one sample at 16 kHz. {REMEDY}.")
+    return np.asarray(resampled, dtype=np.float32)
 
 
 def _stretch(
@@ -130,19 +203,12 @@ def _stretch(
             f"{path}: {start:g} … {end:g} s is no stretch of its {seconds:.2f} s. Mend start and "
             "end of the utterance."
         )
-    if end - start > MOST_SECONDS:
-        raise InputError(
-            f"{path}: an utterance of {(end - start) / 60:.0f} minutes is longer than "
-            f"{MOST_SECONDS / 60:.0f}. Cut it by start and end."
-        )
     first = round(start * rate)
     return first, max(1, min(round(end * rate), sound.frames) - first)
 
 
-def _mono(path: Path, sound: "SoundFile", first: int, count: int) -> NDArray[np.float32]:
-    """Samples [count] of the mean of the channels, read block by block."""
-    if first:
-        sound.seek(first)
+def _mono(path: Path, sound: "SoundFile", at: int, count: int) -> NDArray[np.float32]:
+    """The next samples [count], from sample `at` on, of the mean of the channels."""
     mono = np.empty(count, dtype=np.float32)
     done = 0
     while done < count:
@@ -151,7 +217,7 @@ def _mono(path: Path, sound: "SoundFile", first: int, count: int) -> NDArray[np.
         )
         if not len(block):
             raise InputError(
-                f"{path} is cut short: {first + done:,} of {sound.frames:,} samples are there. "
+                f"{path} is cut short: {at + done:,} of {sound.frames:,} samples are there. "
                 f"{REMEDY}."
             )
         loudest = float(np.abs(block).max())
@@ -185,10 +251,8 @@ def _opened(path: Path) -> "Iterator[SoundFile]":
         unfilled = containers.open_wav(file, size)
         if unfilled is not None:
             start, there = unfilled
-            file.seek(0)
-            data = bytearray(file.read())
-            data[start - 4 : start] = min(there, 0xFFFFFFFF).to_bytes(4, "little")
-            with soundfile.SoundFile(io.BytesIO(bytes(data))) as sound:
+            length = min(there, 0xFFFFFFFF).to_bytes(4, "little")
+            with soundfile.SoundFile(containers.Mended(file, start - 4, length)) as sound:
                 yield sound
             return
     # by descriptor: soundfile takes a name that ends in .raw for headerless audio

@@ -24,6 +24,31 @@ ByteOrder = Literal["big", "little"]
 Chunk = tuple[bytes, int, int]  # name, place and length of its content
 
 
+class Mended:
+    """An open file that reads as if some bytes of it were others; of any length, without a copy."""
+
+    def __init__(self, file: BinaryIO, place: int, content: bytes) -> None:
+        self._file, self._place, self._content = file, place, content
+        file.seek(0)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of the file."""
+        return self._file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes, mended."""
+        at = self._file.tell()
+        data = bytearray(self._file.read(size))
+        for place, byte in enumerate(self._content, start=self._place - at):
+            if 0 <= place < len(data):
+                data[place] = byte
+        return bytes(data)
+
+
 def fault_of(file: BinaryIO, size: int) -> str:
     """What is wrong with a file of `size` bytes by its own word, to be read after its name, or "".
 

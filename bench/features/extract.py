@@ -53,12 +53,13 @@ DEFINITION: dict[str, Any] = {
 """What the numbers depend on, as plain data: part of a store's key."""
 
 
-def extract(samples: FloatArray) -> FloatArray:
+def extract(samples: FloatArray, loudest: float | None = None) -> FloatArray:
     """The features [T, 45] of `samples` [n] at 16 kHz, in the order of `NAMES`; T = 1 + n // 160.
 
-    Always finite. F0 is in Hz and 0 where unvoiced (all of a column's frames may be).
+    loudest: see `pitch.track_pitch`. Always finite. F0 is in Hz and 0 where unvoiced (all of a
+    column's frames may be).
     """
-    tracked = pitch.track_pitch(samples)
+    tracked = pitch.track_pitch(samples, loudest)
     f0 = _smooth_voiced(tracked.f0)
     loudness_, voicing, zcr = (
         _smooth(contour)

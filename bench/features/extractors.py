@@ -6,10 +6,10 @@
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -17,6 +17,13 @@ from activations.errors import InputError
 from bench.arrays import FloatArray
 
 FeatureKind = Literal["iaan45", "egemaps", "logmel", "own"]
+OWN_BLOCK = 1 << 16  # frames of `own` features that are read at once
+
+
+class Extract(Protocol):
+    """Frames [T, F] of samples [n]; loudest: see `loudest_moment`."""
+
+    def __call__(self, samples: FloatArray, loudest: float | None = None) -> FloatArray: ...  # noqa: D102
 
 
 def definition_of(kind: FeatureKind, extractor: str, path: Path | None) -> dict[str, Any]:
@@ -36,17 +43,26 @@ def definition_of(kind: FeatureKind, extractor: str, path: Path | None) -> dict[
     return extract.DEFINITION if extractor == "librosa" else smile.IAAN45
 
 
-def extractor_of(kind: FeatureKind, extractor: str) -> Callable[[FloatArray], FloatArray]:
+def extractor_of(kind: FeatureKind, extractor: str) -> Extract:
     """What makes frames [T, F] of samples [n] at 16 kHz. Raises InputError where its library is
     missing.
     """
     from bench.features import extract, logmel, smile
 
-    if kind == "logmel":
-        return logmel.extract
-    if kind == "egemaps":
-        return smile.egemaps
-    return extract.extract if extractor == "librosa" else smile.iaan45
+    if kind == "iaan45" and extractor == "librosa":
+        return extract.extract
+    alone = {"logmel": logmel.extract, "egemaps": smile.egemaps}.get(kind, smile.iaan45)
+    return lambda samples, loudest=None: alone(samples)  # noqa: ARG005
+
+
+def loudest_moment(kind: FeatureKind, extractor: str) -> Callable[[FloatArray], FloatArray] | None:
+    """What measures the loudness [T] of samples [n] of which a kind needs the utterance's largest.
+
+    None for a kind whose frames hang on nothing far away.
+    """
+    from bench.features import pitch
+
+    return pitch.frame_peaks if kind == "iaan45" and extractor == "librosa" else None
 
 
 def own_file(folder: Path, utterance: str) -> Path:
@@ -54,26 +70,38 @@ def own_file(folder: Path, utterance: str) -> Path:
     return folder / f"{utterance}.npy"
 
 
-def read_own(folder: Path, utterance: str) -> FloatArray:
-    """An utterance's own features [T, F]. Raises InputError naming a file that cannot be used."""
+def own_blocks(folder: Path, utterance: str) -> Iterator[FloatArray]:
+    """An utterance's own features, block after block [t, F].
+
+    Raises InputError naming a file that cannot be used.
+    """
     path = own_file(folder, utterance)
+    frames = _open_own(path)
+    for start in range(0, len(frames), OWN_BLOCK):
+        block = np.asarray(frames[start : start + OWN_BLOCK], dtype=np.float32)
+        if not np.isfinite(block).all():
+            raise InputError(f"{path} holds values that are not finite. Write it again.")
+        yield block
+
+
+def _open_own(path: Path) -> np.ndarray[Any, Any]:
+    """The frames [T, F] of a file, mapped."""
     try:
-        frames = np.load(path, allow_pickle=False)
+        frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise InputError(
             f"{path} is missing: features.path needs one .npy file [frames, features] for each "
             "utterance, named by its id"
         ) from None
     except (OSError, ValueError, EOFError):
-        raise InputError(f"{path} is no .npy file of numbers. Write it again.") from None
+        frames = None
+    if not isinstance(frames, np.ndarray):  # an archive of several arrays opens too
+        raise InputError(f"{path} is no .npy file of numbers. Write it again.")
     if frames.ndim != 2 or not len(frames) or not frames.shape[1] or frames.dtype.kind not in "fiu":
         raise InputError(
             f"{path} holds {frames.dtype} {list(frames.shape)}; features must be numbers "
             "[frames, features], at least one of each"
         )
-    frames = np.asarray(frames, dtype=np.float32)
-    if not np.isfinite(frames).all():
-        raise InputError(f"{path} holds values that are not finite. Write it again.")
     return frames
 
 
@@ -94,7 +122,7 @@ def own_definition(folder: Path) -> dict[str, Any]:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from None
-    width = read_own(folder, files[0].stem).shape[1]
+    width = _open_own(files[0]).shape[1]
     return {
         "extractor": "own",
         "version": 1,

@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 from activations.errors import InputError
 from activations.files import atomically
 from bench.arrays import FloatArray, IntArray
-from bench.corpora.audio import read_audio
-from bench.features.extract import NAMES
-from bench.features.extractors import extractor_of, read_own
 from bench.features.settings import FeatureSettings
+from bench.features.streaming import Heard, hear
 
 
 @dataclass(frozen=True)
@@ -64,57 +62,27 @@ def compute_part(
 
     Raises InputError for audio that cannot be used; `path` then does not exist.
     """
-    pooled: list[FloatArray] = []
-    moments, notes = [], []
+    heard: list[Heard] = []
     for utterance in utterances:
-        frames, note = frames_of(utterance, settings)
-        if pooled and frames.shape[1] != pooled[0].shape[1]:
+        one = hear(Path(utterance.audio), utterance.id, utterance.start, utterance.end, settings)
+        if heard and one.frames.shape[1] != heard[0].frames.shape[1]:
             raise InputError(
-                f"utterance {utterance.id} has {frames.shape[1]} features and others have "
-                f"{pooled[0].shape[1]}; all must have equally many"
+                f"utterance {utterance.id} has {one.frames.shape[1]} features and others have "
+                f"{heard[0].frames.shape[1]}; all must have equally many"
             )
-        pooled.append(pool(frames[: settings.cap], settings.pool))
-        wide = frames.astype(np.float64)
-        mean = wide.mean(axis=0)
-        moments.append((len(frames), mean, ((wide - mean) ** 2).sum(axis=0)))
-        notes.append(note)
+        heard.append(one)
     part = Part(
         first=first,
-        frames=np.concatenate(pooled),
-        lengths=np.array([len(frames) for frames in pooled], dtype=np.int64),
-        counts=np.array([count for count, _, _ in moments], dtype=np.int64),
-        means=np.stack([mean for _, mean, _ in moments]),
-        squares=np.stack([square for _, _, square in moments]),
-        notes=tuple(notes),
+        frames=np.concatenate([one.frames for one in heard]),
+        lengths=np.array([len(one.frames) for one in heard], dtype=np.int64),
+        counts=np.array([one.count for one in heard], dtype=np.int64),
+        means=np.stack([one.mean for one in heard]),
+        squares=np.stack([one.squares for one in heard]),
+        notes=tuple(one.note for one in heard),
     )
     with atomically(path) as beside, beside.open("wb") as content:
         np.savez(content, **_arrays(part))
     return len(utterances)
-
-
-def frames_of(utterance: Utterance, settings: FeatureSettings) -> tuple[FloatArray, str]:
-    """The frames [T, I] that the settings keep of an utterance; a note on its audio, or ""."""
-    if settings.path is not None:
-        return read_own(Path(settings.path), utterance.id), ""
-    audio = read_audio(Path(utterance.audio), utterance.start, utterance.end)
-    extract = extractor_of(settings.kind, settings.extractor)
-    return selected(extract(audio.samples), settings), audio.note
-
-
-def selected(frames: FloatArray, settings: FeatureSettings) -> FloatArray:
-    """The frames [t, I] of `frames` [T, I] that the settings keep; never none."""
-    if settings.frames != "voiced":
-        return frames
-    voiced = frames[:, NAMES.index("f0")] > 0
-    return frames[voiced] if voiced.any() else frames
-
-
-def pool(frames: FloatArray, width: int) -> FloatArray:
-    """Means [ceil(T / width), I] of `width` neighbouring frames [T, I]; the last of the rest."""
-    starts = np.arange(0, len(frames), width)
-    sums = np.add.reduceat(frames.astype(np.float64), starts, axis=0)
-    sizes = np.minimum(width, len(frames) - starts)
-    return np.asarray(sums / sizes[:, None], dtype=np.float32)
 
 
 def load_part(path: Path, first: int, count: int) -> Part | None:

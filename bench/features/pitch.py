@@ -46,21 +46,21 @@ class _Candidates:
     height: FloatArray
 
 
-def track_pitch(samples: FloatArray) -> Pitch:
+def track_pitch(samples: FloatArray, loudest: float | None = None) -> Pitch:
     """F0 and voicing every 10 ms of `samples` [n] at 16 kHz; frame t is centred on sample 160 t.
 
     T = 1 + n // 160. The signal counts as zero outside, as in librosa's centred frames.
+    loudest: the largest of `frame_peaks`, of an utterance of which the samples are a part.
     """
-    steps = 1 + len(samples) // HOP
-    padded = np.pad(samples, (WINDOW // 2, WINDOW // 2 + HOP))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:steps]
+    frames = _frames(samples)
+    steps = len(frames)
     blocks = [_candidates(frames[i : i + BLOCK]) for i in range(0, steps, BLOCK)]
     found = _Candidates(
         np.concatenate([block.hz for block, _ in blocks]),
         np.concatenate([block.height for block, _ in blocks]),
     )
     peak = np.concatenate([peak for _, peak in blocks])
-    loudest = peak.max(initial=0.0)
+    loudest = float(peak.max(initial=0.0)) if loudest is None else loudest
     relative = peak / loudest if loudest > 0 else np.zeros_like(peak)
     chosen = _best_path(found, relative)
     rows = np.arange(steps)
@@ -71,6 +71,31 @@ def track_pitch(samples: FloatArray) -> Pitch:
     return Pitch(f0.astype(np.float32), np.minimum(height, 1.0).astype(np.float32))
 
 
+def frame_peaks(samples: FloatArray) -> FloatArray:
+    """The largest value [T] in the middle of each frame of `track_pitch`."""
+    frames = _frames(samples)
+    blocks = [_peaks(_centred(frames[i : i + BLOCK])) for i in range(0, len(frames), BLOCK)]
+    return np.concatenate(blocks)
+
+
+def _frames(samples: FloatArray) -> FloatArray:
+    """Windows [T, W] of the samples, as a view."""
+    padded = np.pad(samples, (WINDOW // 2, WINDOW // 2 + HOP))
+    return np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][
+        : 1 + len(samples) // HOP
+    ]
+
+
+def _centred(frames: FloatArray) -> FloatArray:
+    return np.asarray(frames - frames.mean(axis=1, keepdims=True))
+
+
+def _peaks(centred: FloatArray) -> FloatArray:
+    """The paper: the largest value [T] within half a longest period of the middle."""
+    middle = slice((WINDOW - LONGEST) // 2, (WINDOW + LONGEST) // 2)
+    return np.asarray(np.abs(centred[:, middle]).max(axis=1))
+
+
 def _candidates(frames: FloatArray) -> tuple[_Candidates, FloatArray]:
     """Maxima of the frames' [T, W] normalised autocorrelation, and the frames' peaks [T]."""
     from scipy import fft
@@ -79,10 +104,8 @@ def _candidates(frames: FloatArray) -> tuple[_Candidates, FloatArray]:
     window = np.hanning(WINDOW + 2)[1:-1].astype(np.float32)
     own = fft.irfft(np.abs(fft.rfft(window, size)) ** 2, UPSAMPLING * size)
     own = (own / own[0])[: UPSAMPLING * LONGEST + 2].astype(np.float32)
-    centred = frames - frames.mean(axis=1, keepdims=True)
-    # the paper: the largest value within half a longest period of the middle
-    middle = slice((WINDOW - LONGEST) // 2, (WINDOW + LONGEST) // 2)
-    peak = np.abs(centred[:, middle]).max(axis=1)
+    centred = _centred(frames)
+    peak = _peaks(centred)
     # a quiet frame's squares must not underflow in float32
     largest = np.abs(centred).max(axis=1, keepdims=True)
     spectrum = fft.rfft(centred / np.where(largest > 0, largest, 1) * window, size)

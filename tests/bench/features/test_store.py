@@ -104,21 +104,6 @@ def test_the_store_holds_what_extracting_normalising_capping_and_pooling_by_hand
     assert np.isfinite(made.frames).all()
 
 
-def test_what_is_left_after_pooling_by_five_is_averaged_over_itself():
-    frames = np.arange(12, dtype=np.float32)[:, None] * np.ones((1, 45), np.float32)
-    assert parts.pool(frames, 5)[:, 0].tolist() == [2.0, 7.0, 10.5]
-    assert parts.pool(frames[:10], 5)[:, 0].tolist() == [2.0, 7.0]
-    assert parts.pool(frames[:1], 5)[:, 0].tolist() == [0.0]
-
-
-def test_an_utterance_without_a_voiced_frame_keeps_all_of_its_frames():
-    frames = np.ones((7, 45), np.float32)
-    frames[:, NAMES.index("f0")] = 0
-    assert len(parts.selected(frames, FeatureSettings(frames="voiced"))) == 7
-    frames[2:4, NAMES.index("f0")] = 100
-    assert len(parts.selected(frames, FeatureSettings(frames="voiced"))) == 2
-
-
 def test_every_feature_of_a_speaker_has_mean_zero_and_deviation_one(corpus, tmp_path):
     settings = FeatureSettings(pool=1)
     made = compute_features(corpus, tmp_path / "f", settings=settings, jobs=1)
