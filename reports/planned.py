@@ -136,9 +136,7 @@ def plan_paragraph(spec: StudySpec, folder: StudyFolder) -> str:
         families.append(("exploratory" if asked.primary else "", rest))
     sentences = [
         f"Study {spec.name}: {counted(len(variants), 'variant')}, {counted(folds, 'fold')}, "
-        f"{counted(seeds, 'seed')}; {spec.protocol.text}.",
-        f"Study {spec.name}: {len(variants)} variants, {folds} folds, {_seeds_said(spec)}; "
-        f"{spec.protocol.text}.",
+        f"{_seeds_said(spec)}; {spec.protocol.text}.",
         f"Each variant is compared with {baseline} of the same direction in "
         f"{asked.metric.upper()}, seeds averaged and folds tested with the variance corrected "
         f"for shared training data; Holm keeps "
@@ -174,7 +172,7 @@ def _noise(spread: Spread, seeds: int) -> SeedNoise:
 def _seeds_said(spec: StudySpec) -> str:
     rule = spec.seed_rule
     if rule is None:
-        return f"{len(spec.first_seeds)} seed{'s' if len(spec.first_seeds) > 1 else ''}"
+        return counted(len(spec.first_seeds), "seed")
     return (
         f"{rule.start} seeds, then more for all variants alike until their luck is at most "
         f"{rule.until:.0%} of the variance of a difference (pooled over variants, blind to which "

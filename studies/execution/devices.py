@@ -10,6 +10,7 @@ import torch
 
 from activations.errors import InputError
 from activations.kernels.precision import Precision, precision_called
+from activations.wording import counted
 
 NAMES = "auto, cpu or cuda, or one GPU as in cuda:1"
 
@@ -31,7 +32,7 @@ def choose_devices(name: str) -> tuple[torch.device, ...]:
         )
     if colon and int(number) >= gpus:
         raise InputError(
-            f"--device {name}: torch sees {gpus} CUDA device{'s' if gpus > 1 else ''}, counted "
+            f"--device {name}: torch sees {counted(gpus, 'CUDA device')}, counted "
             "from cuda:0; CUDA_VISIBLE_DEVICES may hide others"
         )
     numbers = [int(number)] if colon else range(gpus)
