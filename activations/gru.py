@@ -29,6 +29,8 @@ from activations.registry import get
 
 __all__ = ["GRU", "SITES", "StackedGRU"]
 
+_LARGE = 1 << 26  # steps or rows: a layout takes 16 bytes of each
+
 
 class GRU(Recurrent):
     """A drop-in for torch.nn.GRU whose three activations can be chosen.
@@ -145,6 +147,8 @@ class GRU(Recurrent):
         if is_observed(frames, hx, next(self.parameters())):
             h, h_n = traced.run(self, frames, hx, (T, B), B, lengths=lengths)
         elif lengths is None:
+            if max(T, B) >= _LARGE:
+                self._ask_for_memory(T * B)
             h, h_n = self._run(frames, _equal_lengths(T, B, frames.device), hx, (T, B))
         else:
             h, h_n = self._run_padded(frames, lengths, hx, (T, B))
@@ -168,12 +172,9 @@ class GRU(Recurrent):
         data, batch_sizes, sorted_indices, unsorted_indices = packed
         if is_observed(data, hx, next(self.parameters())):
             return traced.packed(self, packed, hx)
-        packing = Packing.from_batch_sizes(batch_sizes)
-        if data.dim() != 2 or len(data) != packing.N:
-            raise ValueError(
-                f"a PackedSequence with batch_sizes of {packing.N} frames in all holds data "
-                f"{list(data.shape)}; make it with torch.nn.utils.rnn.pack_padded_sequence"
-            )
+        if data.dim() != 2:
+            raise ValueError(f"a PackedSequence's data must be [N, I], got {list(data.shape)}")
+        packing = Packing.from_batch_sizes(batch_sizes, len(data))
         if hx is not None and sorted_indices is not None:
             hx = hx.index_select(1, sorted_indices)
         h, h_n = self._run(data, packing, hx, (packing.N,))
@@ -211,14 +212,23 @@ class GRU(Recurrent):
                 h = h if torch._C._are_functorch_transforms_active() else h.clone()
             return h.to(returned), torch.cat(final).to(returned)
 
+    def _ask_for_memory(self, frames: int) -> None:
+        """Raise what the allocator raises, where a batch's gates are more than it can have.
+
+        The layout of a batch that never fits would be written first, and take the machine with it.
+        """
+        weight = self.get_parameter("weight_ih_l0")
+        weight.new_empty(frames, len(self.suffixes) * len(weight))
+
     def _run_padded(
         self, frames: Tensor, lengths: Tensor, hx: Tensor | None, leading: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
         """`_run` of padded frames [T * B, I] of which only some are real."""
         T, B = leading
-        packing = Packing.from_lengths(lengths.detach().to("cpu")[None])
-        if packing.T > T:
-            raise ValueError(f"lengths must be at most {T}, got {packing.T}")
+        lengths = lengths.detach().to("cpu")
+        if len(lengths) and int(lengths.max()) > T:
+            raise ValueError(f"lengths must be at most {T}, got {int(lengths.max())}")
+        packing = Packing.from_lengths(lengths[None])
         packing = packing.to(frames.device)
         padded = frames.view(1, T, B, -1)[:, : packing.T]
         h, h_n = self._run(packing.pack(padded), packing, hx, (packing.N,))

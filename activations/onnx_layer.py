@@ -131,6 +131,8 @@ def _operator(
         dtypes=(x.dtype, x.dtype),
         shapes=((T, D, B, H), (D, B, H)),
     )
+    if lengths is not None:  # onnxruntime 1.32 ends a row without frames at zero
+        h_n = torch.where((lengths == 0)[None, :, None], h0, h_n)
     return h.transpose(1, 2).flatten(2), h_n
 
 

@@ -9,6 +9,7 @@
 """
 
 import warnings
+from math import prod
 from typing import Protocol
 
 import torch
@@ -104,6 +105,8 @@ def layer(
     N, D, H = packing.N, w_hh.shape[1], w_hh.shape[-1]
     tensors = layers.Tensors(frames, w_ih, b_ih, w_hh, b_hh, h0, *parameters)
     check_layer(tensors, packing, cell)
+    if shape is not None and prod(shape) != N * D * H:
+        raise ValueError(f"the states are [{N}, {D}, {H}], which cannot be {list(shape)}")
     packing = packing.to(frames.device)
     chosen = _choose_for(frames, cell, implementation)
     if chosen == "reference":

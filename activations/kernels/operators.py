@@ -234,15 +234,16 @@ def _call(
     rows = N // (G * steps) if steps > 0 else 0
     inside = None
     if batch_sizes is not None:
-        packing = Packing.from_batch_sizes(batch_sizes)
+        packing = Packing.from_batch_sizes(batch_sizes, N // G)
     elif lengths is not None and lengths.dim() == 2:
         packing = Packing.from_lengths(lengths.to("cpu", torch.int64))
     elif lengths is None:
         packing = Packing.full(1, max(steps, 0), rows, device=frames.device)
     else:
-        packing = Packing.from_lengths(lengths.to("cpu", torch.int64)[None])
-        if steps < packing.T or packing.rows != rows:
+        lengths = lengths.to("cpu", torch.int64)
+        if len(lengths) != rows or (rows and int(lengths.max()) > steps):
             raise ValueError(f"lengths must be {rows} numbers of at most {steps}")
+        packing = Packing.from_lengths(lengths[None])
         padded = torch.arange(steps * rows).view(1, steps, rows, 1)
         inside = packing.pack(padded[:, : packing.T]).flatten()
         inside = (inside + torch.arange(G)[:, None] * steps * rows).flatten().to(frames.device)

@@ -110,10 +110,11 @@ class Packing:
         )
 
     @classmethod
-    def from_batch_sizes(cls, batch_sizes: Tensor) -> "Packing":
+    def from_batch_sizes(cls, batch_sizes: Tensor, frames: int | None = None) -> "Packing":
         """Lay out one group of sorted rows, from a PackedSequence's batch_sizes [T].
 
-        Raises ValueError where they are no such thing: a kernel trusts them.
+        frames: how many its data has. Raises ValueError where sizes are no such thing, or those of
+        other data: a kernel trusts them.
         """
         sizes = batch_sizes.tolist() if batch_sizes.dim() == 1 else []
         whole = not batch_sizes.is_floating_point() and batch_sizes.dtype != torch.bool
@@ -124,6 +125,11 @@ class Packing:
                 "a PackedSequence's batch_sizes must be whole numbers of at least 1 that never "
                 f"increase, got {batch_sizes.dtype} {list(batch_sizes.shape)} {shown}; make it "
                 "with torch.nn.utils.rnn.pack_padded_sequence"
+            )
+        if frames is not None and sum(sizes) != frames:
+            raise ValueError(
+                f"a PackedSequence whose batch_sizes are of {sum(sizes)} frames holds {frames}; "
+                "make it with torch.nn.utils.rnn.pack_padded_sequence"
             )
         B = sizes[0]
         with plain_tensors():

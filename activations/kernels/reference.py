@@ -55,7 +55,8 @@ def recurrence(
                 # backward in time a row joins at its own last frame, its initial state untouched
                 # until then
                 h = torch.cat([h_new, h[running:]])
-            directions.append(torch.cat(states if d == 0 else states[::-1]) if states else h[:0])
+            none = frames[:, d, :H]  # where no row has a frame: no states, but a gradient
+            directions.append(torch.cat(states if d == 0 else states[::-1]) if states else none)
         groups.append(torch.stack(directions, 1))
     return torch.cat(groups)
 

@@ -41,7 +41,7 @@ MAKES = {
     "four axes": lambda x: x[None],
     "on meta": lambda x: x.to("meta"),
     "no storage": lambda x: torch.empty(2**31, device="meta").expand(2, 2**31),
-    "larger than memory": lambda x: x[:1, :1].expand(2**16, 2**16, x.shape[2]),
+    "2^60 frames": lambda x: x[:1, :1].expand(2**30, 2**30, x.shape[2]),
 }
 REFUSALS = (ValueError, TypeError, GateswapError, RuntimeError, NotImplementedError, MemoryError)
 
@@ -94,6 +94,39 @@ def test_a_gradient_that_is_a_negative_view_is_read_with_its_signs():
         for cotangent in (given, torch._neg_view(-given))
     ]
     assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("sizes", [[2**31], [2**62] * 4, [2**63 - 1], [2**31, 2**31]])
+def test_batch_sizes_beyond_all_data_are_refused_before_anything_is_laid_out(sizes):
+    packed = PackedSequence(torch.randn(4, 5), torch.tensor(sizes))
+    with pytest.raises(ValueError, match="PackedSequence"):
+        GRU(5, 7, bidirectional=True)(packed)
+
+
+@pytest.mark.parametrize("longest", [7, 2**31, 2**62])
+def test_lengths_beyond_the_batch_are_refused_before_anything_is_laid_out(longest):
+    with pytest.raises(ValueError, match=f"at most 6, got {longest}"):
+        GRU(5, 7)(torch.randn(6, 3, 5), lengths=torch.tensor([1, longest, 2]))
+
+
+def test_beyond_2_to_the_31_shapes_are_right_where_no_memory_is_asked_for():
+    with torch.device("meta"):
+        output, h_n = GRU(5, 7, bidirectional=True)(torch.empty(2**17, 2**15, 5))
+    assert output.shape == (2**17, 2**15, 14)
+    assert h_n.shape == (2, 2**15, 7)
+
+
+@pytest.mark.parametrize("attribute", ["hidden_size", "num_layers", "bidirectional", "input_size"])
+@pytest.mark.parametrize("steps", [1, 6])
+def test_a_module_whose_sizes_were_changed_afterwards_is_refused(attribute, steps):
+    gru = GRU(5, 7, 2, bidirectional=True)
+    setattr(gru, attribute, 3 if attribute != "bidirectional" else False)
+    with torch.no_grad():
+        if attribute == "bidirectional":  # says what the module is, and does nothing
+            assert gru(torch.randn(steps, 3, 5))[0].shape == (steps, 3, 14)
+            return
+        with pytest.raises((ValueError, AttributeError, KeyError, RuntimeError), match=r".+"):
+            gru(torch.randn(steps, 3, 5))
 
 
 def test_random_packed_sequences_are_right_or_refused():
