@@ -27,6 +27,7 @@ from studies.terminal.options import (
     Layout,
     Overrides,
     Precision,
+    Quiet,
     Study,
     WorkspaceFolder,
 )
@@ -201,22 +202,29 @@ def run(
     device: Device = "auto",
     precision: Precision = "ieee",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, do nothing.")] = False,
+    quiet: Quiet = False,
+    models: Annotated[
+        bool, typer.Option("--models", help="Also train again what has a result and no model.")
+    ] = False,
     workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
     """Train what is missing of a study; the same command continues after an interruption."""
     from studies.loading import load
+    from studies.model_files import disk_use
     from studies.runner import Machine, foresee_study, run_study
     from studies.terminal.display import TerminalDisplay, print_status
 
-    place, display = Workspace(workspace), TerminalDisplay()
+    place, display = Workspace(workspace), TerminalDisplay(quiet=quiet)
     spec = load(study, overrides or [], workspace=place)
     if dry_run:
         plan, status = foresee_study(spec, place, display)
         print_status(status)
         print(f"{len(plan.stacks)} stacks of up to {max(map(len, plan.stacks))} members")
+        if models_line := disk_use(plan.members, spec, place.study(spec.name).root):
+            print(models_line)
         return
     machine = Machine(device=device, precision=precision)
-    done = run_study(spec, place, machine=machine, display=display)
+    done = run_study(spec, place, machine=machine, models=models, display=display)
     print(
         f"study {spec.name}: {done.planned} members, {done.trained} trained now, "
         f"{done.diverged} of these diverged; next: gateswap report {spec.name}{_where(workspace)}"
@@ -244,6 +252,7 @@ def tune(
     ] = None,
     device: Device = "auto",
     precision: Precision = "ieee",
+    quiet: Quiet = False,
     workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
     """Search the settings of each variant, fold by fold on its own dev set; goes on where it was.
@@ -260,7 +269,7 @@ def tune(
         workspace=workspace,
         device=device,
         precision=precision,
-        display=TerminalDisplay(),
+        display=TerminalDisplay(quiet=quiet),
     )
     print_choices(found, list(spec.search))
 
@@ -371,9 +380,51 @@ def report(
 
 
 @app.command()
-def export(
+def predict(
     study: Study,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that does not exist.")],
+    recordings: Annotated[
+        list[Path], typer.Argument(metavar="WAV...", help="Recordings, one utterance in each.")
+    ],
+    members: Annotated[
+        list[str] | None,
+        typer.Option(help="A hash or VARIANT[/FOLD[/SEED]]; several times; by default all."),
+    ] = None,
+    by: Annotated[
+        str, typer.Option(help="How members agree: mean of probabilities, or majority.")
+    ] = "mean",
+    speakers: Annotated[
+        str, typer.Option(help="Whose recordings: of one speaker, one a folder, one a file.")
+    ] = "one",
+    workspace: WorkspaceFolder = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Tell the emotion of recordings by the trained members of a study."""
+    import studies
+    from studies.terminal.display import TerminalDisplay
+    from studies.terminal.predictions import print_predictions
+
+    found = studies.predict(
+        study, recordings, members=members or (), by=by, speakers=speakers, workspace=workspace
+    )
+    if as_json:
+        _print_json(found.as_dict())
+        return
+    print_predictions(found)
+    display = TerminalDisplay()
+    for note in found.notes:
+        display.say(f"note: {note}")
+
+
+@app.command()
+def export(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="STUDY|MEMBER", help="Member: a hash, or STUDY/VARIANT/FOLD/SEED."),
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="DIR|FILE.onnx", help="A folder that does not exist, or a file."),
+    ],
     hash_ids: Annotated[
         bool, typer.Option("--hash-ids", help="For licensed corpora: no id is written.")
     ] = False,
@@ -382,13 +433,36 @@ def export(
     ] = False,
     workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
-    """Write a study's results as an open data set; `gateswap report DIR` reads it."""
+    """Write a study's results as an open data set, which `gateswap report DIR` reads.
+
+    Into a file that ends in .onnx: a trained member, compared in onnxruntime with what it is.
+    """
     from studies.completion import find_study
     from studies.exchange.export import export_study
 
     place = Workspace(workspace)
-    of = place.study(find_study(study, place))
-    print(export_study(of, folder, hash_ids=hash_ids, scores_only=scores_only))
+    if target.suffix == ".onnx":
+        _export_member(what, target, place)
+        return
+    of = place.study(find_study(what, place))
+    print(export_study(of, target, hash_ids=hash_ids, scores_only=scores_only))
+
+
+def _export_member(name: str, target: Path, place: Workspace) -> None:
+    from bench.training.loaded_network import load_network
+    from bench.training.onnx_file import export_onnx
+    from studies.member_names import one_member
+    from studies.model_files import model_file
+
+    study, member_hash = one_member(name, place)
+    network = load_network(model_file(study, member_hash, place))
+    done = export_onnx(network, target)
+    print(f"{target}: {', '.join(network.classes)}; inputs: ", end="")
+    print("; ".join(f"{name} {axes}" for name, axes in done.inputs.items()))
+    if done.difference is None:
+        print("not compared with the network: pip install onnxruntime")
+    else:
+        print(f"onnxruntime's logits are the network's to {done.difference:.1e}")
 
 
 @app.command("validate-statistics")

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from bench.data.members import Variant as Variant
     from bench.data.protocol import Protocol as Protocol
     from bench.features.store import compute_features as compute_features
+    from bench.training.loaded_network import LoadedNetwork as LoadedNetwork
+    from bench.training.loaded_network import load_network as load_network
     from bench.training.results import MemberResult as MemberResult
     from bench.training.train import train_stack as train_stack
 
@@ -73,6 +75,7 @@ ask_mkl()
 
 _HOME = {
     "Hyperparameters": "data.members",
+    "LoadedNetwork": "training.loaded_network",
     "Member": "data.members",
     "MemberResult": "training.results",
     "Protocol": "data.protocol",
@@ -81,6 +84,7 @@ _HOME = {
     "build_examples": "data.examples",
     "compute_features": "features.store",
     "describe": "data.describe",
+    "load_network": "training.loaded_network",
     "make_folds": "data.folds",
     "read_corpus": "corpora.reading",
     "train_stack": "training.train",
@@ -88,6 +92,7 @@ _HOME = {
 
 __all__ = [
     "Hyperparameters",
+    "LoadedNetwork",
     "Member",
     "MemberResult",
     "Protocol",
@@ -96,6 +101,7 @@ __all__ = [
     "build_examples",
     "compute_features",
     "describe",
+    "load_network",
     "make_folds",
     "read_corpus",
     "train_stack",

@@ -39,14 +39,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from studies.face import load as load
+    from studies.face import predict as predict
     from studies.face import results as results
     from studies.face import run as run
     from studies.face import status as status
     from studies.face import tune as tune
 
-_HOME = {"load": "face", "results": "face", "run": "face", "status": "face", "tune": "face"}
+_HOME = dict.fromkeys(["load", "predict", "results", "run", "status", "tune"], "face")
 
-__all__ = ["load", "results", "run", "status", "tune"]
+__all__ = ["load", "predict", "results", "run", "status", "tune"]
 
 
 def __getattr__(name: str) -> object:

@@ -14,6 +14,7 @@ from studies.workspace import DEFAULT, Workspace
 if TYPE_CHECKING:  # a status needs neither torch nor pydantic
     from bench.training.results import MemberResult
     from studies.completion import Status
+    from studies.predicting import PredictedFiles
     from studies.spec import StudySpec
     from studies.tuned import Choice
 
@@ -107,6 +108,39 @@ def status(study: str, *, workspace: str | Path = DEFAULT) -> "Status":
 
     place = Workspace(Path(workspace))
     return folder_status(place.study(find_study(study, place)))
+
+
+def predict(
+    study: str,
+    files: Sequence[str | Path],
+    *,
+    members: Sequence[str] = (),
+    by: str = "mean",
+    speakers: str = "one",
+    workspace: str | Path = DEFAULT,
+) -> "PredictedFiles":
+    """What the trained members of a study say of recordings; `gateswap predict` for notebooks.
+
+    members: hashes or VARIANT[/FOLD[/SEED]], by default all that have a model. by: "mean" of the
+    probabilities or "majority". speakers: whether the recordings are of "one" speaker, of one in
+    each "folder", or each "file" of another; see the notes of what is returned.
+    Raises InputError for a study or member that is not there, and audio that cannot be used:
+
+    >>> import studies, tempfile
+    >>> studies.predict("demo", ["a.wav"], workspace=tempfile.mkdtemp())  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    activations.errors.InputError: study demo has not been run in ...; start it with: ...
+    """
+    from studies.predicting import predict_files
+
+    return predict_files(
+        study,
+        [Path(file) for file in files],
+        Workspace(Path(workspace)),
+        members=members,
+        by=by,
+        speakers=speakers,
+    )
 
 
 def results(study: str, *, workspace: str | Path = DEFAULT) -> "list[MemberResult]":

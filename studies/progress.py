@@ -6,19 +6,35 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 Count = Callable[[int, int], None]  # called with how many are done, and of how many
 
 
+@dataclass(frozen=True)
+class StackAt:
+    """How far a stack is: step of steps, the mean dev UAR of its members (NaN: none yet).
+
+    work: what all of its steps take, in units that the stacks of a study share.
+    """
+
+    label: str
+    members: int
+    step: int
+    steps: int
+    dev_uar: float
+    work: float
+
+
 class TrainingView(Protocol):
     """Shows the training of a study's members. place: the device, "" where there is only one."""
 
-    def step(self, place: str, label: str, done: int, steps: int, dev_uar: float) -> None:
-        """`done` of a stack's steps are made; dev_uar: mean over its members, or NaN."""
+    def step(self, place: str, at: StackAt) -> None:
+        """A stack is so far."""
 
-    def finish(self, place: str, label: str, members: int, outcome: str) -> None:
-        """A stack is done."""
+    def finish(self, place: str, at: StackAt, outcome: str) -> None:
+        """A stack has ended."""
 
 
 class Display(Protocol):
@@ -30,8 +46,8 @@ class Display(Protocol):
     def counting(self, what: str) -> AbstractContextManager[Count]:
         """How many of something are done, while the block runs."""
 
-    def training(self, members: int) -> AbstractContextManager[TrainingView]:
-        """The training of so many members, while the block runs."""
+    def training(self, members: int, work: float) -> AbstractContextManager[TrainingView]:
+        """The training of so many members, which takes so much work, while the block runs."""
 
 
 class Silent:
@@ -46,14 +62,14 @@ class Silent:
         yield lambda _done, _total: None
 
     @contextmanager
-    def training(self, members: int) -> Iterator[TrainingView]:  # noqa: ARG002
+    def training(self, members: int, work: float) -> Iterator[TrainingView]:  # noqa: ARG002
         """Training that nobody sees."""
         yield self
 
-    def step(self, place: str, label: str, done: int, steps: int, dev_uar: float) -> None:
+    def step(self, place: str, at: StackAt) -> None:
         """Nothing."""
 
-    def finish(self, place: str, label: str, members: int, outcome: str) -> None:
+    def finish(self, place: str, at: StackAt, outcome: str) -> None:
         """Nothing."""
 
 

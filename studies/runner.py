@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,21 +21,25 @@ from activations.errors import GateswapError, InputError
 from activations.files import write_atomically
 from activations.kernels.cpu.threads import take_granted_threads
 from activations.kernels.precision import at_precision
+from bench.features.unseen import described
 from bench.training.identity import Origin
-from bench.training.train import StackProgress, TrainingSettings
+from bench.training.train import TrainingSettings
 from studies import tuning
+from studies.checkpoint_files import CheckpointFolder
 from studies.completion import Status, study_status
 from studies.execution.devices import check_precision, choose_devices
-from studies.execution.engines import Engine, Finished, NamedStack, OneDevice, describe_stack
-from studies.execution.interrupts import uninterrupted
+from studies.execution.engines import Engine, OneDevice, work_of
 from studies.execution.pool import Pool
 from studies.frozen import freeze
 from studies.growth import Round, grown
+from studies.keeping import Keeper
 from studies.kinds import kinds_here, kinds_of, mixture
 from studies.loading import load
+from studies.logbook import Logbook
 from studies.material import Material, corpus_folder, foresee, read_material, training_source
+from studies.model_files import ModelFolder, check_disk, without_model
 from studies.plan import Plan
-from studies.progress import SILENT, Display, TrainingView
+from studies.progress import SILENT, Display
 from studies.result_files import PlanRecord, ResultFolder
 from studies.spec import StudySpec
 from studies.tracking import Mirror
@@ -80,11 +84,13 @@ def run_study(
     *,
     machine: Machine = AUTOMATIC,
     mirror: bool = True,
+    models: bool = False,
     display: Display = SILENT,
 ) -> Outcome:
     """Train every member of a study that has no result file.
 
-    mirror: whether MLflow and Optuna learn of it at once; `mirror_study` tells them later.
+    mirror: whether MLflow and Optuna learn of it at once; `mirror_study` tells them later. models:
+    train those again, too, that have a result and no model file, for the models alone.
 
     Raises InputError for a corpus, device, precision or folder that cannot be used; GateswapError
     after an interruption, or after the other stacks where one failed.
@@ -92,17 +98,19 @@ def run_study(
     session = Session(spec, workspace, machine, display, mirror=mirror)
     with alone(session.folder), contextlib.closing(session):
         now = session.round()
-        _announce(now.plan, session.folder, session.results, display)
+        again = session.without_model(now.plan, wanted=models)
+        _announce(now.plan, session.folder, session.results, session.display)
         session.compare(now.plan)
         freeze(spec, session.folder)
         write_atomically(session.folder.spec, spec.as_yaml())
         done = Outcome(planned=0, found=0, trained=0, diverged=0)
         while True:
             now.plan.record.write(session.folder)
-            done = done.then(session.train(now.plan))
+            done = done.then(session.train(now.plan, again))
+            again = []
             before, now = now, session.round()
             if now.said:
-                display.say(now.said)
+                session.display.say(now.said)
             if now.plan.members.keys() == before.plan.members.keys():
                 return done
 
@@ -158,7 +166,7 @@ class Session:
         *,
         mirror: bool = True,
     ) -> None:
-        self._spec, self._workspace, self._display = spec, workspace, display
+        self._spec, self._workspace = spec, workspace
         corpus_folder(spec, workspace)  # which has to be said, before any folder is made
         self._devices = choose_devices(machine.device)
         self._precision = check_precision(machine.precision, self._devices)
@@ -170,6 +178,10 @@ class Session:
         self._mirrored = mirror  # until it fails
         self.folder = workspace.study(spec.name)
         self.results = ResultFolder(writable(self.folder.results))
+        gpus = any(device.type == "cuda" for device in self._devices)
+        self.display = self._display = Logbook(display, self.folder.log, gpus=gpus)
+        self._models = ModelFolder(self.folder.models)
+        self._checkpoints = CheckpointFolder(self.folder.checkpoints)
 
     def material(self) -> Material:
         """The corpus and its folds, read once."""
@@ -187,23 +199,62 @@ class Session:
         chosen = chosen_settings(self._spec, data, self.folder, known) if tuned else None
         return grown(self._spec, data, known, chosen)
 
-    def train(self, plan: Plan) -> Outcome:
-        """Train the members of a plan that have no whole result file."""
+    def without_model(self, plan: Plan, *, wanted: bool) -> list[str]:
+        """The finished members that are to be trained again for their models, where that is wanted;
+        where it is not, they are told.
+
+        Raises InputError where it is wanted of a study that keeps none.
+        """
+        if self._spec.keep == "none":
+            if wanted:
+                raise InputError("--models makes models, and the study keeps none; add keep=best")
+            return []
         self.results.clean(plan.members, self._display.say)
-        finished = self.results.hashes()
+        lacking = without_model(plan.members, self.results, self._models)
+        if lacking and not wanted:
+            self._display.say(
+                f"{len(lacking)} finished members have no model (trained without keeping any, or "
+                "by an earlier version); to train them again for it: "
+                f"gateswap run {plan.spec.name} --models"
+            )
+        return lacking if wanted else []
+
+    def train(self, plan: Plan, again: Collection[str] = ()) -> Outcome:
+        """Train the members of a plan that have no whole result file, and those named by `again`
+        for their models.
+        """
+        self.results.clean(plan.members, self._display.say)
+        self._models.clean()
+        finished = self.results.hashes() - set(again)
+        self._checkpoints.clean(finished)
         stacks = [[(key, plan.members[key]) for key in stack] for stack in plan.missing(finished)]
         missing = sum(map(len, stacks))
+        to_train = [member for stack in stacks for _, member in stack]
+        check_disk(to_train, self._spec, self.folder.root)
         self._update_mlflow()
         diverged, errors = 0, []
         if stacks:
-            with at_precision(self._precision), self._display.training(missing) as view:
+            devices, work = ", ".join(map(str, self._devices)), float(sum(map(work_of, stacks)))
+            self._display.write(f"training of {missing} members begins on {devices}")
+            with at_precision(self._precision), self._display.training(missing, work) as view:
                 engine = self._prepared(plan)
-                kept = _Kept(self.results, self._display, view, self._update_mlflow)
+                folders = self.results, self._models, self._checkpoints
+                kept = Keeper(*folders, self._display, view, self._update_mlflow, again)
                 try:
                     engine.train(stacks, kept)
                 except KeyboardInterrupt:
-                    raise GateswapError(self._stopped(plan)) from None
+                    self._display.write(stopped := self._stopped(plan))
+                    raise GateswapError(stopped) from None
             diverged, errors = kept.diverged, kept.errors
+            self._display.write(
+                f"training has ended; {diverged} diverged, {len(errors)} stacks failed"
+            )
+            if kept.differing:
+                self._display.say(
+                    f"warning: {len(kept.differing)} of {len(again)} models say another class of "
+                    "some test utterance than their results, which were computed elsewhere or by "
+                    "another version; the results stay as they are"
+                )
         self._update_optuna()
         if errors:
             more = f" ({len(errors) - 1} more stacks failed)" if len(errors) > 1 else ""
@@ -234,7 +285,12 @@ class Session:
         """What trains: this process where there is one device, a worker for each of several."""
         if self._engine is None:
             source = training_source(self._spec, self.material(), self._workspace, self._display)
-            settings = TrainingSettings(origin=_origin(plan))
+            settings = TrainingSettings(
+                origin=_origin(plan),
+                keep=self._spec.keep,
+                checkpoint_seconds=60 * self._spec.stack.checkpoint_minutes,
+                features=described(self._spec.features.settings()),
+            )
             take_granted_threads()
             if len(self._devices) > 1:
                 self._engine = Pool(source, settings, self._devices)
@@ -306,46 +362,6 @@ def _announce(plan: Plan, folder: StudyFolder, results: ResultFolder, display: D
                 )
     if finished:
         display.say(f"{len(finished)} of {len(plan.members)} members are finished already")
-
-
-class _Kept:
-    """Keeps what an engine reports: results in files, the rest on the display.
-
-    diverged: how many members did. errors: of the stacks that failed.
-    """
-
-    def __init__(
-        self,
-        results: ResultFolder,
-        display: Display,
-        view: TrainingView,
-        update_mlflow: Callable[[], None],
-    ) -> None:
-        self.diverged = 0
-        self.errors: list[str] = []
-        self._results, self._display, self._view = results, display, view
-        self._update_mlflow = update_mlflow
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        self._display.say(text)
-
-    def progress(self, place: str, stack: NamedStack, progress: StackProgress) -> None:
-        """Show how far a stack is."""
-        label = describe_stack(stack)
-        self._view.step(place, label, progress.step, progress.steps, progress.dev_uar)
-
-    def finished(self, place: str, done: Finished) -> None:
-        """Write the results of a stack, all of them, and show them."""
-        with uninterrupted():
-            for key, result in done.results.items():
-                self._results.write(key, result)
-        diverged = sum(result.outcome == "diverged" for result in done.results.values())
-        self.diverged += diverged
-        self.errors += [done.error] if done.error else []
-        said = done.error or (f"{diverged} diverged" if diverged else "ok")
-        self._view.finish(place, describe_stack(done.stack), len(done.stack), said)
-        self._update_mlflow()
 
 
 @contextlib.contextmanager

@@ -42,6 +42,7 @@ from bench.data.protocol import Protocol
 from bench.features.extractors import FeatureKind
 from bench.features.settings import Extractor, FeatureSettings, Frames, Normalise, PoolTail
 from bench.network import kinds
+from bench.training.saved_network import Keep
 from studies import yaml_text
 from studies.fields import (
     Compared,
@@ -213,9 +214,12 @@ class VariantsSpec(Section):
 
 
 class StackSpec(Section):
-    """How many members train together at most. It changes memory and speed, never a result."""
+    """How many members train together at most, and how often it is kept where they are: it changes
+    memory and speed, never a result. checkpoint_minutes: 0 for never.
+    """
 
     max_members: Annotated[int, Strict(), Field(ge=1)] = 25
+    checkpoint_minutes: Annotated[Float, Field(ge=0, le=1e6)] = 10.0
 
 
 class AnalysisSpec(Section):
@@ -249,6 +253,8 @@ class StudySpec(Section):
     formulas: activations of the study's own, text by name; also what was registered where it was
     first read, so that it can be read where nobody registered it. settings: whether every member
     has those of `model` and `training`, or those that tuning chose for its variant and fold.
+    keep: which weights of each member are kept: "best" on dev (the last ones where there is no dev
+    set), "last" or "none". It changes no result.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
@@ -269,6 +275,7 @@ class StudySpec(Section):
     search: dict[str, SearchSpec] = Field(default_factory=dict)
     tuning: TuningSpec = TuningSpec()
     stack: StackSpec = StackSpec()
+    keep: Keep = "best"
 
     @field_validator("formulas")
     @classmethod

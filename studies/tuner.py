@@ -42,7 +42,8 @@ def tune_study(
     """
     tuning.check_search(spec)
     variants = set(spec.variants.variants())
-    session = Session(spec, workspace, machine, display)
+    without_models = spec.model_copy(update={"keep": "none"})  # most are never looked at again
+    session = Session(without_models, workspace, machine, display)
     with alone(session.folder), contextlib.closing(session):
         data = session.material().data
         record = _search_so_far(spec, data, session.folder)

@@ -45,6 +45,21 @@ class StudyFolder:
         return self.tuning.exists() and not self.plan.exists()
 
     @property
+    def models(self) -> Path:
+        """One file per trained network that is kept, named by its member's hash."""
+        return self.root / "models"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where members in training were last, one file each, named by the member's hash."""
+        return self.root / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        """What every run of the study said, with times."""
+        return self.root / "log.txt"
+
+    @property
     def frozen(self) -> Path:
         """What was planned before the first member trained, and what changed since."""
         return self.root / "frozen.json"

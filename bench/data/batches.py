@@ -21,7 +21,7 @@ from activations.kernels.packing import Packing
 from bench.data import streams
 from bench.data.examples import Examples
 from bench.data.folds import Fold
-from bench.data.members import MISSING_FRAMES, Member
+from bench.data.members import MISSING_FRAMES, Hyperparameters, Member
 from bench.features.moments import Moments
 
 
@@ -124,11 +124,16 @@ class Hearing:
     @classmethod
     def of(cls, members: Sequence[Member], data: TrainingData, utterances: int) -> "Hearing":
         """What members of a stack hear in training whose networks take so many utterances."""
-        hyper = members[0].hyper
         normal = data.normal
+        own = None if normal is None else torch.stack([normal[m.fold] for m in members], 1)
+        return cls.of_hyper(members[0].hyper, utterances, own)
+
+    @classmethod
+    def of_hyper(cls, hyper: Hyperparameters, utterances: int, normal: Tensor | None) -> "Hearing":
+        """The same by a stack's setting, and its members' normalisation [2, M, I] or None."""
         return cls(
             utterances,
-            None if normal is None else torch.stack([normal[m.fold] for m in members], 1),
+            normal,
             endless=not hyper.context_mask,
             missing=MISSING_FRAMES if hyper.missing_context == "frames" else 0,
             truncate=hyper.truncate == "last",

@@ -41,6 +41,21 @@ class Part:
     squares: NDArray[np.float64]
     notes: tuple[str, ...]
 
+    def normalised(
+        self,
+        centre: NDArray[np.float64],
+        scale: NDArray[np.float64],
+        settings: FeatureSettings,
+    ) -> FloatArray:
+        """Its frames [F, I] less their utterance's centre [U, I], times its scale [U, I]."""
+        rows = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        normal = (self.frames - centre[rows]) * scale[rows]
+        if settings.pool_tail == "zeros":
+            last = np.cumsum(self.lengths) - 1
+            left = np.minimum(self.counts, settings.cap) % settings.pool
+            normal[last] *= np.where(left, left / settings.pool, 1.0)[:, None]
+        return normal.astype(np.float32)
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -62,6 +77,14 @@ def compute_part(
 
     Raises InputError for audio that cannot be used; `path` then does not exist.
     """
+    part = part_of(first, utterances, settings)
+    with atomically(path) as beside, beside.open("wb") as content:
+        np.savez(content, **_arrays(part))
+    return len(utterances)
+
+
+def part_of(first: int, utterances: tuple[Utterance, ...], settings: FeatureSettings) -> Part:
+    """The part of these utterances. Raises InputError for audio that cannot be used."""
     heard: list[Heard] = []
     for utterance in utterances:
         one = hear(Path(utterance.audio), utterance.id, utterance.start, utterance.end, settings)
@@ -71,7 +94,7 @@ def compute_part(
                 f"{heard[0].frames.shape[1]}; all must have equally many"
             )
         heard.append(one)
-    part = Part(
+    return Part(
         first=first,
         frames=np.concatenate([one.frames for one in heard]),
         lengths=np.array([len(one.frames) for one in heard], dtype=np.int64),
@@ -80,9 +103,6 @@ def compute_part(
         squares=np.stack([one.squares for one in heard]),
         notes=tuple(one.note for one in heard),
     )
-    with atomically(path) as beside, beside.open("wb") as content:
-        np.savez(content, **_arrays(part))
-    return len(utterances)
 
 
 def load_part(path: Path, first: int, count: int) -> Part | None:

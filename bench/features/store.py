@@ -27,11 +27,11 @@ from numpy.typing import NDArray
 
 from activations.errors import GateswapError, InputError
 from activations.files import UNFINISHED, atomically
-from bench.arrays import FloatArray, IntArray
+from bench.arrays import IntArray
 from bench.features import checksums
 from bench.features.frames import FeatureStore, adopt, damaged
 from bench.features.moments import Moments, normalisation
-from bench.features.parts import Utterance, compute_part, leave_with_parent, load_part
+from bench.features.parts import Part, Utterance, compute_part, leave_with_parent, load_part
 from bench.features.settings import FeatureSettings
 
 if TYPE_CHECKING:
@@ -180,14 +180,14 @@ class _PartFile:
     moments: Moments
     notes: tuple[str, ...]
 
-    def frames(self) -> FloatArray:
-        """Its frames. Raises GateswapError where they are gone."""
+    def part(self) -> Part:
+        """All of it. Raises GateswapError where it is gone."""
         part = load_part(self.path, self.first, len(self.lengths))
         if part is None:
             raise GateswapError(
                 f"{self.path}: a part that was just computed is gone. Run it again."
             )
-        return part.frames
+        return part
 
 
 def _compute_parts(
@@ -304,17 +304,12 @@ def _write_store(
         )
         at = 0
         for part in parts:
-            own = np.arange(part.first, part.first + len(part.lengths))
-            rows = np.repeat(own, part.lengths)
-            normal = (part.frames() - centre[rows]) * scale[rows]
-            if settings.pool_tail == "zeros":
-                last = np.cumsum(part.lengths) - 1
-                left = np.minimum(moments.counts[own], settings.cap) % settings.pool
-                normal[last] *= np.where(left, left / settings.pool, 1.0)[:, None]
+            own = slice(part.first, part.first + len(part.lengths))
+            normal = part.part().normalised(centre[own], scale[own], settings)
             if not np.isfinite(normal).all():
                 raise GateswapError(f"features of corpus {corpus.name} are not finite.")
-            frames[at : at + len(rows)] = normal
-            at += len(rows)
+            frames[at : at + len(normal)] = normal
+            at += len(normal)
         frames.flush()
         np.savez(building / "index.npz", lengths=lengths, ids=ids)
         if settings.normalise == "corpus":

@@ -23,6 +23,15 @@ from bench.network.flat import ALIGNMENT, BETA1, BETA2, EPSILON, Flat, Span
 
 
 class _Rule(Protocol):
+    mean: Tensor  # first and second moments, laid out as the parameters
+    square: Tensor
+
+    @property
+    def steps(self) -> int: ...
+
+    @steps.setter
+    def steps(self, number: int) -> None: ...
+
     def step(self, losses: Tensor) -> Tensor:
         """As `StackedAdam.step`, by the gradients in the buffer."""
 
@@ -76,7 +85,9 @@ class StackedAdam:
             )
         self.alive = torch.ones(members, dtype=torch.bool, device=device)
         rate, l2, clip = (x.to(device, torch.float32) for x in (learning_rate, l2, clip_norm))
-        flat = Flat(values, gradients, tuple(spans), rate, l2, clip, self.alive, raw_epsilon)
+        self._flat = flat = Flat(
+            values, gradients, tuple(spans), rate, l2, clip, self.alive, raw_epsilon
+        )
         self._rule: _Rule
         if implementation == "gpu":
             from bench.network.gpu import adam as optimiser_gpu
@@ -97,6 +108,31 @@ class StackedAdam:
         """
         torch._foreach_copy_(self._copies, list(gradients))
         return self._rule.step(losses)
+
+    @property
+    def steps(self) -> int:
+        """Steps that were taken."""
+        return self._rule.steps
+
+    @steps.setter
+    def steps(self, number: int) -> None:
+        self._rule.steps = number
+
+    def moments(self, member: int) -> tuple[Tensor, Tensor]:
+        """A member's first and second moments, each [all numbers of its parameters]: copies."""
+        mean, square = (
+            torch.cat([part.flatten() for part in self._flat.of_member(buffer, member)])
+            for buffer in (self._rule.mean, self._rule.square)
+        )
+        return mean, square
+
+    def set_moments(self, member: int, mean: Tensor, square: Tensor) -> None:
+        """Let a member go on with these moments, as `moments` gave them."""
+        for buffer, values in ((self._rule.mean, mean), (self._rule.square, square)):
+            parts = self._flat.of_member(buffer, member)
+            sizes = [part.numel() for part in parts]
+            for part, own in zip(parts, torch.split(values.to(buffer.device), sizes), strict=True):
+                part.copy_(own.view_as(part))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +155,8 @@ class _TorchAdam:
 
     def __init__(self, flat: Flat, *, one_rate: bool, clips: bool) -> None:
         self._flat, self._one_rate, self._clips = flat, one_rate, clips
-        self._mean = torch.zeros_like(flat.values)
-        self._square = torch.zeros_like(flat.values)
+        self.mean = torch.zeros_like(flat.values)
+        self.square = torch.zeros_like(flat.values)
         self._scratch = torch.zeros_like(flat.values)
         self._places: list[_Place] = []
         for span in flat.spans:
@@ -132,7 +168,7 @@ class _TorchAdam:
             rows = scratch.view(-1, span.width)
             self._places.append(_Place(values, gradients, scratch, rows, span.decayed))
         self._waits = flat.values.is_cuda  # asking it for a value would stall the step
-        self._steps = 0
+        self.steps = 0
 
     def step(self, losses: Tensor) -> Tensor:
         """As `StackedAdam.step`, by the gradients in the buffer, which it changes."""
@@ -151,19 +187,19 @@ class _TorchAdam:
             for place in self._places:
                 place.gradients.masked_fill_(~alive[:, None], 0.0)
 
-        self._steps += 1
+        self.steps += 1
         new = self._scratch
-        self._mean.mul_(BETA1).add_(torch.mul(gradients, 1 - BETA1, out=new))
+        self.mean.mul_(BETA1).add_(torch.mul(gradients, 1 - BETA1, out=new))
         torch.mul(gradients, gradients, out=new)
-        self._square.mul_(BETA2).add_(new.mul_(1 - BETA2))
-        torch.sqrt(self._square, out=new)
-        correction = (1 - BETA2**self._steps) ** 0.5
+        self.square.mul_(BETA2).add_(new.mul_(1 - BETA2))
+        torch.sqrt(self.square, out=new)
+        correction = (1 - BETA2**self.steps) ** 0.5
         if flat.raw_epsilon:
             new.add_(EPSILON).div_(correction)
         else:
             new.div_(correction).add_(EPSILON)
-        torch.div(self._mean, new, out=new)
-        rate = flat.rate / (1 - BETA1**self._steps)
+        torch.div(self.mean, new, out=new)
+        rate = flat.rate / (1 - BETA1**self.steps)
         if all_alive and self._one_rate:
             new.mul_(rate[0])
         else:

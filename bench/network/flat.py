@@ -41,3 +41,12 @@ class Flat:
     def members(self) -> int:
         """M."""
         return len(self.alive)
+
+    def of_member(self, buffer: Tensor, member: int) -> list[Tensor]:
+        """Views of a member's numbers in a buffer laid out as `values`: of each span [E, size]."""
+        return [
+            buffer[span.start : span.start + span.tensors * self.members * span.size].view(
+                span.tensors, self.members, span.size
+            )[:, member]
+            for span in self.spans
+        ]

@@ -65,7 +65,8 @@ class Network(nn.Module):
     """M stacked networks of one variant and one setting; parameters lie on the device of `keys`.
 
     A subclass has the methods that raise NotImplementedError here. utterances: how many of an
-    example's three it hears: 3, or 1 for the current one alone. encoders: its GRUs.
+    example's three it hears: 3, or 1 for the current one alone. encoders: its GRUs. draw: whether
+    initial values are drawn; without them parameters are whatever memory held, to be loaded over.
     """
 
     utterances: ClassVar[int] = 3
@@ -80,6 +81,7 @@ class Network(nn.Module):
         features: int,
         classes: int,
         implementation: str = "auto",
+        draw: bool = True,
     ) -> None:
         super().__init__()
         self.members = len(keys)
@@ -89,7 +91,8 @@ class Network(nn.Module):
         for name, parameter in self.named_parameters():
             if name.rpartition(".")[2].startswith("bias_hh"):
                 parameter.requires_grad_(hyper.recurrent_bias)
-        self._draw_all(keys)
+        if draw:
+            self._draw_all(keys)
 
     def _build(
         self,

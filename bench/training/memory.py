@@ -43,7 +43,8 @@ class MemberSizes:
 
     footprint: what its network takes of each. batch: examples; utterances: of each that are heard.
     batch_frames: of all encoders in its longest batch; evaluation_frames, diagnosis_frames: of the
-    longest evaluation batch, of the padded sample of the diagnostics.
+    longest evaluation batch, of the padded sample of the diagnostics. keeps: whether a copy of the
+    best weights is kept beside them.
     """
 
     footprint: Footprint
@@ -52,6 +53,7 @@ class MemberSizes:
     batch_frames: float
     evaluation_frames: float
     diagnosis_frames: float
+    keeps: bool = False
 
     @classmethod
     def of(cls, member: Member, data: TrainingData, settings: TrainingSettings) -> "MemberSizes":
@@ -80,6 +82,7 @@ class MemberSizes:
                 * settings.diagnostic_utterances
                 * lengths[:, fold.diagnosed].max(initial=0)
             ),
+            keeps=settings.keep == "best",
         )
 
     def bytes(self, *, recorded: bool) -> float:
@@ -99,7 +102,8 @@ class MemberSizes:
             sums = 2 * each.directions * PARTIAL_SUMS
         else:
             frames, sums = max(step, evaluation) + diagnosis, 0
-        return FLOAT * (COPIES * each.parameters + ROUNDING * frames) + sums
+        copies = COPIES + self.keeps
+        return FLOAT * (copies * each.parameters + ROUNDING * frames) + sums
 
 
 def longest_batch(lengths: np.ndarray[tuple[int], np.dtype[np.int64]], batch: int) -> float:

@@ -5,7 +5,7 @@
   run, it is repeated from a recording (bench.training.recorded).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -116,6 +116,28 @@ class Stack:
         """Let the members that are not finite [M] (their evaluation was not) diverge here."""
         self.optimiser.alive &= finite.to(self.diverged_at.device)
         self._record_divergence()
+
+    def state(self, member: int) -> dict[str, Tensor]:
+        """All of a member that the steps to come depend on but its weights: copies."""
+        mean, square = self.optimiser.moments(member)
+        counts = [self.diverged_at[member], self.optimiser.alive[member], self._summed]
+        return {
+            "mean": mean,
+            "square": square,
+            "sums": self._sums[:, member].clone(),
+            "counts": torch.tensor([int(each) for each in counts]),
+        }
+
+    def go_on(self, steps: int, states: Sequence[Mapping[str, Tensor]]) -> None:
+        """Go on after so many steps, of each member with what `state` gave of it."""
+        self.steps = self.optimiser.steps = steps
+        self._number.fill_(steps)
+        for m, state in enumerate(states):
+            self.optimiser.set_moments(m, state["mean"], state["square"])
+            self._sums[:, m] = state["sums"].to(self._sums.device)
+            diverged_at, alive, self._summed = state["counts"].tolist()
+            self.diverged_at[m] = diverged_at
+            self.optimiser.alive[m] = bool(alive)
 
     def _train_in_room(self, examples: Tensor, room: int, steps: int) -> None:
         """A step whose shapes, and all it asks of the host, are the same for every batch."""

@@ -2,14 +2,14 @@
 
 - An engine only computes: it takes members and reports results, and knows neither files nor plans.
 - What goes wrong with one stack ends that stack and no other, and names its members.
-- A member's result does not depend on its companions, so a stack that memory has no room for is
-  trained in parts.
+- A member's result does not depend on its companions, so a stack that memory has no room for, or
+  whose members were interrupted at different steps, is trained in parts.
 """
 
 import os
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
 
@@ -17,19 +17,26 @@ from activations.errors import GateswapError
 from bench.data.batches import TrainingData
 from bench.data.members import Member
 from bench.training import benefit, memory, out_of_memory
+from bench.training.member_state import MemberState
 from bench.training.results import MemberResult
+from bench.training.saved_network import SavedNetwork
 from bench.training.train import StackProgress, TrainingSettings, train_stack
 
 NamedStack = Sequence[tuple[str, Member]]  # hash and member
+States = Mapping[str, MemberState]  # by hash
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of one stack: results by hash, or why there are none."""
+    """What became of one stack: results by hash, or why there are none.
+
+    networks: what is kept of its members, by hash; none of those that diverged.
+    """
 
     stack: NamedStack
     results: dict[str, MemberResult]
     error: str = ""
+    networks: dict[str, SavedNetwork] = field(default_factory=dict)
 
 
 class Reports(Protocol):
@@ -43,6 +50,12 @@ class Reports(Protocol):
 
     def finished(self, place: str, done: Finished) -> None:
         """A stack has ended: its results are the receiver's to keep."""
+
+    def states(self, stack: NamedStack) -> States:
+        """Where those of the members are that were interrupted."""
+
+    def checkpoint(self, place: str, states: States) -> None:
+        """Where the members of a stack are now: the receiver's to keep."""
 
 
 class Engine(Protocol):
@@ -79,11 +92,16 @@ class OneDevice:
         waiting = list(reversed(stacks))
         while waiting:
             stack = waiting.pop()
+            states = reports.states(stack)
+            parts = _by_step(stack, states)
+            if len(parts) > 1:
+                waiting += reversed(parts)
+                continue
             most = self._fitting(stack, reports)
             if most < len(stack):
                 waiting += reversed(_cut(stack, most))
                 continue
-            done = self._train(stack, reports)
+            done = self._train(stack, reports, states)
             if done is None:
                 out_of_memory.release(self._data.device)
                 half = self._most[_need(stack)] = -(-len(stack) // 2)
@@ -119,14 +137,27 @@ class OneDevice:
             )
         return min(most, fitting)
 
-    def _train(self, stack: NamedStack, reports: Reports) -> Finished | None:
+    def _train(self, stack: NamedStack, reports: Reports, states: States) -> Finished | None:
         """Train one stack; None where several members ran out of memory together."""
+        kept: list[SavedNetwork | None] = []
+        hashes = [member_hash for member_hash, _ in stack]
+        interrupted = [states[key] for key in hashes if key in states]
+        if interrupted:
+            step, steps = interrupted[0].step, stack[0][1].hyper.steps
+            reports.say(f"{describe_stack(stack)}: goes on after step {step:,} of {steps:,}")
+
+        def keep(now: Sequence[MemberState]) -> None:
+            reports.checkpoint(self._place, dict(zip(hashes, now, strict=True)))
+
         try:
             results = train_stack(
                 [member for _, member in stack],
                 self._data,
                 self._settings,
                 on_progress=lambda progress: reports.progress(self._place, stack, progress),
+                on_networks=kept.extend,
+                states=interrupted,
+                on_checkpoint=keep if self._settings.checkpoint_seconds > 0 else None,
             )
         except Exception as error:  # the compilers of kernels have their own
             if out_of_memory.ran_out(error) and len(stack) > 1:
@@ -134,8 +165,8 @@ class OneDevice:
             if os.environ.get("GATESWAP_TRACEBACK"):
                 traceback.print_exc()
             return Finished(stack, {}, _explain(stack, error))
-        hashes = (member_hash for member_hash, _ in stack)
-        return Finished(stack, dict(zip(hashes, results, strict=True)))
+        networks = {key: own for key, own in zip(hashes, kept, strict=False) if own is not None}
+        return Finished(stack, dict(zip(hashes, results, strict=True)), networks=networks)
 
 
 def describe_stack(stack: NamedStack) -> str:
@@ -144,6 +175,13 @@ def describe_stack(stack: NamedStack) -> str:
     if len(stack) == 1:
         return f"{first.variant.label} · {first.fold} · seed {first.seed}"
     return f"{first.variant.label} · {len(stack)} members"
+
+
+def work_of(stack: NamedStack) -> int:
+    """How long a stack takes, in units of its own: what the recurrences multiply."""
+    member = stack[0][1]
+    frames = len(stack) * member.hyper.steps * member.hyper.batch_size
+    return frames * member.variant.directions * member.hyper.hidden_size**2
 
 
 def failure(stack: NamedStack, reason: str) -> str:
@@ -158,6 +196,15 @@ def _cut(stack: NamedStack, most: int) -> list[NamedStack]:
     sizes = memory.even_parts(len(stack), most)
     starts = accumulate(sizes, initial=0)
     return [stack[start : start + size] for start, size in zip(starts, sizes, strict=False)]
+
+
+def _by_step(stack: NamedStack, states: States) -> list[NamedStack]:
+    """The stack in parts whose members are at the same step, those that are furthest first."""
+    steps = {key: states[key].step if key in states else 0 for key, _ in stack}
+    return [
+        [entry for entry in stack if steps[entry[0]] == step]
+        for step in sorted(set(steps.values()), reverse=True)
+    ]
 
 
 def _need(stack: NamedStack) -> tuple[object, ...]:

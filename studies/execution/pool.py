@@ -21,7 +21,7 @@ import torch
 
 from activations.errors import GateswapError
 from bench.training.train import TrainingSettings
-from studies.execution.engines import Finished, NamedStack, Reports, failure
+from studies.execution.engines import Finished, NamedStack, Reports, States, failure, work_of
 from studies.execution.interrupts import interrupts_blocked, uninterrupted
 from studies.execution.worker import Job, Message, work
 from studies.material import DataSource
@@ -42,12 +42,12 @@ class _Worker:
     ready: bool = False
     reason: str = ""
 
-    def give(self, stack: NamedStack, again: bool) -> None:
-        """Send it a stack; where it is dead, its pipe's end will tell."""
+    def give(self, stack: NamedStack, again: bool, states: States) -> None:
+        """Send it a stack and where its members are; where it is dead, its pipe's end will tell."""
         self.stack, self.again, self.ready = stack, again, False
         self.unfinished = {member_hash for member_hash, _ in stack}
         with contextlib.suppress(OSError):
-            self.pipe.send(stack)
+            self.pipe.send((stack, states))
 
 
 class Pool:
@@ -67,13 +67,13 @@ class Pool:
         self._waiting = deque((stack, False) for stack in _spread(stacks, len(self._devices)))
         try:
             self._start()
-            self._deal()
+            self._deal(reports)
             while self._waiting or any(worker.stack for worker in self._workers):
                 found: dict[object, _Worker] = {worker.pipe: worker for worker in self._workers}
                 for pipe in wait([worker.pipe for worker in self._workers]):
                     with uninterrupted():
                         self._receive(found[pipe], reports)
-                self._deal()
+                self._deal(reports)
         except BaseException:
             with uninterrupted():
                 self._abandon(reports)
@@ -104,11 +104,12 @@ class Pool:
             there.close()  # so that its end is this process's to notice
             self._workers.append(_Worker(place, process, here))
 
-    def _deal(self) -> None:
+    def _deal(self, reports: Reports) -> None:
         """Give waiting stacks to the workers that are ready."""
         for worker in self._workers:
             if worker.ready and self._waiting:
-                worker.give(*self._waiting.popleft())
+                stack, again = self._waiting.popleft()
+                worker.give(stack, again, reports.states(stack))
 
     def _receive(self, worker: _Worker, reports: Reports) -> None:
         """Read one message of a worker, or the end of its pipe."""
@@ -122,6 +123,8 @@ class Pool:
                 worker.stack, worker.ready = (), True
             case ("progress", stack, progress):
                 reports.progress(worker.place, stack, progress)
+            case ("checkpoint", states):
+                reports.checkpoint(worker.place, states)
             case ("finished", done):
                 worker.unfinished -= {member_hash for member_hash, _ in done.stack}
                 reports.finished(worker.place, done)
@@ -161,6 +164,8 @@ class Pool:
                     message = worker.pipe.recv()
                     if message[0] == "finished":
                         reports.finished(worker.place, message[1])
+                    elif message[0] == "checkpoint":
+                        reports.checkpoint(worker.place, message[1])
 
 
 def _places(devices: Sequence[torch.device]) -> list[str]:
@@ -176,18 +181,11 @@ def _spread(stacks: Sequence[NamedStack], devices: int) -> list[NamedStack]:
     """The stacks, longest first; some are halved where there are fewer than devices."""
     spread = list(stacks)
     while 0 < len(spread) < devices and any(len(stack) > 1 for stack in spread):
-        largest = max((stack for stack in spread if len(stack) > 1), key=_work)
+        largest = max((stack for stack in spread if len(stack) > 1), key=work_of)
         half = -(-len(largest) // 2)
         spread.remove(largest)
         spread += [largest[:half], largest[half:]]
-    return sorted(spread, key=_work, reverse=True)
-
-
-def _work(stack: NamedStack) -> int:
-    """How long a stack takes, in units of its own: what the recurrences multiply."""
-    member = stack[0][1]
-    frames = len(stack) * member.hyper.steps * member.hyper.batch_size
-    return frames * member.variant.directions * member.hyper.hidden_size**2
+    return sorted(spread, key=work_of, reverse=True)
 
 
 def _how_it_ended(process: SpawnProcess) -> str:

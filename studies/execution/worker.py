@@ -20,7 +20,7 @@ import torch
 from activations.errors import GateswapError
 from bench.features.parts import leave_with_parent
 from bench.training.train import StackProgress, TrainingSettings
-from studies.execution.engines import Finished, NamedStack, OneDevice
+from studies.execution.engines import Finished, NamedStack, OneDevice, States
 from studies.material import DataSource
 
 SECONDS_BETWEEN_REPORTS = 0.2  # of a stack's progress: more often would not be seen
@@ -39,7 +39,8 @@ class Job:
 
 
 # What a worker sends is a name and what belongs to it: ("ready",), ("say", text),
-# ("progress", stack, progress), ("finished", done); ("failed", reason) is its last word.
+# ("progress", stack, progress), ("checkpoint", states), ("finished", done); ("failed", reason) is
+# its last word. It is sent stacks, each with the states of its members that were interrupted.
 Message = tuple[Any, ...]
 
 
@@ -55,7 +56,8 @@ def work(home: Connection, job: Job) -> None:
             torch.cuda.set_device(job.device)
         engine = OneDevice(job.source.build(job.device), job.settings, place=job.place)
         home.send(("ready",))
-        while (stack := home.recv()) is not None:
+        while (given := home.recv()) is not None:
+            stack, reports.interrupted = given
             engine.train([stack], reports)
             home.send(("ready",))
     except (EOFError, BrokenPipeError):
@@ -76,6 +78,7 @@ class _Home:
     def __init__(self, home: Connection, device: torch.device) -> None:
         self._home, self._device = home, device
         self._last = 0.0  # when progress was sent
+        self.interrupted: States = {}
 
     def say(self, text: str) -> None:
         """Send a line for the user."""
@@ -93,6 +96,15 @@ class _Home:
         if done.error and not _answers(self._device):
             raise _BrokenDeviceError(done.error)
         self._home.send(("finished", done))
+
+    def states(self, _stack: NamedStack) -> States:
+        """Those that came with the stack."""
+        return self.interrupted
+
+    def checkpoint(self, _place: str, states: States) -> None:
+        """Send where the members are, which is then where they go on if memory runs out."""
+        self.interrupted = {**self.interrupted, **states}
+        self._home.send(("checkpoint", states))
 
     def warn(self, message: Warning | str, *_: Any, **__: Any) -> None:
         """Send a warning."""

@@ -18,6 +18,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -26,7 +27,10 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from studies.progress import Count
+from studies.device_use import DeviceUse
+from studies.pace import Pace
+from studies.progress import SILENT, Count, StackAt, TrainingView
+from studies.training_lines import TrainingLines
 
 if TYPE_CHECKING:  # a table of activations needs neither plans nor torch
     from studies.completion import Status
@@ -34,12 +38,14 @@ if TYPE_CHECKING:  # a table of activations needs neither plans nor torch
     from studies.tuned import Choice
 
 SECONDS_BETWEEN_LINES = 15.0
+SECONDS_BETWEEN_USES = 5.0  # of what is shown of the devices
 
 
 class TerminalDisplay:
-    """Shows notes, counts and the training of stacks."""
+    """Shows notes, counts and the training of stacks. quiet: shows warnings alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     @property
@@ -49,7 +55,8 @@ class TerminalDisplay:
 
     def say(self, text: str) -> None:
         """Print a line, above the bars if there are any."""
-        self._console.print(text, markup=False)
+        if not self._quiet or text.startswith("warning"):
+            self._console.print(text, markup=False)
 
     @contextmanager
     def counting(self, what: str) -> Iterator[Count]:
@@ -57,7 +64,7 @@ class TerminalDisplay:
 
         What is complete at the first call was done before, and is not shown.
         """
-        if not self.live:
+        if self._quiet or not self.live:
             yield self._lines(what)
             return
         with self._progress() as progress:
@@ -72,22 +79,27 @@ class TerminalDisplay:
             yield count
 
     @contextmanager
-    def training(self, members: int) -> Iterator["TrainingBars"]:
+    def training(self, members: int, work: float) -> Iterator["TrainingView"]:
         """Show the training of so many members, stack after stack."""
-        if not self.live:
-            yield TrainingBars(self, members, None)
-            return
-        with self._progress() as progress:
-            yield TrainingBars(self, members, progress)
+        pace, use = Pace(members, work), DeviceUse(gpus=True)
+        if self._quiet:
+            yield SILENT
+        elif not self.live:
+            with TrainingLines(self.say, pace, use).running() as lines:
+                yield lines
+        else:
+            with self._progress(TextColumn("{task.fields[pace]}", markup=False)) as progress:
+                yield TrainingBars(self, progress, pace, use)
 
-    def _progress(self) -> Progress:
+    def _progress(self, *last: ProgressColumn) -> Progress:
+        left = last or (TextColumn("left"), TimeRemainingColumn())
+        count = TextColumn("{task.fields[count]}") if last else MofNCompleteColumn()
         return Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            count,
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            *left,
             console=self._console,
         )
 
@@ -110,53 +122,65 @@ class TerminalDisplay:
 
 @dataclass
 class _Running:
-    """A stack in training, its bar if there are bars, and when it began."""
+    """A stack in training, its bar, and when it began."""
 
     label: str
-    bar: TaskID | None
+    bar: TaskID
     began: float
 
 
 class TrainingBars:
-    """The bars of a study: members in all, and the steps of each stack that is being trained.
-
-    place: the device a stack trains on, one stack at a time; "" where there is only one.
+    """The bars of a study: all of its work with its pace and the devices' use, and the steps of
+    each stack that is being trained.
     """
 
-    def __init__(self, display: TerminalDisplay, members: int, progress: Progress | None) -> None:
-        self._display = display
-        self._progress = progress
-        self._members = members
-        self._finished = 0
+    def __init__(
+        self, display: TerminalDisplay, progress: Progress, pace: Pace, use: DeviceUse
+    ) -> None:
+        self._display, self._progress, self._pace, self._use = display, progress, pace, use
         self._running: dict[str, _Running] = {}
-        self._all = progress.add_task("members", total=members) if progress else None
+        self._used, self._asked = "", time.monotonic()
+        self._all = progress.add_task("members", total=1.0, **self._fields())
 
-    def step(self, place: str, label: str, done: int, steps: int, dev_uar: float) -> None:
-        """`done` of a stack's steps are made; dev_uar: mean over its members, or NaN."""
-        label = f"{place} · {label}" if place else label
+    def step(self, place: str, at: StackAt) -> None:
+        """A stack is so far."""
+        label = f"{place} · {at.label}" if place else at.label
         running = self._running.get(place)
         if running is None or running.label != label:
             self._stop(place)
-            bar = self._progress.add_task(label, total=steps) if self._progress else None
+            fields = {"count": "", "pace": ""}
+            bar = self._progress.add_task(label, total=at.steps, **fields)
             running = self._running[place] = _Running(label, bar, time.monotonic())
-        if self._progress and running.bar is not None:
-            shown = "" if math.isnan(dev_uar) else f" · dev UAR {100 * dev_uar:.1f}"
-            self._progress.update(running.bar, completed=done, description=f"{label}{shown}")
+        self._pace.step(place, at)
+        score = "" if math.isnan(at.dev_uar) else f"dev UAR {100 * at.dev_uar:.1f}"
+        count = f"{at.step:,}/{at.steps:,}"
+        self._progress.update(running.bar, completed=at.step, count=count, pace=score)
+        self._show_all()
 
-    def finish(self, place: str, label: str, members: int, outcome: str) -> None:
-        """A stack is done."""
-        self._finished += members
+    def finish(self, place: str, at: StackAt, outcome: str) -> None:
+        """A stack has ended."""
+        self._pace.finish(place, at.members, at.work)
         running = self._stop(place)
-        if self._progress and self._all is not None:
-            self._progress.update(self._all, completed=self._finished)
-        parts = [f"{self._finished:>4} of {self._members} members", *filter(None, [place, label])]
-        took = [f"{time.monotonic() - running.began:.1f} s"] if running else []
-        self._display.say(" · ".join([*parts, outcome, *took]))
+        self._show_all()
+        count = f"{self._pace.finished:>4} of {self._pace.members} members"
+        took = f"{time.monotonic() - running.began:.1f} s" if running else ""
+        parts = [count, place, at.label, outcome, took]
+        self._display.say(" · ".join(filter(None, parts)))
+
+    def _show_all(self) -> None:
+        now = time.monotonic()
+        if now - self._asked >= SECONDS_BETWEEN_USES:
+            self._used, self._asked = self._use.text(), now
+        self._progress.update(self._all, completed=self._pace.share, **self._fields())
+
+    def _fields(self) -> dict[str, str]:
+        pace = " · ".join(filter(None, [self._pace.text() or "time left: ?", self._used]))
+        return {"count": f"{self._pace.finished}/{self._pace.members}", "pace": pace}
 
     def _stop(self, place: str) -> _Running | None:
         """Take away what is shown of the stack at a place."""
         running = self._running.pop(place, None)
-        if running and running.bar is not None and self._progress:
+        if running is not None:
             self._progress.remove_task(running.bar)
         return running
 

@@ -19,6 +19,9 @@ Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda (all GPUs that are visible) or one as in cuda:1.")
 ]
 Precision = Annotated[str, typer.Option(help="Of products on a GPU: ieee (float32), tf32 or bf16.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="Show warnings alone; the study's log has the rest.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Layout = Annotated[
     str,

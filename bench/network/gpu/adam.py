@@ -30,11 +30,20 @@ class FusedAdam:
 
     def __init__(self, flat: Flat) -> None:
         self._flat = flat
-        self._mean, self._square = torch.zeros_like(flat.values), torch.zeros_like(flat.values)
+        self.mean, self.square = torch.zeros_like(flat.values), torch.zeros_like(flat.values)
         self._table = _table(flat).to(flat.values.device)
         self._sums = flat.values.new_empty(len(self._table))
         self._scales = flat.values.new_empty(3, flat.members)
         self._steps = torch.zeros(1, dtype=torch.int64, device=flat.values.device)
+
+    @property
+    def steps(self) -> int:
+        """Steps that were taken; asking waits for the device."""
+        return int(self._steps)
+
+    @steps.setter
+    def steps(self, number: int) -> None:
+        self._steps.fill_(number)  # a recorded step counts in this very place
 
     def step(self, losses: Tensor) -> Tensor:
         """As `StackedAdam.step`, by the gradients in the buffer."""
@@ -49,7 +58,7 @@ class FusedAdam:
             scales, members, blocks // members, **SETTLE,
         )  # fmt: skip
         update[(blocks,)](
-            flat.values, flat.gradients, self._mean, self._square, table, flat.l2, alive, scales,
+            flat.values, flat.gradients, self.mean, self.square, table, flat.l2, alive, scales,
             members, RAW=flat.raw_epsilon, **UPDATE,
         )  # fmt: skip
         return norms

@@ -9,9 +9,10 @@ import torch
 
 from bench.data.batches import TrainingData
 from bench.data.members import Member, Variant
+from bench.training.member_state import MemberState
 from bench.training.results import MemberResult
 from bench.training.train import StackProgress
-from studies.execution.engines import Finished, NamedStack
+from studies.execution.engines import Finished, NamedStack, States
 from tests.bench import tiny
 
 # what may differ between two runs of one member: where and when it ran, not what came out
@@ -52,6 +53,7 @@ class Noted:
     said: list[str] = field(default_factory=list)
     done: list[Finished] = field(default_factory=list)
     places: set[str] = field(default_factory=set)
+    kept: dict[str, MemberState] = field(default_factory=dict)
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -62,6 +64,12 @@ class Noted:
     def finished(self, place: str, done: Finished) -> None:
         self.places.add(place)
         self.done.append(done)
+
+    def states(self, stack: NamedStack) -> States:
+        return self.kept
+
+    def checkpoint(self, place: str, states: States) -> None:
+        self.kept.update(states)
 
     @property
     def results(self) -> dict[str, MemberResult]:

@@ -1,21 +1,28 @@
 """What a running study shows: each stack's own line, also where several train at once."""
 
 import math
+import time
 
 import pytest
 
+from studies.progress import StackAt
 from studies.terminal.display import TerminalDisplay
+
+
+def at(label: str, members: int, step: int, dev_uar: float = math.nan) -> StackAt:
+    return StackAt(label, members, step, 10, dev_uar, work=10.0 * members)
 
 
 def test_stacks_on_several_devices_are_counted_and_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with TerminalDisplay().training(7) as view:
-        view.step("cuda:0", "tanh · gru · 3 members", 1, 10, math.nan)
-        view.step("cuda:1", "relu · gru · 4 members", 1, 10, 0.25)
-        view.step("cuda:0", "tanh · gru · 3 members", 9, 10, 0.5)
-        view.finish("cuda:1", "relu · gru · 4 members", 4, "1 diverged")
-        view.finish("cuda:0", "tanh · gru · 3 members", 3, "ok")
+    tanh, relu = "tanh · gru · 3 members", "relu · gru · 4 members"
+    with TerminalDisplay().training(7, 70.0) as view:
+        view.step("cuda:0", at(tanh, 3, 1))
+        view.step("cuda:1", at(relu, 4, 1, 0.25))
+        view.step("cuda:0", at(tanh, 3, 9, 0.5))
+        view.finish("cuda:1", at(relu, 4, 10), "1 diverged")
+        view.finish("cuda:0", at(tanh, 3, 10), "ok")
     out, err = capsys.readouterr()
     first, second = err.splitlines()
     assert out == ""
@@ -23,27 +30,50 @@ def test_stacks_on_several_devices_are_counted_and_named(
     assert second.startswith("   7 of 7 members · cuda:0 · tanh · gru · 3 members · ok · 0.")
 
 
-def test_a_terminal_shows_a_bar_for_each_stack_in_training(
+def test_a_terminal_shows_a_bar_for_each_stack_in_training_and_its_pace(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("COLUMNS", "160")
     display = TerminalDisplay()
     assert display.live
-    with display.training(7) as view:
-        view.step("cuda:0", "tanh · gru · 6 members", 3, 10, math.nan)
-        view.step("cuda:1", "relu · gru · 4 members", 5, 10, 0.25)
+    with display.training(7, 70.0) as view:
+        view.step("cuda:0", at("tanh · gru · 6 members", 6, 3))
+        view.step("cuda:1", at("relu · gru · 4 members", 4, 5, 0.25))
         # it did not fit in memory: the first half takes the place
-        view.step("cuda:0", "tanh · gru · 3 members", 1, 10, math.nan)
-        assert view._progress is not None
-        bars = [(task.description, task.completed) for task in view._progress.tasks]
-        view.finish("cuda:0", "tanh · gru · 3 members", 3, "ok")
-        after = [task.description for task in view._progress.tasks]
-    assert bars == [
-        ("members", 0),
-        ("cuda:1 · relu · gru · 4 members · dev UAR 25.0", 5),
-        ("cuda:0 · tanh · gru · 3 members", 1),
+        view.step("cuda:0", at("tanh · gru · 3 members", 3, 1))
+        tasks = view._progress.tasks  # type: ignore[attr-defined]
+        bars = [(task.description, task.completed) for task in tasks]
+        scores = [task.fields["pace"] for task in tasks]
+        started = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: started + 60)
+        view.step("cuda:1", at("relu · gru · 4 members", 4, 9, 0.25))
+        pace = view._progress.tasks[0].fields["pace"]  # type: ignore[attr-defined]
+        monkeypatch.undo()
+        view.finish("cuda:0", at("tanh · gru · 3 members", 3, 10), "ok")
+        after = [task.description for task in view._progress.tasks]  # type: ignore[attr-defined]
+    assert [name for name, _ in bars] == [
+        "members",
+        "cuda:1 · relu · gru · 4 members",
+        "cuda:0 · tanh · gru · 3 members",
     ]
-    assert after == ["members", "cuda:1 · relu · gru · 4 members · dev UAR 25.0"]
+    assert [done for _, done in bars[1:]] == [5, 1]
+    assert scores == ["time left: ?", "dev UAR 25.0", ""]
+    assert "members/min · " in pace
+    assert " left, ends " in pace
+    assert "CPU " in pace
+    assert after == ["members", "cuda:1 · relu · gru · 4 members"]
     assert "3 of 7 members · cuda:0 · tanh · gru · 3 members · ok" in capsys.readouterr().err
+
+
+def test_quiet_shows_warnings_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    display = TerminalDisplay(quiet=True)
+    display.say("a corpus of 5 hours")
+    with display.counting("features") as count, display.training(3, 30.0) as view:
+        count(0, 2)
+        count(2, 2)
+        view.step("", at("tanh · gru · 3 members", 3, 1))
+        view.finish("", at("tanh · gru · 3 members", 3, 10), "ok")
+    display.say("warning: MLflow's database is locked")
+    assert capsys.readouterr().err == "warning: MLflow's database is locked\n"
