@@ -134,16 +134,29 @@ def marker_face(style: VariantStyle) -> str:
 def save(figure: Any, folder: Path, name: str, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Write folder/name.svg, .pdf and .png (300 dpi), without dates: equal figures, equal files.
 
-    Warns of letters that no font has.
+    The figure is laid out and measured once: with "tight" and a layout engine each format would
+    first be drawn once more to the same end. Warns of letters that no font has.
     """
+    import matplotlib as mpl
+
     folder.mkdir(parents=True, exist_ok=True)
+    written = []
     with paper_style():
         lay_out(figure)
-    figure.set_layout_engine("none")  # laid out once, not once for each format
-    written = []
-    for suffix in formats:
-        path = folder / f"{name}.{suffix}"
-        with paper_style():
-            figure.savefig(path, metadata=UNDATED.get(suffix))
-        written.append(path)
+        # by these settings a figure without a layout engine would be given one again
+        with mpl.rc_context({"figure.constrained_layout.use": False}):
+            figure.set_layout_engine(None)
+            margins = _margins(figure)
+            for suffix in formats:
+                path = folder / f"{name}.{suffix}"
+                figure.savefig(path, metadata=UNDATED.get(suffix), bbox_inches=margins)
+                written.append(path)
     return written
+
+
+def _margins(figure: Any) -> Any:
+    """The part of the figure that is drawn on, in inches, measured in the pixels of its PNG."""
+    shown, figure.dpi = figure.dpi, RC["savefig.dpi"]
+    drawn_on = figure.get_tightbbox().padded(RC["savefig.pad_inches"])
+    figure.dpi = shown
+    return drawn_on
