@@ -20,9 +20,13 @@ TEXT = "x*sigmoid(b*x); b=1.25"
 
 
 def gateswap(workspace: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
+    """The command line in a process of its own; a report has one figure."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "gateswap", *words, "--workspace", str(workspace.root)]
+    program = (
+        "import sys, gateswap; from reports.figures import gallery; "
+        "gallery.FIGURES = gallery.FIGURES[:1]; sys.exit(gateswap.main())"
+    )
+    command = [sys.executable, "-c", program, *words, "--workspace", str(workspace.root)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 

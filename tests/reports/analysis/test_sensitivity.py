@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from reports.analysis.sensitivity import settings_tried
+from reports.figures import gallery
 from reports.page.page import write_report
 from tests.reports import synthetic
 
@@ -42,7 +43,8 @@ def test_each_trial_is_the_mean_dev_score_of_its_runs(planned):
     assert setting.scores[0] == pytest.approx(100 * sum(by_hand) / len(by_hand))
 
 
-def test_page_of_a_tuned_study_shows_what_was_searched(planned, tmp_path):
+def test_page_of_a_tuned_study_shows_what_was_searched(planned, tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "FIGURES", (gallery.find("forest"), gallery.find("sensitivity")))
     page = write_report(planned, tmp_path / "report", tuned=with_rate(planned, 0.5))
     assert 'id="figure-sensitivity"' in page.read_text()
     assert (page.parent / "figures" / "sensitivity.pdf").is_file()

@@ -97,7 +97,7 @@ def test_synthetic_speech_is_called_so_and_no_published_line_is_drawn_into_its_s
     assert "Unfinished study" not in page
 
 
-def test_unfinished_study_is_reported_and_marked(small, tmp_path):
+def test_unfinished_study_is_reported_and_marked(small, tmp_path, two_figures):
     planned = {f"{i:032x}": result.member for i, result in enumerate(small)}
     page = write_report(small[:-3], tmp_path / "report", planned=planned).read_text()
     assert "<strong>Unfinished study.</strong> 3 runs have no result yet" in page
@@ -125,7 +125,7 @@ def test_json_csv_markdown_and_latex_say_the_same(report, analysis):
     assert len(rows) == len(analysis.variants)
 
 
-def test_same_results_give_the_same_figures_and_numbers(small, tmp_path):
+def test_same_results_give_the_same_figures_and_numbers(small, tmp_path, two_figures):
     first, again = (write_report(small, tmp_path / name).parent for name in ("a", "b"))
     for name in ("report.json", "tables/results.tex", "figures/forest.svg", "figures/scores.pdf"):
         assert (again / name).read_bytes() == (first / name).read_bytes(), name
