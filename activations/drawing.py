@@ -21,7 +21,8 @@ def own_settings(settings: Mapping[str, Any] | None = None) -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update({"text.parse_math": False, "svg.hashsalt": "gateswap"})
-        mpl.rcParams.update(settings or {})
+        chosen: Any = settings or {}  # matplotlib types each of its names
+        mpl.rcParams.update(chosen)
         yield
 
 

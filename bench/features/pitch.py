@@ -61,7 +61,7 @@ def track_pitch(samples: FloatArray, loudest: float | None = None) -> Pitch:
     )
     peak = np.concatenate([peak for _, peak in blocks])
     loudest = float(peak.max(initial=0.0)) if loudest is None else loudest
-    relative = peak / loudest if loudest > 0 else np.zeros_like(peak)
+    relative = np.divide(peak, loudest or 1.0, dtype=np.float32)  # all zero where it is silent
     chosen = _best_path(found, relative)
     rows = np.arange(steps)
     voiced = chosen < CANDIDATES
