@@ -18,7 +18,7 @@ from bench.data.members import Member, Variant
 from bench.data.protocol import Protocol
 from bench.features import FeatureSettings, compute_features, extractors
 from bench.features.extract import NAMES, delta
-from bench.features.parts import pool
+from bench.features.streaming import pool
 from tests.bench.features.test_store import make_corpus, signal_of
 
 needs_opensmile = pytest.mark.skipif(
