@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SERVICES := $(VENV)/.services
 
-.PHONY: setup demo test lint types unit test-services test-exhaustive docs gpu-check clean
+.PHONY: setup demo test lint types unit test-services test-exhaustive docs gpu-check atlas clean
 
 setup: $(INSTALLED)
 
@@ -61,6 +61,22 @@ test-exhaustive: setup
 
 docs: setup
 	$(BIN)/python -m docs.generated
+
+# each corpus by itself (ATLAS=emodb), or smaller for a try: ARGS='training.steps=20 variants.activation=[tanh,relu]'
+ATLAS ?= emodb ravdess
+ATLAS_EXPORTS ?= docs/data
+ATLAS_PAGE ?= docs/atlas.md
+WORKSPACE ?= runs
+atlas: setup
+	$(if $(DATA),,$(error say where the corpora are: make atlas DATA=/folder, with $(ATLAS:%=/folder/%)))
+	set -e; for corpus in $(ATLAS); do \
+	  study="atlas-$$corpus corpus.path=$(DATA)/$$corpus --workspace $(WORKSPACE)"; \
+	  $(BIN)/gateswap tune $$study $(ARGS); \
+	  $(BIN)/gateswap run $$study $(ARGS); \
+	  rm -rf "$(ATLAS_EXPORTS)/atlas-$$corpus"; \
+	  $(BIN)/gateswap export atlas-$$corpus "$(ATLAS_EXPORTS)/atlas-$$corpus" --scores-only --workspace $(WORKSPACE); \
+	done
+	$(BIN)/python -m reports.atlas.atlas_page $(ATLAS:%=$(ATLAS_EXPORTS)/atlas-%) --page $(ATLAS_PAGE)
 
 # for rented GPU machines: whatever Python there is, nothing is installed; options: make gpu-check ARGS=--quick
 gpu-check:

@@ -270,9 +270,11 @@ def _winsorised(freedom: int) -> _Winsorised:
     mean = (density * logs).sum(axis=1) + tails @ TAILS
     variance = (density * (logs - mean[:, None]) ** 2).sum(axis=1)
     variance += (tails - mean[:, None]) ** 2 @ TAILS
-    down = slice(None, None, -1)  # the variance falls as the degrees grow
+    rising, back = variance[::-1], links[::-1]  # the variance falls as the degrees grow
+    # near infinity it falls by less than its rounding: what does not rise is left out
+    kept = np.r_[True, rising[1:] > np.maximum.accumulate(rising)[:-1]]
     return _Winsorised(
-        link_of=interpolate.CubicSpline(variance[down], links[down]),
+        link_of=interpolate.CubicSpline(rising[kept], back[kept]),
         mean_of=interpolate.CubicSpline(links, mean),
         least=float(variance[-1]),
         most=float(variance[0]),

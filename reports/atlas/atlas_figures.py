@@ -1,0 +1,93 @@
+"""The atlas's figures: every activation of a corpus, and two corpora against each other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reports.atlas.atlas_scores import AtlasCorpus
+from reports.figures.canvas import canvas
+from reports.figures.figure import Drawing
+from reports.figures.style import BAND, BASELINE, COLOURS, INK, MUTED, PAGE, paper_style, save
+
+ROW = 0.125  # inches
+
+
+def draw_corpus(corpus: AtlasCorpus) -> Drawing:
+    """A row per activation, best first: its difference to the baseline with interval."""
+    entries = list(reversed(corpus.entries))
+    families = list(dict.fromkeys(entry.family for entry in corpus.entries))
+    with paper_style():
+        fig, axes = canvas(None, (PAGE, ROW * len(entries) + 0.9))
+        if corpus.noise is not None:
+            axes.axvspan(-corpus.noise.averaged, corpus.noise.averaged, color=BAND, lw=0)
+        axes.axvline(0, color=INK, lw=0.6)
+        for y, entry in enumerate(entries):
+            colour = COLOURS[families.index(entry.family) % len(COLOURS)]
+            colour = BASELINE if entry.verdict == "baseline" else colour
+            if np.isfinite(entry.low):
+                axes.plot([entry.low, entry.high], [y, y], color=colour, lw=0.8)
+            decided = entry.verdict in ("better", "worse", "baseline")
+            face = colour if decided else "white"
+            axes.plot(entry.difference, y, "o", ms=3.2, color=colour, mfc=face)
+            if entry.diverged:
+                axes.annotate(
+                    f"{entry.diverged}/{entry.runs} diverged",
+                    (1, y),
+                    xycoords=("axes fraction", "data"),
+                    fontsize=5,
+                    color=MUTED,
+                    ha="right",
+                    va="center",
+                )
+        axes.set_yticks(range(len(entries)), [entry.activation for entry in entries], fontsize=5.5)
+        axes.set_ylim(-1, len(entries))
+        axes.set_xlabel(f"difference to {corpus.baseline}, points of UAR; filled: shown (Holm)")
+        axes.grid(axis="x")
+        handles = [
+            axes.plot([], [], "o-", ms=3.2, lw=0.8, color=COLOURS[k % len(COLOURS)], label=name)[0]
+            for k, name in enumerate(families)
+        ]
+        fig.legend(
+            handles=handles, loc="outside upper center", ncols=min(5, len(handles)), fontsize=6
+        )
+    return fig, axes
+
+
+def draw_across(corpora: Sequence[AtlasCorpus]) -> Drawing:
+    """Differences in one corpus against those in the other, an activation a point."""
+    first, second = corpora[:2]
+    one = {entry.activation: entry for entry in first.entries}
+    two = {entry.activation: entry for entry in second.entries}
+    common = [name for name in one if name in two and one[name].verdict != "baseline"]
+    families = list(dict.fromkeys(one[name].family for name in one))
+    with paper_style():
+        fig, axes = canvas(None, (PAGE, 5.2))
+        axes.axvline(0, color=INK, lw=0.6)
+        axes.axhline(0, color=INK, lw=0.6)
+        for name in common:
+            colour = COLOURS[families.index(one[name].family) % len(COLOURS)]
+            x, y = one[name].difference, two[name].difference
+            axes.plot(x, y, "o", ms=3.2, color=colour)
+            axes.annotate(name, (x, y), xytext=(2, 2), textcoords="offset points", fontsize=4.5)
+        axes.set_xlabel(f"{first.corpus}: difference to {first.baseline}, points of UAR")
+        axes.set_ylabel(f"{second.corpus}: difference to {second.baseline}, points of UAR")
+        axes.grid(True)
+        handles = [
+            axes.plot([], [], "o", ms=3.2, color=COLOURS[k % len(COLOURS)], label=name)[0]
+            for k, name in enumerate(families)
+        ]
+        fig.legend(
+            handles=handles, loc="outside upper center", ncols=min(5, len(handles)), fontsize=6
+        )
+    return fig, axes
+
+
+def write_atlas_figures(corpora: Sequence[AtlasCorpus], folder: Path) -> dict[str, Path]:
+    """Write all figures as SVG; their files by study, and `across` where there are two corpora."""
+    files = {}
+    for corpus in corpora:
+        (files[corpus.study],) = save(draw_corpus(corpus)[0], folder, corpus.study, ["svg"])
+    if len(corpora) > 1:
+        (files["across"],) = save(draw_across(corpora)[0], folder, "atlas-across", ["svg"])
+    return files

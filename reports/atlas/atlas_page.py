@@ -1,0 +1,273 @@
+"""docs/atlas.md, written from exports alone: tables, figures, and what may be concluded.
+
+    python -m reports.atlas.atlas_page DIR [DIR ...] [--page docs/atlas.md]
+
+- Every sentence with a number has its interval, and is written only where the numbers say so.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from reports.atlas.atlas_figures import write_atlas_figures
+from reports.atlas.atlas_scores import AtlasCorpus, AtlasEntry, read_corpus_scores
+from reports.atlas.property_effects import (
+    PropertyEffect,
+    property_divergence,
+    property_effects,
+)
+from reports.statistics.conclusions import p_text, signed
+
+RESAMPLES = 2000
+
+
+def write_atlas(folders: Sequence[Path], page: Path) -> Path:
+    """Write the page and its figures (beside it, in figures/). Raises as `read_corpus_scores`."""
+    corpora = [read_corpus_scores(folder) for folder in folders]
+    figures = write_atlas_figures(corpora, page.parent / "figures")
+    links = {name: os.path.relpath(path, page.parent) for name, path in figures.items()}
+    page.write_text(atlas_text(corpora, links), encoding="utf-8")
+    return page
+
+
+def atlas_text(corpora: Sequence[AtlasCorpus], figures: dict[str, str]) -> str:
+    """The page's Markdown. figures: paths by study, and `across`."""
+    names = " and ".join(corpus.corpus for corpus in corpora)
+    lines = [
+        "# The atlas: every activation of the catalogue in a GRU, on real speech",
+        "",
+        "<!-- written by python -m reports.atlas.atlas_page; make atlas DATA=… reruns it -->",
+        "",
+        f"Each activation stands in the candidate's place of a GRU that recognises emotion on "
+        f"{names}; everything else is the same. "
+        "The learning rate of every activation was chosen on every fold by that fold's dev set, "
+        "with a seed that is not among "
+        "those reported, so that none is judged at another's best setting.",
+        "",
+    ]
+    for corpus in corpora:
+        lines += _corpus(corpus, figures[corpus.study])
+    if len(corpora) > 1:
+        lines += _across(corpora, figures["across"])
+    lines += _properties(corpora)
+    lines += _limits(corpora)
+    return "\n".join(lines) + "\n"
+
+
+def _corpus(corpus: AtlasCorpus, figure: str) -> list[str]:
+    judgement, noise = corpus.judgement, corpus.noise
+    base = next(e for e in corpus.entries if e.verdict == "baseline")
+    counts = {v: sum(e.verdict == v for e in corpus.entries) for v in ("better", "worse", "equal")}
+    open_ones = len(corpus.entries) - 1 - sum(counts.values())
+    seeds, folds = len(corpus.seeds), len(corpus.folds)
+    runs = sum(entry.runs for entry in corpus.entries)
+    diverged = sum(entry.diverged for entry in corpus.entries)
+    seconds = float(corpus.provenance["seconds"])
+    total = int(corpus.provenance["results"])
+    test = {
+        "moderated": "moderated t-tests over folds",
+        "corrected": "corrected resampled t-tests over folds",
+    }.get(judgement.rule, judgement.rule)
+    said = [
+        f"## {corpus.corpus}",
+        "",
+        f"{len(corpus.entries)} activations × {folds} folds × {seeds} seeds = {runs:,} runs, "
+        f"{diverged} of which diverged (they count "
+        f"with the score of a constant answer). {corpus.baseline} reaches {base.uar:.1f} points of "
+        f"UAR. By {test}, Holm over "
+        f"{len(corpus.entries) - 1} comparisons at 5 %: {counts['better']} shown better than "
+        f"{corpus.baseline}, {counts['worse']} worse, "
+        f"{counts['equal']} equal within ±1 point, {open_ones} undecided.",
+    ]
+    if noise is not None:
+        said[-1] += (
+            f" Noise floor: with other seeds, the mean of {noise.seeds:.0f} seeds of one and the "
+            f"same activation moves within "
+            f"±{noise.averaged:.1f} points (95 %)."
+        )
+    device = ", ".join(corpus.provenance["device"])
+    said += [
+        "",
+        f"Training of all {total:,} runs, those of the search included: {seconds / 3600:.1f} hours "
+        f"of stacks' wall time on {device} "
+        f"({60 * total / seconds:.0f} runs a minute); gateswap "
+        f"{', '.join(corpus.provenance['code_version'])}.",
+        "",
+        f"![Difference of every activation to {corpus.baseline} on {corpus.corpus}]({figure})",
+        "",
+        "Bars: 95 % intervals of single comparisons; the grey band is the noise floor.",
+        "",
+        "| activation | family | UAR | Δ | 95 % interval | p (Holm) | | learning rates | diverged "
+        "|",
+        "|---|---|--:|--:|--:|--:|---|---|--:|",
+        *(_row(entry) for entry in corpus.entries),
+        "",
+    ]
+    return said
+
+
+def _row(entry: AtlasEntry) -> str:
+    rates = ", ".join(f"{rate:g} ×{n}" for rate, n in entry.rates)
+    compared = entry.verdict != "baseline"
+    cells = (
+        f"`{entry.activation}`",
+        entry.family,
+        f"{entry.uar:.1f}",
+        signed(entry.difference) if compared else "",
+        f"{signed(entry.low)} … {signed(entry.high)}" if compared else "",
+        (p_text(entry.p_holm).removeprefix("p = ").removeprefix("p ") if compared else ""),
+        entry.verdict,
+        rates,
+        f"{entry.diverged} of {entry.runs}" if entry.diverged else "",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def rank_correlation(
+    first: Sequence[float], second: Sequence[float], *, resamples: int = RESAMPLES
+) -> tuple[float, float, float]:
+    """Spearman's correlation with a 95 % percentile interval over resampled activations."""
+    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(resamples):
+        rows = rng.integers(0, one.size, one.size)
+        if np.ptp(one[rows]) and np.ptp(two[rows]):
+            drawn.append(float(stats.spearmanr(one[rows], two[rows]).statistic))
+    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
+    return float(stats.spearmanr(one, two).statistic), float(low), float(high)
+
+
+def _across(corpora: Sequence[AtlasCorpus], figure: str) -> list[str]:
+    first, second = corpora[:2]
+    one = {entry.activation: entry for entry in first.entries}
+    two = {entry.activation: entry for entry in second.entries}
+    common = [name for name in one if name in two and one[name].verdict != "baseline"]
+    rho, low, high = rank_correlation(
+        [one[name].difference for name in common], [two[name].difference for name in common]
+    )
+    agreed = [
+        (verdict, [n for n in common if one[n].verdict == two[n].verdict == verdict])
+        for verdict in ("better", "worse", "equal")
+    ]
+    rows = sorted(common, key=lambda n: -(one[n].difference + two[n].difference))
+    return [
+        "## Both",
+        "",
+        f"![Differences on {first.corpus} against those on {second.corpus}]({figure})",
+        "",
+        f"Rank correlation of the {len(common)} differences: {rho:.2f} (95 % interval over "
+        f"activations {low:.2f} … {high:.2f}). "
+        + " ".join(
+            f"Shown {verdict} on both: {', '.join(names)}."
+            if names
+            else f"Shown {verdict} on both: none."
+            for verdict, names in agreed
+        ),
+        "",
+        f"| activation | Δ {first.corpus} | | Δ {second.corpus} | | mean |",
+        "|---|--:|---|--:|---|--:|",
+        *(
+            f"| `{n}` | {signed(one[n].difference)} | {one[n].verdict} | "
+            f"{signed(two[n].difference)} | {two[n].verdict} "
+            f"| {signed((one[n].difference + two[n].difference) / 2)} |"
+            for n in rows
+        ),
+        "",
+    ]
+
+
+def _properties(corpora: Sequence[AtlasCorpus]) -> list[str]:
+    effects = {corpus.corpus: property_effects(corpus) for corpus in corpora}
+    if not all(effects.values()):
+        return []
+    lines = [
+        "## Properties",
+        "",
+        "Points of UAR that go with a property, over activations: by itself, and in one regression "
+        "beside the others. Intervals are "
+        "95 %: over activations (jackknife over clusters of like curves) and over folds "
+        "(speakers; corrected t). Associations, not causes: "
+        "properties come together.",
+        "",
+        "| corpus | property | | alone | beside the others | over activations | over folds | |",
+        "|---|---|---|--:|--:|--:|--:|---|",
+    ]
+    for corpus, found in effects.items():
+        lines += [_effect(corpus, effect) for effect in found]
+    both = [
+        name
+        for name in [effect.name for effect in next(iter(effects.values()))]
+        if all(any(e.name == name and e.shown for e in found) for found in effects.values())
+    ]
+    signs = {
+        name: {np.sign(e.together) for found in effects.values() for e in found if e.name == name}
+        for name in both
+    }
+    both = [name for name in both if len(signs[name]) == 1]
+    where = "on every corpus" if len(corpora) > 1 else "here"
+    lines += [
+        "",
+        f"Both intervals exclude zero, with one sign, {where}: "
+        f"{', '.join(both) or 'for no property'}.",
+        "",
+        "Activations with a run that diverged, by property (exact 95 % interval; Fisher's exact p, "
+        "not adjusted):",
+        "",
+        "| property | with | without | p |",
+        "|---|--:|--:|--:|",
+    ]
+    for each in property_divergence(corpora):
+        sides = [
+            f"{d.count} of {d.runs} ({100 * d.low:.0f} … {100 * d.high:.0f} %)"
+            for d in (each.having, each.lacking)
+        ]
+        lines.append(f"| {each.name} | {sides[0]} | {sides[1]} | {each.p:.3f} |")
+    return [*lines, ""]
+
+
+def _effect(corpus: str, effect: PropertyEffect) -> str:
+    folds = effect.folds
+    cells = (
+        corpus,
+        effect.name,
+        effect.unit,
+        f"{signed(effect.alone)} ({signed(effect.alone_low)} … {signed(effect.alone_high)})",
+        signed(effect.together) if np.isfinite(effect.together) else "–",
+        f"{signed(effect.low)} … {signed(effect.high)}" if np.isfinite(effect.low) else "–",
+        f"{signed(folds.low)} … {signed(folds.high)}" if folds else "–",
+        "**shown**" if effect.shown else "",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _limits(corpora: Sequence[AtlasCorpus]) -> list[str]:
+    return [
+        "## What cannot be concluded",
+        "",
+        "- Nothing about spontaneous speech: these corpora are acted, small, and each of few "
+        "speakers.",
+        "- Nothing about other networks, sizes or budgets: one layer, one size, one number of "
+        "steps, learning rates from three.",
+        "- An activation at the top of a table is there partly by luck: the noise floor and the "
+        "intervals say how much.",
+        f"- {'Two corpora say' if len(corpora) > 1 else 'One corpus says'} little about a third.",
+        "- Clipping was on: without it more activations would diverge.",
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this module."""
+    parser = argparse.ArgumentParser(description="Write the atlas's page from exports.")
+    parser.add_argument("exports", nargs="+", type=Path)
+    parser.add_argument("--page", type=Path, default=Path("docs/atlas.md"))
+    given = parser.parse_args(arguments)
+    print(write_atlas(given.exports, given.page))
+
+
+if __name__ == "__main__":
+    main()

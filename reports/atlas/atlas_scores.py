@@ -1,0 +1,172 @@
+"""One corpus of the atlas: scores from an export, and every activation against the baseline.
+
+- The unit is the activation: one difference each, seeds averaged, folds tested as the report tests
+  them, moderated over the family of all activations.
+- A diverged run counts with its chance-level score, and is counted beside.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from activations.errors import InputError
+from reports.statistics.arrays import FloatArray
+from reports.statistics.family import Judgement, judge
+from reports.statistics.means import POINTS, seed_means
+from reports.statistics.noise_floor import NoiseFloor, noise_floor
+from studies.exchange.imports import read_provenance
+
+VERDICTS = {1.0: "better", -1.0: "worse", 0.0: "equal"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtlasEntry:
+    """An activation's line; points of UAR. difference: to the baseline, with its interval and p
+    (Holm over all). rates: the learning rates chosen, with the number of folds that have each.
+    """
+
+    activation: str
+    family: str
+    formula: str
+    uar: float
+    difference: float
+    low: float
+    high: float
+    p_holm: float
+    verdict: str
+    rates: tuple[tuple[float, int], ...]
+    diverged: int
+    runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtlasCorpus:
+    """A corpus: its entries, best first. scores [activation, fold, seed] in points, in the order of
+    `activations`; ratio [fold]: n_test / n_train.
+    """
+
+    study: str
+    corpus: str
+    baseline: str
+    activations: tuple[str, ...]
+    folds: tuple[str, ...]
+    seeds: tuple[int, ...]
+    scores: FloatArray
+    diverged: FloatArray
+    ratio: FloatArray
+    entries: tuple[AtlasEntry, ...]
+    judgement: Judgement
+    noise: NoiseFloor | None
+    protocol: str
+    provenance: dict[str, Any]
+    missing: int
+
+    @property
+    def means(self) -> FloatArray:
+        """Mean score [activation, fold], over seeds."""
+        found: FloatArray = seed_means(self.scores)
+        return found
+
+
+def read_corpus_scores(folder: Path, *, baseline: str = "tanh") -> AtlasCorpus:
+    """Read an export (its scores suffice) and compare every activation with the baseline.
+
+    Raises InputError for no export, several variants of one activation, or fewer than two folds.
+    """
+    provenance = read_provenance(folder)
+    table = pd.read_parquet(folder / "scores.parquet")
+    rule = provenance["protocol"]["selection"]
+    ours = table[(table.role == "study") & (table.selection == rule)]
+    known = json.loads((folder / "variants.json").read_text(encoding="utf-8"))
+    told = {row["label"]: row for row in known if row["label"] in set(ours.variant)}
+    labels = list(told)
+    names = [told[label]["activation"] for label in labels]
+    if len(set(names)) < len(names):
+        raise InputError(f"{folder}: an activation has several variants; an atlas has one of each")
+    if baseline not in names:
+        raise InputError(f"{folder}: the baseline {baseline} is not among its activations")
+    folds, seeds = sorted(set(ours.fold)), sorted(set(ours.seed))
+    if len(folds) < 2:
+        raise InputError(f"{folder}: an atlas needs two folds")
+    shape = (len(labels), len(folds), len(seeds))
+    scores, diverged = np.full(shape, np.nan), np.full(shape, np.nan)
+    ratio = np.full(len(folds), np.nan)
+    for row in ours.itertuples():
+        at = (labels.index(row.variant), folds.index(row.fold), seeds.index(row.seed))
+        scores[at], diverged[at] = POINTS * float(row.uar), float(row.diverged)
+        ratio[at[1]] = float(row.test_size) / float(row.train_size)
+    rates = {
+        label: tuple(Counter(group.drop_duplicates("fold").learning_rate.tolist()).most_common())
+        for label, group in ours.groupby("variant")
+    }
+    whole = np.isfinite(seed_means(scores)).all(axis=1)
+    if not whole.all():
+        left = ", ".join(name for name, ok in zip(names, whole, strict=True) if not ok)
+        raise InputError(f"{folder} is unfinished: {left}; run and export the study again")
+    judgement, entries = _entries(labels, told, scores, diverged, ratio, rates, baseline)
+    return AtlasCorpus(
+        study=provenance["study"],
+        corpus=provenance["corpus"]["name"],
+        baseline=baseline,
+        activations=tuple(names),
+        folds=tuple(folds),
+        seeds=tuple(int(seed) for seed in seeds),
+        scores=scores,
+        diverged=diverged,
+        ratio=ratio,
+        entries=entries,
+        judgement=judgement,
+        noise=noise_floor(np.where(diverged == 1, np.nan, scores)),
+        protocol=rule,
+        provenance=provenance,
+        missing=int(np.isnan(scores).sum()),
+    )
+
+
+def _entries(
+    labels: list[str],
+    told: dict[str, Any],
+    scores: FloatArray,
+    diverged: FloatArray,
+    ratio: FloatArray,
+    rates: dict[str, tuple[tuple[float, int], ...]],
+    baseline: str,
+) -> tuple[Judgement, tuple[AtlasEntry, ...]]:
+    means = seed_means(scores)
+    base = next(k for k, label in enumerate(labels) if told[label]["activation"] == baseline)
+    others = [k for k in range(len(labels)) if k != base]
+    judgement = judge(means[others] - means[base], ratio, np.zeros(len(others)))
+    found = []
+    for k, label in enumerate(labels):
+        row, place = told[label], others.index(k) if k != base else None
+        difference, low, high, p, verdict = 0.0, np.nan, np.nan, np.nan, "baseline"
+        if place is not None:
+            difference = float(judgement.mean[place])
+            reach = float(stats.t.ppf(0.975, judgement.degrees[place]))
+            reach *= float(judgement.standard_error[place])
+            low, high = difference - reach, difference + reach
+            p = float(judgement.p_adjusted[place])
+            verdict = VERDICTS.get(float(judgement.verdict[place]), "undecided")
+        found.append(
+            AtlasEntry(
+                activation=row["activation"],
+                family=row["family"],
+                formula=row["formulas"]["activation"],
+                uar=float(means[k].mean()),
+                difference=difference,
+                low=low,
+                high=high,
+                p_holm=p,
+                verdict=verdict,
+                rates=rates[label],
+                diverged=int(np.nansum(diverged[k])),
+                runs=int(np.isfinite(diverged[k]).sum()),
+            )
+        )
+    return judgement, tuple(sorted(found, key=lambda entry: -entry.uar))

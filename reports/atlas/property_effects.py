@@ -1,0 +1,224 @@
+"""Which properties of an activation go with its score, and with divergence.
+
+- Properties are read off the formula at its initial parameters; the catalogue's facts are checked
+  by the tests of the activations.
+- An association over activations has two kinds of luck: which activations there are and which
+  speakers. Both get an interval, and a property is said to go with the score only where neither
+  contains zero.
+- Twelve variations on Swish are not twelve observations: activations whose curves lie close
+  together are one cluster. The catalogue's families would not do, for some of them are a property.
+- No cause is claimed: properties come together, and a regression cannot take them apart where the
+  catalogue does not.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import stats
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from activations import registry
+from activations.formula.formula import Formula
+from activations.formula.torch_code import compile_torch
+from reports.atlas.atlas_scores import AtlasCorpus
+from reports.statistics.arrays import FloatArray
+from reports.statistics.clustered import clustered_least_squares
+from reports.statistics.corrected_t import TTest, corrected_t_test
+from reports.statistics.divergence import Divergence, divergence_rate
+
+WINDOW = np.linspace(
+    -3.0, 3.0, 1201
+)  # where states and pre-activations of a trained GRU mostly are
+FAR = 20.0  # saturated: the slope there is below FLAT
+FLAT = 0.01
+CLOSE = 0.2  # root mean square between cousins' curves: 35 clusters of 83, the largest of 15
+
+
+@dataclass(frozen=True)
+class Property:
+    """A property of an activation: what it is called, its unit, and its value."""
+
+    name: str
+    unit: str
+    of: Callable[["Curve"], float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """An activation's values and slopes on WINDOW, at zero and far out; learnable: parameters."""
+
+    values: FloatArray
+    slopes: FloatArray
+    slope_at_zero: float
+    far_slopes: tuple[float, float]
+    learnable: bool
+
+
+PROPERTIES = (
+    Property(
+        "saturates on both sides",
+        "yes",
+        lambda c: float(max(abs(slope) for slope in c.far_slopes) < FLAT),
+    ),
+    Property("slope at 0", "per unit", lambda c: c.slope_at_zero),
+    Property(
+        "range on ±3",
+        "per doubling",
+        lambda c: math.log2(max(float(np.ptp(c.values)), 2.0**-4)),
+    ),
+    Property("monotone on ±3", "yes", lambda c: float((np.diff(c.values) >= -1e-12).all())),
+    Property(
+        "steepest slope on ±3 (Lipschitz)",
+        "per doubling",
+        lambda c: math.log2(max(float(np.abs(c.slopes).max()), 2.0**-4)),
+    ),
+    Property("learnable", "yes", lambda c: float(c.learnable)),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropertyEffect:
+    """Points of UAR that go with a property. alone: by itself; together: beside the others, NaN
+    where they cannot be told apart. low, high: over activations, cousins as clusters; folds: the
+    coefficient of each fold, tested over folds. shown: neither interval contains zero (together).
+    """
+
+    name: str
+    unit: str
+    alone: float
+    alone_low: float
+    alone_high: float
+    together: float
+    low: float
+    high: float
+    folds: TTest | None
+
+    @property
+    def shown(self) -> bool:
+        """Whether both intervals of the coefficient beside the others exclude zero."""
+        over = self.folds is not None and self.folds.low * self.folds.high > 0
+        return bool(over and self.low * self.high > 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropertyDivergence:
+    """Of the activations with a property and without: how many had a run that diverged."""
+
+    name: str
+    having: Divergence
+    lacking: Divergence
+    p: float
+
+
+def curve_of(formula: Formula) -> Curve:
+    """Values and slopes of a formula at its initial parameters."""
+    program = compile_torch(formula.program(derivatives=True))
+    start = [torch.tensor(value, dtype=torch.float64) for value in formula.initial]
+
+    def at(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        value, slope, *_ = program(torch.from_numpy(points), *start)
+        both = [
+            np.broadcast_to(np.asarray(v, dtype=np.float64), points.shape) for v in (value, slope)
+        ]
+        return both[0], both[1]
+
+    values, slopes = at(WINDOW)
+    near = at(np.array([-1e-6, 1e-6]))[1]
+    far = at(np.array([-FAR, FAR]))[1]
+    return Curve(
+        values=values,
+        slopes=slopes,
+        slope_at_zero=float(near.mean()),
+        far_slopes=(float(far[0]), float(far[1])),
+        learnable=bool(formula.initial),
+    )
+
+
+def curves_of(corpus: AtlasCorpus) -> list[Curve]:
+    """The curves of a corpus's activations, in its order."""
+    texts = {entry.activation: entry.formula for entry in corpus.entries}
+    return [curve_of(registry.recall(name, texts[name])) for name in corpus.activations]
+
+
+def property_table(curves: Sequence[Curve]) -> FloatArray:
+    """The properties [activation, property] of curves."""
+    return np.array([[each.of(curve) for each in PROPERTIES] for curve in curves])
+
+
+def cousins(curves: Sequence[Curve]) -> list[str]:
+    """A cluster's name for each curve: average linkage of the distance between values on ±3."""
+    values = np.array([curve.values for curve in curves])
+    links = linkage(values, "average", metric="euclidean")
+    links[:, 2] /= values.shape[1] ** 0.5  # root mean square
+    return [str(number) for number in fcluster(links, CLOSE, "distance")]
+
+
+def property_effects(corpus: AtlasCorpus) -> tuple[PropertyEffect, ...]:
+    """What goes with each property in one corpus; none where there are fewer activations than a
+    regression on all of them needs.
+    """
+    curves = curves_of(corpus)
+    table, clusters = property_table(curves), cousins(curves)
+    if len(table) < 2 * len(PROPERTIES):
+        return ()
+    y = corpus.means.mean(axis=1)
+    varying = [k for k in range(len(PROPERTIES)) if np.ptp(table[:, k]) > 0]
+    design = np.column_stack([np.ones(len(y)), table[:, varying]])
+    usable = np.linalg.matrix_rank(design) == design.shape[1]
+    together = clustered_least_squares(y, design, clusters) if usable else None
+    effects = []
+    for place, k in enumerate(varying, start=1):
+        single = np.column_stack([np.ones(len(y)), table[:, k]])
+        alone = clustered_least_squares(y, single, clusters)
+        folds, beside = None, (np.nan, np.nan, np.nan)
+        if together is not None:
+            per_fold = np.linalg.lstsq(design, corpus.means, rcond=None)[0][place]
+            folds = corrected_t_test(per_fold, corpus.ratio) if len(per_fold) > 1 else None
+            beside = (together.estimate[place], together.low[place], together.high[place])
+        effects.append(
+            PropertyEffect(
+                name=PROPERTIES[k].name,
+                unit=PROPERTIES[k].unit,
+                alone=float(alone.estimate[1]),
+                alone_low=float(alone.low[1]),
+                alone_high=float(alone.high[1]),
+                together=float(beside[0]),
+                low=float(beside[1]),
+                high=float(beside[2]),
+                folds=folds,
+            )
+        )
+    return tuple(effects)
+
+
+def property_divergence(corpora: Sequence[AtlasCorpus]) -> tuple[PropertyDivergence, ...]:
+    """How many activations diverge at all, by property; numbers are split at their median."""
+    found = []
+    table = property_table(curves_of(corpora[0]))
+    names = corpora[0].activations
+    broken = np.array([any(_diverged(c, name) for c in corpora) for name in names])
+    for k, each in enumerate(PROPERTIES):
+        column = table[:, k]
+        middle = 0.5 if each.unit == "yes" else float(np.median(column))
+        having = column > middle
+        counts = [[int((broken & group).sum()), int(group.sum())] for group in (having, ~having)]
+        square = [[n, total - n] for n, total in counts]
+        said = each.name if each.unit == "yes" else f"{each.name} above its median"
+        found.append(
+            PropertyDivergence(
+                name=said,
+                having=divergence_rate(*counts[0]),
+                lacking=divergence_rate(*counts[1]),
+                p=float(stats.fisher_exact(square).pvalue),
+            )
+        )
+    return tuple(found)
+
+
+def _diverged(corpus: AtlasCorpus, name: str) -> bool:
+    if name not in corpus.activations:
+        return False
+    return bool(np.nansum(corpus.diverged[corpus.activations.index(name)]) > 0)

@@ -1,0 +1,137 @@
+"""The atlas's page from exports: what it says follows from the scores, and nothing else is said."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import activations
+from activations.errors import InputError
+from reports.atlas.atlas_page import rank_correlation, write_atlas
+from reports.atlas.atlas_scores import read_corpus_scores
+from reports.atlas.property_effects import PROPERTIES, cousins, curve_of, property_effects
+from reports.statistics.family import judge
+
+NAMES = ("tanh", "sigmoid", "hardtanh", "softsign", "arctan", "erf", "relu", "leaky_relu", "elu",
+         "selu", "silu", "gelu", "mish", "softplus", "sine", "gcu", "prelu", "arelu")  # fmt: skip
+FOLDS, SEEDS = ("a", "b", "c", "d"), (0, 1)
+
+
+def write_scores(folder: Path, study: str, gain: float = 0.0, seed: int = 0) -> pd.DataFrame:
+    """An export of scores: saturating activations score `gain` points better than the others."""
+    folder.mkdir()
+    random = np.random.default_rng(seed)
+    fold_level = dict(zip(FOLDS, 4 * random.standard_normal(len(FOLDS)), strict=True))
+    rows: list[dict[str, Any]] = []
+    for name in NAMES:
+        saturates = PROPERTIES[0].of(curve_of(activations.get(name)))
+        for fold in FOLDS:
+            for s in SEEDS:
+                uar = 60 + gain * saturates + fold_level[fold] + random.standard_normal()
+                rows.append(
+                    {"run": f"{name}{fold}{s}", "role": "study", "variant": f"{name} · gru",
+                     "activation": name, "fold": fold, "seed": s, "learning_rate": 2e-3,
+                     "selection": "dev", "uar": uar / 100, "war": uar / 100, "dev_uar": 0.6,
+                     "loss": 1.0, "steps": 100, "diverged": name == "gcu" and s == 0, "time": 1.0,
+                     "train_size": 30, "test_size": 10}
+                )  # fmt: skip
+    table = pd.DataFrame(rows)
+    search = table.assign(role="search", seed=1000, uar=0.99)
+    pd.concat([table, search]).to_parquet(folder / "scores.parquet")
+    told = [
+        {"label": f"{name} · gru", "activation": name, "family": activations.get(name).family,
+         "formulas": {"activation": activations.get(name).text}}
+        for name in NAMES
+    ]  # fmt: skip
+    (folder / "variants.json").write_text(json.dumps(told))
+    files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+    provenance = {"format": 1, "study": study, "files": files, "protocol": {"selection": "dev"},
+                  "corpus": {"name": study.upper()}, "seconds": 288.0, "results": 288,
+                  "device": ["cpu"], "code_version": ["0.1.0"]}  # fmt: skip
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    return table
+
+
+def test_every_activation_is_compared_as_the_report_compares_it(tmp_path: Path) -> None:
+    table = write_scores(tmp_path / "one", "one", gain=5.0)
+    corpus = read_corpus_scores(tmp_path / "one")
+    means = 100 * table.groupby(["activation", "fold"]).uar.mean().unstack()
+    found = {entry.activation: entry for entry in corpus.entries}
+    assert found["relu"].difference == pytest.approx((means.loc["relu"] - means.loc["tanh"]).mean())
+    others = [name for name in NAMES if name != "tanh"]
+    by_hand = judge(
+        (means.loc[others] - means.loc["tanh"]).to_numpy(), np.full(4, 1 / 3), np.zeros(len(others))
+    )
+    assert [found[n].p_holm for n in others] == pytest.approx(by_hand.p_adjusted)
+    assert found["gcu"].diverged == 4
+    assert corpus.entries[0].uar >= corpus.entries[-1].uar
+
+
+def test_a_property_that_moves_scores_is_shown_and_one_that_does_not_is_not(
+    tmp_path: Path,
+) -> None:
+    write_scores(tmp_path / "one", "one", gain=8.0)
+    effects = {e.name: e for e in property_effects(read_corpus_scores(tmp_path / "one"))}
+    saturates = effects["saturates on both sides"]
+    assert saturates.low < 8.0 < saturates.high
+    assert saturates.shown
+    assert not effects["learnable"].shown
+
+
+def test_properties_are_what_the_formulas_are() -> None:
+    of = {each.name: each.of for each in PROPERTIES}
+    tanh, relu, sine = (curve_of(activations.get(name)) for name in ("tanh", "relu", "sine"))
+    assert [of["saturates on both sides"](c) for c in (tanh, relu, sine)] == [1, 0, 0]
+    assert of["slope at 0"](tanh) == pytest.approx(1)
+    assert of["slope at 0"](relu) == pytest.approx(0.5)  # the mean of both sides
+    assert of["range on ±3"](relu) == pytest.approx(np.log2(3))
+    assert [of["monotone on ±3"](c) for c in (tanh, relu, sine)] == [1, 1, 0]
+    assert of["steepest slope on ±3 (Lipschitz)"](tanh) == pytest.approx(0, abs=1e-6)
+    assert of["learnable"](curve_of(activations.get("arelu"))) == 1
+
+
+def test_cousins_are_activations_whose_curves_lie_close_together() -> None:
+    names = ("tanh", "hardtanh", "erf", "silu", "mish", "relu", "gelu", "sine")
+    found = dict(zip(names, cousins([curve_of(activations.get(n)) for n in names]), strict=True))
+    assert found["tanh"] == found["hardtanh"] == found["erf"]
+    assert found["silu"] == found["mish"]
+    assert len({found["tanh"], found["silu"], found["sine"]}) == 3
+
+
+def test_the_page_has_a_table_and_a_figure_per_corpus_and_one_over_both(tmp_path: Path) -> None:
+    for k, name in enumerate(("one", "two")):
+        write_scores(tmp_path / name, name, gain=5.0, seed=k)
+    page = write_atlas([tmp_path / "one", tmp_path / "two"], tmp_path / "atlas.md")
+    text = page.read_text()
+    for figure in ("one", "two", "atlas-across"):
+        assert f"figures/{figure}.svg" in text
+        assert (tmp_path / "figures" / f"{figure}.svg").stat().st_size
+    assert text.count("| `relu` |") == 3
+    assert "18 activations × 4 folds × 2 seeds = 144 runs, 4 of which diverged" in text
+    assert "| monotone on ±3 |" in text
+    again = write_atlas([tmp_path / "one", tmp_path / "two"], tmp_path / "again.md")
+    assert again.read_text() == text
+
+
+def test_an_unfinished_corpus_has_no_page(tmp_path: Path) -> None:
+    table = write_scores(tmp_path / "one", "one")
+    kept = table[~((table.activation == "elu") & (table.fold == "b"))]
+    kept.to_parquet(tmp_path / "one" / "scores.parquet")
+    provenance = json.loads((tmp_path / "one" / "provenance.json").read_text())
+    data = (tmp_path / "one" / "scores.parquet").read_bytes()
+    provenance["files"]["scores.parquet"] = hashlib.sha256(data).hexdigest()
+    (tmp_path / "one" / "provenance.json").write_text(json.dumps(provenance))
+    with pytest.raises(InputError, match="is unfinished: elu; run and export"):
+        read_corpus_scores(tmp_path / "one")
+
+
+def test_ranks_that_agree_and_ranks_that_do_not() -> None:
+    one = list(range(30))
+    assert rank_correlation(one, one)[:2] == pytest.approx((1.0, 1.0))
+    rho, low, high = rank_correlation(one, np.random.default_rng(3).permutation(30).tolist())
+    assert low < 0 < high
+    assert low < rho < high
