@@ -1,6 +1,6 @@
-"""What speakers say of a comparison: sign flips and a bootstrap, networks as they were trained.
+"""What speakers say of a comparison: sign flips and their interval, networks as they were trained.
 
-- Speakers are what is exchanged or drawn again, whole: their utterances belong together.
+- Speakers are what is exchanged, whole: their utterances belong together.
 - It stands beside the verdict and never turns it: whether training again would give the same
   difference only folds and seeds can answer.
 """
@@ -12,9 +12,8 @@ import numpy as np
 
 from reports.score_table import Predictions
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
-from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
-from reports.statistics.means import mean_of_known
-from reports.statistics.permutation import block_contributions, sign_flip_test
+from reports.statistics.means import POINTS, mean_of_known
+from reports.statistics.permutation import block_contributions, flip_interval, sign_flip_test
 from studies.seeds import Metric
 
 
@@ -22,51 +21,20 @@ from studies.seeds import Metric
 class FlipResult:
     """A comparison's own line of a sign-flip test; see `statistics.permutation.SignFlip`.
 
-    p is of this comparison alone, adjusted family-wise (max-T). blocks: those in which variant and
-    baseline differ at all. Where reachable is False these blocks cannot reach `level` whatever
-    the scores are: print smallest_p, not p.
+    low, high: the differences that the test of this comparison alone does not reject, infinite
+    where it cannot reject any. p is of this comparison alone, adjusted family-wise (max-T). blocks:
+    those in which variant and baseline differ at all. Where reachable is False these blocks cannot
+    reach `level` whatever the scores are: print smallest_p, not p.
     """
 
     difference: float
+    low: float
+    high: float
     p: float
     adjusted: float
     blocks: int
     smallest_p: float
     reachable: bool
-
-
-def bootstrap_speakers(
-    predictions: Predictions,
-    pair: tuple[str, str],
-    *,
-    selection: str,
-    metric: Metric,
-    confidence: float,
-    rng: np.random.Generator,
-) -> Bootstrap | None:
-    """The pooled difference of a variant and its baseline, speakers resampled; None with fewer than
-    two speakers in both.
-    """
-    first, second = (_share(predictions, v, selection) for v in pair)
-    speakers = predictions.speakers
-    if np.unique(speakers[np.isfinite(first - second)]).size < 2:
-        return None
-    return paired_bootstrap(
-        first, second, _classes(predictions, metric), speakers, rng=rng, confidence=confidence
-    )
-
-
-def _classes(predictions: Predictions, metric: Metric) -> IntArray:
-    """The classes over which recall is averaged [U]: accuracy is the recall of a single one."""
-    return predictions.truths if metric == "uar" else np.zeros_like(predictions.truths)
-
-
-def _share(
-    predictions: Predictions, variant: str, selection: str, seeds: BoolArray | None = None
-) -> FloatArray:
-    """Share of (these) seeds that were right on each utterance [U]; NaN without any seed."""
-    correct = predictions.correct(variant, selection=selection)
-    return mean_of_known(correct if seeds is None else correct[seeds], axis=0)
 
 
 def speaker_contributions(
@@ -91,6 +59,26 @@ def speaker_contributions(
     return rows
 
 
+def speaker_shares(
+    predictions: Predictions,
+    pairs: Sequence[tuple[str, str]],
+    selection: str,
+    *,
+    metric: Metric = "uar",
+) -> list[FloatArray]:
+    """What each speaker would add to a difference of one point that all utterances share: [pair] of
+    [speaker], adding up to 1.
+    """
+    _, speaker = np.unique(predictions.speakers, return_inverse=True)
+    truths = _classes(predictions, metric)
+    rows = []
+    for pair in pairs:
+        first, second = (_share(predictions, v, selection) for v in pair)
+        ones = np.where(np.isfinite(first - second), 1.0, np.nan)
+        rows.append(block_contributions(ones, 0 * ones, truths, predictions.fold, speaker) / POINTS)
+    return rows
+
+
 def fold_contributions(
     folds: Sequence[str], known: Sequence[str], differences: FloatArray
 ) -> FloatArray:
@@ -100,9 +88,17 @@ def fold_contributions(
 
 
 def flips(
-    contributions: Sequence[FloatArray], *, level: float, rng: np.random.Generator
+    contributions: Sequence[FloatArray],
+    shares: Sequence[FloatArray],
+    *,
+    level: float,
+    confidence: float,
+    rng: np.random.Generator,
 ) -> list[FlipResult | None]:
-    """Sign-flip tests of contributions [pair] of [block]; None for a pair that differs nowhere."""
+    """Sign-flip tests of contributions [pair] of [block]; None for a pair that differs nowhere.
+
+    shares: [pair] of [block], see `permutation.flip_interval`.
+    """
     if not contributions:
         return []
     test = sign_flip_test(np.stack(contributions), level=level, rng=rng)
@@ -113,9 +109,12 @@ def flips(
             made.append(None)
             continue
         smallest = max(test.smallest_p, 2.0 ** (1 - blocks))
+        low, high = flip_interval(row, shares[i], confidence=confidence, rng=rng)
         made.append(
             FlipResult(
                 difference=float(test.difference[i]),
+                low=low,
+                high=high,
                 p=float(test.p[i]),
                 adjusted=float(test.adjusted[i]),
                 blocks=blocks,
@@ -124,3 +123,16 @@ def flips(
             )
         )
     return made
+
+
+def _classes(predictions: Predictions, metric: Metric) -> IntArray:
+    """The classes over which recall is averaged [U]: accuracy is the recall of a single one."""
+    return predictions.truths if metric == "uar" else np.zeros_like(predictions.truths)
+
+
+def _share(
+    predictions: Predictions, variant: str, selection: str, seeds: BoolArray | None = None
+) -> FloatArray:
+    """Share of (these) seeds that were right on each utterance [U]; NaN without any seed."""
+    correct = predictions.correct(variant, selection=selection)
+    return mean_of_known(correct if seeds is None else correct[seeds], axis=0)

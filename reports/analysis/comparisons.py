@@ -14,17 +14,16 @@ import numpy as np
 from activations.errors import InputError
 from reports.analysis.by_speaker import (
     FlipResult,
-    bootstrap_speakers,
     flips,
     fold_contributions,
     speaker_contributions,
+    speaker_shares,
 )
 from reports.analysis.families import Family, Judged, judge_families
 from reports.analysis.selection_gap import selection_rules
 from reports.score_table import Predictions, Scores
 from reports.statistics.arrays import FloatArray
 from reports.statistics.bayes import Posterior, posterior_of
-from reports.statistics.bootstrap import Bootstrap
 from reports.statistics.conclusions import Conclusion, Evidence, conclude
 from reports.statistics.corrected_t import TTest, seed_averaged_differences
 from reports.statistics.divergence import divergence_p
@@ -79,7 +78,6 @@ class BaselineComparison:
     detectable_in_family (smallest difference the first step of Holm's procedure detects),
     divergence_p: that it diverges as often as its baseline. effects. speakers, fold_flips:
     sign-flip tests over speakers and over folds (those that share their training set as one).
-    speaker_bootstrap: the pooled difference, speakers resampled.
     None: not computable from the results there are.
     """
 
@@ -102,7 +100,6 @@ class BaselineComparison:
     effects: EffectSizes | None
     speakers: FlipResult | None
     fold_flips: FlipResult | None
-    speaker_bootstrap: Bootstrap | None
     conclusion: Conclusion
 
 
@@ -172,7 +169,7 @@ def compare_families(
         margin=settings.rope,
         confidence=settings.confidence,
     )
-    made = [_alone(scores, predictions, v, b, judged[v], settings, rng) for v, b in pairs]
+    made = [_alone(scores, v, b, judged[v], settings) for v, b in pairs]
     of_speakers = speaker_contributions(
         predictions, pairs, settings.selection, metric=settings.metric
     )
@@ -182,8 +179,12 @@ def compare_families(
         )
         for c in made
     ]
-    speakers = flips(of_speakers, level=settings.level, rng=rng)
-    folds = flips(of_folds, level=settings.level, rng=rng)
+    shares = speaker_shares(predictions, pairs, settings.selection, metric=settings.metric)
+    equal = [np.full(len(row), 1 / max(len(row), 1)) for row in of_folds]
+    speakers, folds = (
+        flips(rows, parts, level=settings.level, confidence=settings.confidence, rng=rng)
+        for rows, parts in ((of_speakers, shares), (of_folds, equal))
+    )
     finished = []
     for place, comparison in enumerate(made):
         found = judged[comparison.variant]
@@ -211,12 +212,10 @@ def _alikeness(row: Row, baseline: Row) -> tuple[bool, int]:
 
 def _alone(
     scores: Scores,
-    predictions: Predictions,
     variant: str,
     baseline: str,
     judged: Judged,
     settings: Settings,
-    rng: np.random.Generator,
 ) -> BaselineComparison:
     """Everything but what needs the other comparisons, which `compare_families` fills in."""
     selection = settings.selection
@@ -250,14 +249,6 @@ def _alone(
         effects=None,
         speakers=None,
         fold_flips=None,
-        speaker_bootstrap=bootstrap_speakers(
-            predictions,
-            (variant, baseline),
-            selection=selection,
-            metric=settings.metric,
-            confidence=settings.confidence,
-            rng=rng,
-        ),
         conclusion=Conclusion(verdict="not compared", sentence=""),
     )
     test = judged.test

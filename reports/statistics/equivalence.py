@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from reports.statistics.corrected_t import TTest, corrected_t_test
 
@@ -53,12 +53,12 @@ def equivalence_test(
 def equivalence_of(test: TTest, *, margin: float = 1.0, level: float = 0.05) -> Equivalence:
     """TOST with the standard error and the degrees of freedom of a t-test of the same mean."""
     error, freedom = test.standard_error, test.degrees_of_freedom
-    reach = float(stats.t.ppf(1 - level, freedom)) * error
+    reach = float(special.stdtrit(freedom, 1 - level)) * error
     if error == 0:
         p, smallest = float(abs(test.mean) >= margin), 0.0
     else:
-        p = float(stats.t.sf((margin - abs(test.mean)) / error, freedom))
-        smallest = float(stats.t.sf(margin / error, freedom))
+        p = float(special.stdtr(freedom, (abs(test.mean) - margin) / error))
+        smallest = float(special.stdtr(freedom, -margin / error))
     return Equivalence(
         margin=margin,
         level=level,

@@ -112,6 +112,42 @@ def sign_flip_test(
     )
 
 
+def flip_interval(
+    contributions: npt.ArrayLike,
+    shares: npt.ArrayLike,
+    *,
+    confidence: float = 0.95,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """The differences that a sign-flip test of one comparison does not reject: low, high.
+
+    contributions: [block], adding up to the difference; shares: [block], what each would contribute
+    to a difference of 1, adding up to 1. A difference δ is tested by flipping contributions less
+    δ · shares. A pattern of flips is as extreme as the data exactly for those δ that lie between
+    the weighted means of what it flips and of what it keeps, so that the ends are order statistics:
+    no search, and no assumption but symmetry in each block, however unequal blocks are.
+    Infinite where so few blocks cannot reach the level. rng is used only above 16 blocks.
+    """
+    given, weight = np.asarray(contributions, np.float64), np.asarray(shares, np.float64)
+    real = weight > 0
+    given, weight = given[real], weight[real]
+    blocks = given.size
+    exact = blocks <= ENUMERATED
+    signs = sign_table(blocks) if exact else rng.choice((-1.0, 1.0), (SAMPLED, blocks))
+    if not exact:
+        signs = np.concatenate([np.ones((1, blocks)), signs])  # the observed labelling is one
+    sums = np.stack([given, weight], axis=1)
+    kept = (1 + signs) / 2 @ sums
+    flipped = sums.sum(axis=0) - kept
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = np.stack([part[:, 0] / part[:, 1] for part in (kept, flipped)])
+    one_side = (np.minimum(kept[:, 1], flipped[:, 1]) <= 1e-12)[None]
+    low = np.where(one_side, -np.inf, means).min(axis=0)
+    high = np.where(one_side, np.inf, means).max(axis=0)
+    place = int(np.floor((1 - confidence) * len(signs) + 1e-9))
+    return float(np.sort(low)[place]), float(-np.sort(-high)[place])
+
+
 def sign_table(blocks: int) -> FloatArray:
     """All sign patterns [2^blocks, blocks] of ±1, the unflipped one first."""
     codes = np.arange(2**blocks)[:, None] >> np.arange(blocks)[None, :]

@@ -184,7 +184,7 @@ def _power(effect: float, spread: float, degrees: float, factor: float, level: f
     """
     if spread == 0:
         return 1.0 if effect else level
-    critical = stats.t.ppf(1 - level / 2, degrees)
+    critical = special.stdtrit(degrees, 1 - level / 2)
     shift = abs(effect) / (spread * np.sqrt(factor))
     estimated, weight = _spread_nodes(degrees)
     tails = special.ndtr(shift - critical * estimated) + special.ndtr(-shift - critical * estimated)

@@ -99,14 +99,17 @@ class Utterances:
     dialogs: IntArray
 
 
-def draw_utterances(rng: np.random.Generator) -> Utterances:
-    """Five sessions of IEMOCAP's sizes, two speakers and thirty dialogues each."""
+def draw_utterances(rng: np.random.Generator, *, first: float = 0.5) -> Utterances:
+    """Five sessions of IEMOCAP's sizes, two speakers and thirty dialogues each.
+
+    first: the share of utterances that one speaker of each session says.
+    """
     folds = np.repeat(np.arange(SESSIONS.size), SESSIONS)
     dialogs = np.concatenate([np.sort(rng.integers(0, DIALOGS, n)) for n in SESSIONS])
     return Utterances(
         truths=rng.choice(SHARES.size, folds.size, p=SHARES),
         folds=folds,
-        speakers=2 * folds + rng.integers(0, 2, folds.size),
+        speakers=2 * folds + (rng.random(folds.size) >= first),
         dialogs=DIALOGS * folds + dialogs,
     )
 

@@ -4,7 +4,12 @@ from scipy import stats
 
 from bench.training import metrics
 from reports.statistics.bootstrap import paired_bootstrap
-from reports.statistics.permutation import block_contributions, sign_flip_test, sign_table
+from reports.statistics.permutation import (
+    block_contributions,
+    flip_interval,
+    sign_flip_test,
+    sign_table,
+)
 
 RNG = np.random.default_rng
 
@@ -48,6 +53,33 @@ def test_a_fold_without_results_contributes_nothing_and_does_not_dilute_the_mean
     )
     assert with_gap == pytest.approx(alone)
     assert with_gap[[4, 5]].tolist() == [0, 0]
+
+
+def test_interval_of_sign_flips_holds_what_their_test_does_not_reject() -> None:
+    rng = RNG(3)
+    given, shares = rng.normal(0.4, 1.0, 9), rng.dirichlet(np.ones(9))
+    low, high = flip_interval(given, shares, rng=rng)
+    assert low < given.sum() < high
+    for end, outwards in ((low, -1), (high, 1)):
+        inside, outside = (
+            sign_flip_test([given - (end + outwards * step) * shares], rng=rng).p[0]
+            for step in (-1e-6, 1e-6)
+        )
+        assert inside > 0.05 >= outside
+
+
+def test_interval_of_equal_blocks_is_the_one_of_all_walsh_like_means() -> None:
+    # the widest of 2^6 patterns that 5 % of them reach: by trying differences one after another
+    given, shares = np.array([1.0, 2.0, 4.0, -1.0, 3.0, 2.5]) / 6, np.full(6, 1 / 6)
+    tried = np.linspace(-3, 6, 1801)
+    kept = [d for d in tried if sign_flip_test([given - d * shares], rng=RNG(0)).p[0] > 0.05]
+    assert flip_interval(given, shares, rng=RNG(0)) == pytest.approx(
+        (min(kept), max(kept)), abs=0.006
+    )
+
+
+def test_interval_of_too_few_blocks_is_endless() -> None:
+    assert flip_interval([1.0, 2.0, 3.0], np.full(3, 1 / 3), rng=RNG(0)) == (-np.inf, np.inf)
 
 
 def test_sign_flips_by_hand() -> None:
