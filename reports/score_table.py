@@ -109,8 +109,10 @@ class Scores:
 
     def of(self, variant: str, *, metric: str = "uar", selection: str = "dev") -> FloatArray:
         """Scores [fold, seed] of one variant in points; NaN where the run is missing."""
-        chosen = self.data[metric].sel(variant=variant, selection=selection)
-        return np.asarray(chosen.transpose("fold", "seed").values, dtype=np.float64)
+        at = self.variants.index(variant), SELECTIONS.index(selection)
+        # the stored array itself: xarray's selection takes as long as the test that follows
+        table = self.data.variables[metric].transpose("variant", "selection", "fold", "seed")
+        return np.array(table.values[at], dtype=np.float64)
 
     def array(self, *, metric: str = "uar", selection: str = "dev") -> FloatArray:
         """Scores [variant, fold, seed] in points; NaN where the run is missing."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from activations.errors import InputError
 from activations.files import write_atomically
-from reports.validation import on_families, on_predictions, on_scores, on_uses
+from reports.validation import on_corpora, on_families, on_pages, on_predictions, on_scores, on_uses
 from reports.validation.rates import Rate
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ Check = Callable[[int, np.random.Generator], Iterator[Rate]]
 # how many studies of `n` each gets: what a study costs differs by a factor of hundreds
 CHECKS: tuple[tuple[str, Check, float], ...] = (
     ("verdicts of families", on_families.families, 1.0),
+    ("verdicts of pages", on_pages.pages, 0.015),
+    ("several corpora", on_corpora.syntheses, 0.25),
     ("ways of use", on_uses.uses, 1.0),
     ("t-tests and their family", on_scores.comparisons_with_a_baseline, 1.0),
     ("equivalence, posterior, power", on_scores.margins_and_power, 1.0),

@@ -4,12 +4,18 @@ Each corpus's standard error rests on a few folds, as in a real report; weights 
 follow chance. The rates are those of docs/statistics.md.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from reports.statistics.arrays import FloatArray
 from reports.statistics.synthesis import Synthesis, random_effects
+from reports.validation.rates import Rate, false_positives
+
+LEVEL = 0.05
+CORPORA = (2, 3, 5)
+UNEQUAL = (0.5, 3.0)  # standard errors of the first and last corpus, in points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +45,30 @@ class CorporaRates:
     heterogeneity: float
     new_truth: float
     new_study: float
+
+
+def syntheses(n: int, rng: np.random.Generator) -> Iterator[Rate]:
+    """Verdicts over corpora without a common difference, where the errors are most unequal."""
+    for corpora in CORPORA:
+        for tau in (0.0, 1.0, 3.0):
+            errors = tuple(np.linspace(*UNEQUAL, corpora).tolist())
+            world = CorporaWorld(tau=tau, errors=errors)
+            found = [_one(world, rng, LEVEL)[0] for _ in range(n)]
+            name = f"errors from {UNEQUAL[0]:g} to {UNEQUAL[1]:g}, tau {tau:g}"
+            yield false_positives(
+                f"verdict over {corpora} corpora",
+                name,
+                [one.p <= LEVEL for one in found],
+                LEVEL,
+                promised=True,
+            )
+            yield false_positives(
+                f"Hartung-Knapp alone, {corpora} corpora (for contrast)",
+                name,
+                [one.p_knapp <= LEVEL for one in found],
+                LEVEL,
+                promised=False,
+            )
 
 
 def rates(

@@ -138,7 +138,7 @@ def test_a_broken_promise_is_noticed() -> None:
 def test_progress_runs_from_nothing_to_done(monkeypatch: pytest.MonkeyPatch) -> None:
     import reports.validation as module
 
-    monkeypatch.setattr(module, "CHECKS", module.CHECKS[2:3])
+    monkeypatch.setattr(module, "CHECKS", [c for c in module.CHECKS if c[0].startswith("t-tests")])
     seen: list[tuple[str, float]] = []
     validate(20, progress=lambda name, share: seen.append((name, share)))
     assert seen[0] == ("t-tests and their family", 0.0)
