@@ -270,7 +270,7 @@ def test_folds_that_share_their_training_set_are_one_unit_wherever_there_is_an_i
         *(c.by_selection["last"] for c in found.comparisons),
         *(s.uar["dev"].interval for s in found.summaries),
         *(f.test for f in found.factors),
-        *(g.oracle_minus_dev for g in found.gap.gaps),
+        *(g.oracle_gain for g in found.gap.gaps),
     ]
     assert len(tests) > 12
     assert all(test is not None and test.folds == 2 for test in tests)
