@@ -48,6 +48,7 @@ class Layout:
 
     name: str
     title: str
+    source: str
     file: re.Pattern[str]
     labels: Mapping[str, str] | None = None
     speakers: Mapping[str, str] | None = None
@@ -78,6 +79,7 @@ class Layout:
         layout = cls(
             name=name,
             title=read.text("title", name),
+            source=read.text("source", ""),
             file=read.expression("file", r"(?:.*/)?(?:{})"),
             **{key: read.map(key) for key in _MAPS},
             genders={

@@ -55,6 +55,11 @@ KNOWN = [
 ]
 
 
+@pytest.mark.parametrize("name", list(layouts()))
+def test_every_pattern_says_where_its_rule_is_written_down(name: str) -> None:
+    assert layouts()[name].source
+
+
 @pytest.mark.parametrize(("layout", "name", "speaker", "label", "gender", "session"), KNOWN)
 def test_a_file_name_of_the_release_says_who_speaks_and_how(
     tmp_path: Path, layout: str, name: str, speaker: str, label: str, gender: str, session: str
