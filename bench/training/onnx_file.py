@@ -28,7 +28,7 @@ UTTERANCES = ("current", "own", "other")
 
 
 @dataclass(frozen=True)
-class Exported:
+class OnnxFile:
     """inputs: the graph's, by name, with their axes. difference: the largest of a logit between
     onnxruntime and the network, on recordings made up; None where onnxruntime is not installed.
     """
@@ -69,7 +69,7 @@ class Exportable(nn.Module):
         return logits, torch.softmax(logits, 1)
 
 
-def export_onnx(network: LoadedNetwork, path: Path) -> Exported:
+def export_onnx(network: LoadedNetwork, path: Path) -> OnnxFile:
     """Write a network to an `.onnx` file with any batch and any time, and compare it.
 
     Inputs: frames `current` [B, T, I] (and `own`, `other`, each with a T of its own ≥ 1, of a
@@ -98,7 +98,7 @@ def export_onnx(network: LoadedNetwork, path: Path) -> Exported:
     write_atomically(path, content)
     inputs = network.saved.inputs
     axes = {name: f"float32 [B, T{'' if i == 0 else i}, {inputs}]" for i, name in enumerate(names)}
-    return Exported({**axes, "lengths": f"int64 [{len(names)}, B]"}, difference)
+    return OnnxFile({**axes, "lengths": f"int64 [{len(names)}, B]"}, difference)
 
 
 def _graph(network: LoadedNetwork, names: tuple[str, ...]) -> bytes:
