@@ -76,6 +76,7 @@ def plan_content(spec: StudySpec) -> dict[str, Any]:
         "model": data["model"],
         "training": data["training"],
         "settings": data["settings"],
+        "across": data["across"],
         **{f"analysis.{name}": value for name, value in data["analysis"].items()},
     }
 

@@ -118,7 +118,7 @@ def _split(override: str) -> tuple[str, Any]:
 
 def _put(data: dict[str, Any], key: str, value: object, override: str) -> None:
     parts = key.split(".")
-    if parts[0] == "search" and len(parts) > 2:  # its keys are dotted themselves
+    if parts[0] in ("search", "across") and len(parts) > 2:  # its keys are dotted themselves
         parts[1:3] = [".".join(parts[1:3])]
     *parents, last = parts
     here = data

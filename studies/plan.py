@@ -104,12 +104,20 @@ def make_plan(
     default the specification's, those that a rule begins with.
     Raises KeyError for a variant and fold for which none is chosen.
     """
-    own = spec.hyperparameters()
+    settings = spec.all_settings()
     return plan_of(
         spec,
         data,
         (
-            Member(variant, fold, seed, own if chosen is None else chosen[variant, fold])
+            Member(variant, fold, seed, hyper)
+            for hyper in settings
+            for variant in spec.variants.variants()
+            for fold in data.folds
+            for seed in (spec.first_seeds if seeds is None else seeds)
+        )
+        if chosen is None
+        else (
+            Member(variant, fold, seed, chosen[variant, fold])
             for variant in spec.variants.variants()
             for fold in data.folds
             for seed in (spec.first_seeds if seeds is None else seeds)

@@ -15,6 +15,7 @@ from pydantic import Field, Strict, ValidationError, model_validator
 
 from studies.fields import Distinct, Float, Int, Section, hint
 
+Scalar = bool | int | float | str | None
 Sampler = Literal["tpe", "grid"]
 SettingsRule = Literal["given", "tuned"]
 MOST_CHECKED = 4096  # combinations of a search that are tried out before training
@@ -27,7 +28,7 @@ class SearchSpec(Section):
     low: Float | None = None
     high: Float | None = None
     log: bool = False
-    choices: Annotated[tuple[bool | int | float | str | None, ...], Distinct] | None = None
+    choices: Annotated[tuple[Scalar, ...], Distinct] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -116,7 +117,13 @@ def check_search(
             _try(next(iter(search), ""), dict(zip(search, cell, strict=True)), check)
 
 
-def _try(key: str, settings: Mapping[str, Any], check: Callable[[Mapping[str, Any]], None]) -> None:
+def _try(
+    key: str,
+    settings: Mapping[str, Any],
+    check: Callable[[Mapping[str, Any]], None],
+    *,
+    section: str = "search",
+) -> None:
     said = ", ".join(f"{name} {value!r}" for name, value in settings.items())
     said = said.removeprefix(f"{key} ") if len(settings) == 1 else said
     try:
@@ -124,9 +131,35 @@ def _try(key: str, settings: Mapping[str, Any], check: Callable[[Mapping[str, An
     except ValidationError as error:
         fault = error.errors()[0]
         reason = str(fault["msg"]).removeprefix("Input ").removeprefix("Value error, ")
-        raise ValueError(f"search.{key}: {said}: {reason}") from None
+        raise ValueError(f"{section}.{key}: {said}: {reason}") from None
     except ValueError as error:
-        raise ValueError(f"search.{key}: {said}: {error}") from None
+        raise ValueError(f"{section}.{key}: {said}: {error}") from None
+
+
+def check_across(
+    across: Mapping[str, tuple[Scalar, ...]],
+    fields: Collection[str],
+    check: Callable[[Mapping[str, Any]], None],
+    *,
+    tuned: bool,
+) -> None:
+    """Raise ValueError where a crossed setting is no field, or a member cannot have its values."""
+    if across and tuned:
+        raise ValueError("across: settings are either crossed or tuned; leave one of them out")
+    for key, values in across.items():
+        if key not in fields:
+            raise ValueError(f"across.{key}: no such field.{hint(key, list(fields))}")
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"across.{key}: needs a list of different values")
+        for value in values:
+            _try(key, {key: value}, check, section="across")
+    for cell in itertools.product(*across.values()):
+        _try(
+            next(iter(across), ""),
+            dict(zip(across, cell, strict=True)),
+            check,
+            section="across",
+        )
 
 
 def check_fresh(

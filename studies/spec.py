@@ -58,7 +58,15 @@ from studies.fields import (
     hint,
     own_formula,
 )
-from studies.search import SearchSpec, SettingsRule, TuningSpec, check_fresh, check_search
+from studies.search import (
+    Scalar,
+    SearchSpec,
+    SettingsRule,
+    TuningSpec,
+    check_across,
+    check_fresh,
+    check_search,
+)
 from studies.seeds import Metric, SeedRule, Seeds
 
 PUBLISHED = Hyperparameters()
@@ -251,8 +259,9 @@ class StudySpec(Section):
     seeds: which, or the rule by which they are added.
 
     formulas: activations of the study's own, text by name; also what was registered where it was
-    first read, so that it can be read where nobody registered it. settings: whether every member
-    has those of `model` and `training`, or those that tuning chose for its variant and fold.
+    first read, so that it can be read where nobody registered it. across: values of settings, by
+    dotted field, that every variant is run with, in all combinations. settings: whether every
+    member has those of `model` and `training`, or those that tuning chose for its variant and fold.
     keep: which weights of each member are kept: "best" on dev (the last ones where there is no dev
     set), "last" or "none". It changes no result.
     """
@@ -271,6 +280,7 @@ class StudySpec(Section):
     seeds: Seeds = (0,)
     baseline: Compared = TANH
     analysis: AnalysisSpec = AnalysisSpec()
+    across: dict[str, tuple[Scalar, ...]] = Field(default_factory=dict)
     settings: SettingsRule = "given"
     search: dict[str, SearchSpec] = Field(default_factory=dict)
     tuning: TuningSpec = TuningSpec()
@@ -309,6 +319,7 @@ class StudySpec(Section):
                 )
         if self.seed_rule:
             self.seed_rule.refuse(self.analysis.looks, len(variants))
+        check_across(self.across, TUNABLE, self._checked, tuned=self.settings == "tuned")
         check_search(self.search, self.tuning, TUNABLE, self._checked)
         if self.settings == "tuned":
             rule = self.seed_rule
@@ -328,6 +339,13 @@ class StudySpec(Section):
     def hyperparameters(self) -> Hyperparameters:
         """The members' settings. Raises ValueError naming a value out of its range."""
         return Hyperparameters(**self.model.model_dump(), **self.training.model_dump())
+
+    def all_settings(self) -> tuple[Hyperparameters, ...]:
+        """The settings that every variant is run with: one, or all combinations of `across`."""
+        cells = itertools.product(*self.across.values())
+        return tuple(
+            self.with_settings(dict(zip(self.across, cell, strict=True))) for cell in cells
+        )
 
     def with_settings(self, settings: Mapping[str, Any]) -> Hyperparameters:
         """The members' settings with some replaced, by the dotted keys that `search` uses."""

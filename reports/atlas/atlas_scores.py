@@ -105,9 +105,9 @@ def read_corpus_scores(folder: Path, *, baseline: str = "tanh") -> AtlasCorpus:
         label: tuple(Counter(group.drop_duplicates("fold").learning_rate.tolist()).most_common())
         for label, group in ours.groupby("variant")
     }
-    whole = np.isfinite(seed_means(scores)).all(axis=1)
-    if not whole.all():
-        left = ", ".join(name for name, ok in zip(names, whole, strict=True) if not ok)
+    gaps = np.isnan(seed_means(scores)).sum(axis=1).tolist()
+    if any(gaps):
+        left = ", ".join(name for name, gap in zip(names, gaps, strict=True) if gap)
         raise InputError(f"{folder} is unfinished: {left}; run and export the study again")
     judgement, entries = _entries(labels, told, scores, diverged, ratio, rates, baseline)
     return AtlasCorpus(

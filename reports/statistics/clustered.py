@@ -48,7 +48,7 @@ def clustered_least_squares(
         raise ValueError("some columns of the design say the same: leave one out")
     if len(names) < 2:
         raise ValueError("one cluster has no scatter over clusters")
-    estimate = np.linalg.lstsq(x, y, rcond=None)[0]
+    estimate = np.linalg.lstsq(x, y, rcond=None)[0].astype(np.float64)
     of, count = np.asarray(clusters), len(names)
     squares = np.zeros(x.shape[1])
     for name in names:

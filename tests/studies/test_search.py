@@ -4,10 +4,15 @@ import re
 
 import pytest
 
+import activations
 from activations.errors import InputError
-from studies.loading import load
+from reports.analysis.comparisons import resolve_baselines
+from reports.score_table import load as score_table
+from studies.loading import load, shipped
+from studies.plan import make_plan
 from studies.search import SEARCH_SEED, grid_cells
 from studies.workspace import Workspace
+from tests.studies.conftest import DATA, fake_result
 
 
 @pytest.mark.parametrize(
@@ -46,3 +51,55 @@ def test_a_grid_has_exactly_its_cells_and_none_is_one_of_them(workspace: Workspa
         *([2e-3, None], [2e-3, 1.0]),
     ]
     assert spec.tuning.seeds == (SEARCH_SEED,)
+
+
+def test_crossed_settings_are_run_by_every_variant_and_compared_at_their_own(
+    workspace: Workspace,
+) -> None:
+    plan = make_plan(load("size", workspace=workspace), DATA)
+    assert len(plan.members) == 4 * 3 * 2 * 3  # variants, sizes, folds, seeds
+    trials = {(t.variant.label, t.hyper.hidden_size) for t in plan.trials}
+    assert len(trials) == 12
+    results = [fake_result(member) for member in plan.members.values()]
+    scores, _ = score_table(results, planned=plan.members.values())
+    pairs = resolve_baselines(scores, "tanh")
+    assert pairs["relu · gru · hidden_size 16"] == "tanh · gru · hidden_size 16"
+    assert len(pairs) == 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["across={model.hidden_size: [0]}"], "across.model.hidden_size: 0: hidden_size must be"),
+        (["across={model.layer: [1]}"], "no such field. Did you mean 'model.layers'?"),
+        (["across={model.hidden_size: [8, 8]}"], "needs a list of different values"),
+        (["across.model.hidden_size=[8]", "settings=tuned"], "are either crossed or tuned"),
+    ],
+)
+def test_a_crossing_that_makes_no_sense_is_refused(
+    changes: list[str], said: str, workspace: Workspace
+) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        load("demo", changes, workspace=workspace)
+
+
+@pytest.mark.parametrize("study", [name for name in shipped() if name != "demo"])
+def test_every_study_that_comes_with_gateswap_makes_a_plan(
+    study: str, workspace: Workspace
+) -> None:
+    spec = load(study, workspace=workspace)
+    chosen = None
+    if spec.settings == "tuned":
+        own = spec.hyperparameters()
+        chosen = {(v, fold): own for v in spec.variants.variants() for fold in DATA.folds}
+    plan = make_plan(spec, DATA, chosen)
+    variants = len(spec.variants.variants())
+    cells = len(spec.all_settings())
+    assert len(plan.members) == variants * cells * len(DATA.folds) * len(spec.first_seeds)
+
+
+@pytest.mark.parametrize("study", ["atlas-emodb", "atlas-ravdess"])
+def test_the_atlas_has_every_formula_of_the_catalogue(study: str, workspace: Workspace) -> None:
+    spec = load(study, workspace=workspace)
+    texts = {variant.activation.text for variant in spec.variants.variants()}
+    assert texts == {activations.get(name).text for name in activations.names()}
