@@ -49,7 +49,7 @@ def check_frames(frames: Tensor, input_size: int, weight: Tensor) -> Tensor:
     if frames.dim() != 2 or frames.shape[1] != input_size:
         raise ValueError(f"the input's last axis must be {input_size}, got {frames.shape[-1]}")
     _check_type("input", frames, weight)
-    return frames.to(computed_in(weight.dtype))
+    return _to_compute_in(frames, weight)
 
 
 def check_state(h0: Tensor, shape: tuple[int, ...], weight: Tensor) -> Tensor:
@@ -57,7 +57,12 @@ def check_state(h0: Tensor, shape: tuple[int, ...], weight: Tensor) -> Tensor:
     if tuple(h0.shape) != shape:
         raise ValueError(f"the initial state must be {list(shape)}, got {list(h0.shape)}")
     _check_type("initial state", h0, weight)
-    return h0.to(computed_in(weight.dtype))
+    return _to_compute_in(h0, weight)
+
+
+def _to_compute_in(tensor: Tensor, weight: Tensor) -> Tensor:
+    wanted = computed_in(weight.dtype)
+    return tensor if tensor.dtype == wanted else tensor.to(wanted)
 
 
 def _check_type(name: str, tensor: Tensor, weight: Tensor) -> None:

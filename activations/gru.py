@@ -217,7 +217,7 @@ class GRU(Recurrent):
 
         The layout of a batch that never fits would be written first, and take the machine with it.
         """
-        weight = self.get_parameter("weight_ih_l0")
+        weight: Tensor = self.weight_ih_l0  # type: ignore[assignment]
         weight.new_empty(frames, len(self.suffixes) * len(weight))
 
     def _run_padded(
@@ -263,11 +263,11 @@ class GRU(Recurrent):
         return self.num_layers * len(self.suffixes)
 
     @property
-    def all_weights(self) -> list[list[nn.Parameter]]:
+    def all_weights(self) -> list[list[Tensor]]:
         """torch.nn.GRU's: for each layer and direction its w_ih, w_hh, b_ih and b_hh."""
         kinds = ("weight_ih", "weight_hh", *(("bias_ih", "bias_hh") if self.bias else ()))
         return [
-            [self.get_parameter(f"{kind}_l{layer}{suffix}") for kind in kinds]
+            [getattr(self, f"{kind}_l{layer}{suffix}") for kind in kinds]
             for layer in range(self.num_layers)
             for suffix in self.suffixes
         ]

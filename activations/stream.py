@@ -21,7 +21,7 @@ def is_step(gru: Recurrent, given: Tensor, hx: Tensor | None) -> bool:
     """Whether this is one step of a stream: on the CPU, without gradients, as things are."""
     if torch.is_grad_enabled() or given.dim() != 3:
         return False
-    weight = cast(Tensor, gru._parameters["weight_hh_l0"])
+    weight = _tensor(gru, "weight_hh_l0")
     return (
         given.shape[1 if gru.batch_first else 0] == 1
         and weight.device.type == "cpu"
@@ -35,7 +35,7 @@ def is_step(gru: Recurrent, given: Tensor, hx: Tensor | None) -> bool:
 
 def step(gru: Recurrent, given: Tensor, hx: Tensor | None) -> tuple[Tensor, Tensor]:
     """The layers' step from hx [L·D, B, H]: given and output as the GRU's own, T being 1."""
-    weight = cast(Tensor, gru._parameters["weight_hh_l0"])
+    weight = _tensor(gru, "weight_hh_l0")
     frames = given.squeeze(1 if gru.batch_first else 0)
     frames = check_frames(frames, gru.input_size, weight)
     L, D, B, H = gru.num_layers, len(gru.suffixes), len(frames), gru.hidden_size
@@ -58,15 +58,23 @@ def step(gru: Recurrent, given: Tensor, hx: Tensor | None) -> tuple[Tensor, Tens
 
 
 def _direction(gru: Recurrent, name: str, x: Tensor, h: Tensor) -> Tensor:
-    parameters = gru._parameters
-    values = [parameters.get(site + name) for site in SITES]
+    values = [
+        _tensor(gru, site + name) if formula.parameters else None
+        for site, formula in zip(SITES, gru.cell.formulas, strict=True)
+    ]
     return one_step(
         x,
         h,
-        parameters["weight_ih" + name],  # type: ignore[arg-type]
-        parameters["weight_hh" + name],  # type: ignore[arg-type]
-        parameters["bias_ih" + name] if gru.bias else None,
-        parameters["bias_hh" + name] if gru.bias else None,
+        _tensor(gru, "weight_ih" + name),
+        _tensor(gru, "weight_hh" + name),
+        _tensor(gru, "bias_ih" + name) if gru.bias else None,
+        _tensor(gru, "bias_hh" + name) if gru.bias else None,
         gru.cell,
         values,
     )
+
+
+def _tensor(gru: Recurrent, name: str) -> Tensor:
+    """A weight, by the short way where it is a parameter and not made from one (weight_norm)."""
+    found = gru._parameters.get(name)
+    return cast(Tensor, getattr(gru, name)) if found is None else found

@@ -5,6 +5,7 @@ import onnxruntime
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from activations.gru import GRU
 from activations.onnx_layer import operators_name
@@ -106,6 +107,13 @@ def test_every_activation_of_the_catalogue_in_both_directions_with_lengths(part)
     session, _ = exported(model, given, ({0: "B", 1: "T"}, {1: "B"}, {0: "B"}))
     for each in (given, (torch.randn(2, 6, 3), torch.randn(2, 2, 2), torch.tensor([0, 6]))):
         compare(session, model, *each)
+
+
+def test_onnx_has_no_packed_sequences_and_the_way_is_named(monkeypatch):
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    packed = nn.utils.rnn.pack_sequence([torch.randn(4, 5), torch.randn(2, 5)])
+    with FakeTensorMode(allow_non_fake_inputs=True), pytest.raises(ValueError, match="lengths="):
+        GRU(5, 7)(packed)
 
 
 def test_what_onnxs_operator_calls_an_activation_is_read_from_its_formula():

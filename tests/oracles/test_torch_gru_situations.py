@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from activations.gru import GRU
@@ -141,3 +142,86 @@ def test_a_copy_of_a_trained_module_and_its_pieces():
         for mine, torchs in zip(ours.all_weights, theirs.all_weights, strict=True)
         for a, b in zip(mine, torchs, strict=True)
     )
+
+
+def weight_drop(gru):
+    """As language models of 2017 do it: a dropped tensor in the parameter's place."""
+    raw = gru.weight_hh_l0
+    del gru._parameters["weight_hh_l0"]
+    gru.register_parameter("raw", nn.Parameter(raw.detach()))
+    gru.weight_hh_l0 = torch.dropout(gru.raw, 0.5, True)
+
+
+def tie(gru):
+    gru.weight_hh_l1, gru.bias_hh_l1 = gru.weight_hh_l0, gru.bias_hh_l0
+
+
+def lie_otherwise(gru):
+    """A weight that lies column by column in memory."""
+    gru.weight_hh_l0 = nn.Parameter(gru.weight_hh_l0.detach().t().contiguous().t())
+
+
+CHANGES = {
+    "weight norm": lambda gru: parametrizations.weight_norm(gru, "weight_hh_l0"),
+    "spectral norm": lambda gru: parametrizations.spectral_norm(gru, "weight_ih_l0"),
+    "orthogonal": lambda gru: parametrizations.orthogonal(gru, "weight_hh_l1"),
+    "pruned": lambda gru: prune.l1_unstructured(gru, "weight_hh_l0", 0.5),
+    "weight drop": weight_drop,
+    "tied layers": tie,
+    "another layout": lie_otherwise,
+    "shared memory": lambda gru: gru.share_memory(),
+    "a forward hook": lambda gru: gru.register_forward_hook(lambda m, i, o: (o[0] * 2, o[1])),
+    "a backward hook": lambda gru: gru.register_full_backward_hook(lambda m, i, o: None),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_module_changed_as_torchs_may_be_gives_its_values_gradients_and_steps(change):
+    x, found = torch.randn(6, 3, 5), []
+    for gru in pair(5, 7, num_layers=2, bidirectional=False):
+        torch.manual_seed(1)
+        change(gru)
+        output, h_n = gru(x)
+        output.square().sum().backward()
+        gradients = [p.grad for p in gru.parameters() if p.grad is not None]
+        with torch.no_grad():
+            step = gru(x[:1], h_n.detach())[0]
+        found.append([output, h_n, step, *gradients])
+        assert [len(each) for each in gru.all_weights] == [4, 4]
+    close(*reversed(found))
+
+
+def test_no_initial_state_is_one_of_zeros():
+    x = torch.randn(6, 3, 5)
+    for gru in pair(5, 7, num_layers=2, bidirectional=True):
+        assert all(map(torch.equal, gru(x), gru(x, torch.zeros(4, 3, 7))))
+
+
+def test_a_batch_without_rows_has_gradients_of_zero():
+    for gru in pair(5, 7):
+        output, h_n = gru(torch.zeros(6, 0, 5))
+        assert (output.shape, h_n.shape) == ((6, 0, 7), (1, 0, 7))
+        output.sum().backward()
+        assert all((parameter.grad == 0).all() for parameter in gru.parameters())
+
+
+@pytest.mark.filterwarnings("ignore:.*slow reference:UserWarning")
+def test_a_default_type_of_double_is_theirs_and_ours():
+    torch.set_default_dtype(torch.float64)
+    try:
+        theirs, ours = pair(5, 7, bidirectional=True)
+        x = torch.randn(6, 3, 5)
+        assert ours.weight_hh_l0.dtype == torch.float64
+        torch.testing.assert_close(ours(x), theirs(x))
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_parameters_go_to_a_vector_and_back():
+    theirs, ours = pair(5, 7, num_layers=2)
+    vector = nn.utils.parameters_to_vector(ours.parameters())
+    assert torch.equal(vector, nn.utils.parameters_to_vector(theirs.parameters()))
+    nn.utils.vector_to_parameters(vector / 2, ours.parameters())
+    nn.utils.vector_to_parameters(vector / 2, theirs.parameters())
+    x = torch.randn(6, 3, 5)
+    close(ours(x), theirs(x))
