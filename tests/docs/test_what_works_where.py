@@ -1,4 +1,4 @@
-"""The table of uses in docs/activations.md: every row names tests, and every test that it names is there."""
+"""The table of uses in docs/activations.md: every row names tests, and they are there."""
 
 import ast
 import re
