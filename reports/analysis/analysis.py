@@ -235,7 +235,7 @@ def analyse(
             )
         ),
         searched=settings_tried([*results, *tuned]),
-        search=search_of(search, scores.folds, scores.ratio, selection=selection),
+        search=search_of(search, scores.folds, scores.ratio, scores.units, selection=selection),
         outputs=tuple(
             outputs(label, found, folds=scores.folds, selection=selection)
             for label, found in by_label.items()

@@ -6,7 +6,7 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,10 @@ import numpy as np
 from bench.data.members import Hyperparameters
 from bench.training import metrics
 from bench.training.results import MemberResult
-from reports.statistics.arrays import FloatArray
+from reports.statistics.arrays import FloatArray, IntArray
 from reports.statistics.corrected_t import TTest, corrected_t_test
 from reports.statistics.means import POINTS
+from reports.statistics.units import known_by_unit, ratio_by_unit
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,17 @@ class Search:
 
 
 def search_of(
-    design: SearchDesign | None, folds: Sequence[str], ratio: FloatArray, *, selection: str
+    design: SearchDesign | None,
+    folds: Sequence[str],
+    ratio: FloatArray,
+    units: IntArray | None = None,
+    *,
+    selection: str,
 ) -> Search | None:
     """What a search found; None without one.
 
-    folds, ratio [fold]: of the study. selection: the rule by which test scores are taken.
+    folds, ratio [fold], units [fold]: of the study, see `score_table.Scores`; by default every fold
+    is a unit. selection: the rule by which test scores are taken.
     """
     if design is None or not design.tried:
         return None
@@ -100,8 +107,17 @@ def search_of(
     for one in design.tried:
         places.setdefault(one.variant, {}).setdefault(one.fold, []).append(one)
     names = {key: key.partition(".")[2] for key in design.space}
+    unit = np.arange(len(folds)) if units is None else units
+
+    def gain(by_fold: FloatArray) -> TTest | None:
+        merged, ratios = known_by_unit(by_fold, unit), ratio_by_unit(ratio, unit)
+        usable = np.isfinite(merged) & np.isfinite(ratios)
+        if len(set(merged[usable].tolist())) < 2:
+            return None
+        return corrected_t_test(merged[usable], ratios[usable])
+
     variants = tuple(
-        _tuned(label, by_fold, design, names, dict(zip(folds, ratio, strict=True)), selection)
+        _tuned(label, by_fold, design, names, folds, selection, gain)
         for label, by_fold in places.items()
     )
     return Search(
@@ -129,8 +145,9 @@ def _tuned(
     by_fold: Mapping[str, Sequence[Tried]],
     design: SearchDesign,
     names: Mapping[str, str],
-    ratios: Mapping[str, float],
+    folds: Sequence[str],
     selection: str,
+    gain: Callable[[FloatArray], TTest | None],
 ) -> TunedVariant:
     best = {
         fold: max(tried, key=lambda one: (_dev(one), one.hyper == design.own))
@@ -138,7 +155,6 @@ def _tuned(
     }
     own = {f: one for f, tried in by_fold.items() for one in tried if one.hyper == design.own}
     gains = {f: _test(best[f], selection) - _test(one, selection) for f, one in own.items()}
-    usable = [fold for fold in gains if np.isfinite(ratios.get(fold, np.nan))]
     return TunedVariant(
         variant=label,
         tried=max(map(len, by_fold.values())),
@@ -152,9 +168,7 @@ def _tuned(
         test=_mean([_test(one, selection) for one in best.values()]),
         own_dev=_mean([_dev(one) for one in own.values()]),
         own_test=_mean([_test(one, selection) for one in own.values()]),
-        gain=corrected_t_test([gains[f] for f in usable], [ratios[f] for f in usable])
-        if len(usable) >= 2 and len({gains[f] for f in usable}) > 1
-        else None,
+        gain=gain(np.array([gains.get(fold, np.nan) for fold in folds])),
     )
 
 

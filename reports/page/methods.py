@@ -19,6 +19,14 @@ NORMALISED = {
 }
 
 
+TESTS = {
+    "corrected": "the corrected resampled t-test \\cite{nadeau2003}",
+    "moderated": "a moderated t-test \\cite{smyth2004,phipson2016} with the corrected variance of "
+    "\\cite{nadeau2003}",
+    "one split": "a t-test whose variance is that over seeds plus that over speakers",
+}
+
+
 def methods_paragraph(analysis: Analysis) -> str:
     r"""The paragraph, citations as \cite{key}; keys are those of `bibtex`."""
     settings = analysis.settings
@@ -47,6 +55,7 @@ def methods_paragraph(analysis: Analysis) -> str:
             "the test set, which is optimistic by construction.",
             "last": "The last checkpoint was scored by unweighted average recall (UAR).",
         }[settings.selection],
+        *_tuned(analysis),
         *([NORMALISED[settings.normalise]] if settings.normalise in NORMALISED else []),
         _tests(analysis, ratio),
     ]
@@ -96,6 +105,18 @@ def _dev_set(analysis: Analysis) -> str:
     return "a development set that shares no speaker with the test set."
 
 
+def _tuned(analysis: Analysis) -> list[str]:
+    """How settings were chosen, where a search chose them."""
+    search = analysis.search
+    if search is None or not search.confirmed:
+        return []
+    fields = ", ".join(name.partition(".")[2].replace("_", " ") for name in search.fields)
+    return [
+        f"Settings ({fields}) were chosen for each variant and fold among up to {search.most} by "
+        "that fold's development set alone (nested), in runs with other seeds than those reported."
+    ]
+
+
 def _tests(analysis: Analysis, ratio: float) -> str:
     """How differences were tested, family by family."""
     settings = analysis.settings
@@ -103,18 +124,14 @@ def _tests(analysis: Analysis, ratio: float) -> str:
     for family in analysis.families:
         of = "" if family.name == "all" else f"{family.name} "
         count = len(family.variants)
-        tested = (
-            "the corrected resampled t-test \\cite{nadeau2003}"
-            if family.rule == "corrected"
-            else "a moderated t-test \\cite{smyth2004,phipson2016} with the corrected variance of "
-            "\\cite{nadeau2003}"
-        )
-        tests.append(f"{counted(count, of + 'comparison')} with {tested}")
+        tests.append(f"{counted(count, of + 'comparison')} with {TESTS[family.rule]}")
+    split = any(family.rule == "one split" for family in analysis.families)
+    over = "seeds and test speakers of the one split" if split else "folds"
+    sizes = "" if split else f" (mean test-to-training ratio {ratio:.2f})"
     return (
         f"Differences of {settings.measure} to the baseline ({analysis.baseline}, same direction) "
-        f"were averaged over seeds and tested over folds: {' and '.join(tests)} (mean "
-        f"test-to-training ratio {ratio:.2f}), each family adjusted by Holm's "
-        f"procedure \\cite{{holm1979}} at "
+        f"were averaged over seeds and tested over {over}: {' and '.join(tests)}{sizes}, "
+        "each family adjusted by Holm's procedure \\cite{holm1979} at "
         f"{analysis.permission.level:.3g}, with the posterior of the same tests "
         "\\cite{benavoli2017} and a region of practical equivalence of "
         f"±{settings.rope:g} points."

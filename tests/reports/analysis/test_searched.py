@@ -9,6 +9,7 @@ import pytest
 from reports.analysis.analysis import analyse
 from reports.analysis.searched import SearchDesign, Tried, search_of
 from reports.figures.gallery import draw
+from reports.page.methods import methods_paragraph
 from reports.page.tuning_section import tuning_section
 from tests.reports import synthetic
 
@@ -76,6 +77,10 @@ def test_the_page_says_nested_and_optuna_draws_its_plots(
     text = tuning_section(analysis.search)
     assert "nested, no score of another fold entered" in text
     assert "best tuned per variant" in text
+    assert (
+        "Settings (learning rate, clip norm) were chosen for each variant and fold among up to 2 "
+        "by that fold's development set alone (nested)"
+    ) in methods_paragraph(analysis)
     for name in ("importance", "history", "slice"):
         fig, _ = draw(name, analysis)
         assert fig.axes
