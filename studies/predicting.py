@@ -86,7 +86,7 @@ def predict_files(
     name = find_study(study, workspace)
     asked, notes = _models(name, members, workspace)
     heard: dict[str, list[FloatArray]] = {}
-    total, votes = 0.0, 0
+    total = votes = np.zeros(())
     for key in asked:
         saved = SavedNetwork.load(ModelFolder(workspace.study(name).models).file(key))
         way = repr(sorted(saved.features.items()))

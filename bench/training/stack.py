@@ -120,12 +120,12 @@ class Stack:
     def state(self, member: int) -> dict[str, Tensor]:
         """All of a member that the steps to come depend on but its weights: copies."""
         mean, square = self.optimiser.moments(member)
-        counts = [self.diverged_at[member], self.optimiser.alive[member], self._summed]
+        diverged_at, alive = self.diverged_at[member], self.optimiser.alive[member]
         return {
             "mean": mean,
             "square": square,
             "sums": self._sums[:, member].clone(),
-            "counts": torch.tensor([int(each) for each in counts]),
+            "counts": torch.tensor([int(diverged_at), int(alive), self._summed]),
         }
 
     def go_on(self, steps: int, states: Sequence[Mapping[str, Tensor]]) -> None:

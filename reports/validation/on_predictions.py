@@ -61,7 +61,7 @@ def _dominated(n: int, rng: np.random.Generator) -> Iterator[Rate]:
     flipped, drawn = np.zeros((2, n), dtype=bool)
     for study in range(n):
         share = draw_correct(SPEAKERS, corpus, 2, rng).astype(np.float64).mean(axis=1)
-        row = block_contributions(*share[::-1], corpus.truths, corpus.folds, corpus.speakers)
+        row = block_contributions(share[1], share[0], corpus.truths, corpus.folds, corpus.speakers)
         flipped[study] = _outside(row, corpus, rng)
         drawn[study] = _excludes_zero(_bootstrap(share, corpus, corpus.speakers, rng))
     world = "five of ten speakers say 90 %"

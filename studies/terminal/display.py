@@ -148,8 +148,7 @@ class TrainingBars:
         running = self._running.get(place)
         if running is None or running.label != label:
             self._stop(place)
-            fields = {"count": "", "pace": ""}
-            bar = self._progress.add_task(label, total=at.steps, **fields)
+            bar = self._progress.add_task(label, total=at.steps, count="", pace="")
             running = self._running[place] = _Running(label, bar, time.monotonic())
         self._pace.step(place, at)
         score = "" if math.isnan(at.dev_uar) else f"dev UAR {100 * at.dev_uar:.1f}"
@@ -173,7 +172,7 @@ class TrainingBars:
             self._used, self._asked = self._use.text(), now
         self._progress.update(self._all, completed=self._pace.share, **self._fields())
 
-    def _fields(self) -> dict[str, str]:
+    def _fields(self) -> dict[str, Any]:
         pace = " · ".join(filter(None, [self._pace.text() or "time left: ?", self._used]))
         return {"count": f"{self._pace.finished}/{self._pace.members}", "pace": pace}
 
