@@ -37,7 +37,11 @@ BEFORE: dict[str, dict[str, object]] = {
 }
 
 CASES = {
-    **{f"candidate {name}": case(cell=(*SIGMOIDS, name), h0=True) for name in SAMPLE},
+    **{
+        # the other cases are of many lengths, this one of many activations
+        f"candidate {name}": case(cell=(*SIGMOIDS, name), h0=True, lengths=[[2, 0, 1], [1, 2, 0]])
+        for name in SAMPLE
+    },
     "two directions with initial states": case(D=2, h0=True),
     "two directions, streamed": case(D=2, h0=True, shared=STREAMED),
     "one unit": case(H=1),
