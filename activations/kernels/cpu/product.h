@@ -23,6 +23,18 @@ INLINE i64 padded(i64 H) { return (H + LANES - 1) / LANES * LANES; }
 /* ------------------------------------------------------------------------------------------------------------------ */
 /* Products and packing */
 
+/* A vector that is multiplied with several rows, loaded once. gcc reads it from memory in every multiplication that uses it,
+   which is free for a single one; here the loads, two a cycle, then take longer than the multiplications. */
+#if defined(__AVX512F__)
+#define IN_REGISTER(vector) __asm__("" : "+v"(vector))
+#elif defined(__x86_64__)
+#define IN_REGISTER(vector) __asm__("" : "+x"(vector))
+#elif defined(__aarch64__)
+#define IN_REGISTER(vector) __asm__("" : "+w"(vector))
+#else
+#define IN_REGISTER(vector) (void)(vector)
+#endif
+
 /* sums[i][j] (+)= sum over k of a[i][k] panel[k][j], for i < rows and j < width vectors. */
 INLINE void multiply(const int rows, const int width, const float *const *a, const float *panel, i64 K, vf *sums, int add)
 {
@@ -38,8 +50,10 @@ INLINE void multiply(const int rows, const int width, const float *const *a, con
     for (i64 k = 0; k < K; k++) {
         vf b[BLOCK];
 #pragma GCC unroll 3
-        for (int j = 0; j < width; j++)
+        for (int j = 0; j < width; j++) {
             b[j] = *(const vf *)(panel + (k * width + j) * LANES);
+            IN_REGISTER(b[j]);
+        }
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
             vf factor = splat(row[i][k]);
@@ -111,8 +125,10 @@ INLINE void multiply_packed(const int width, const float *a, const float *panel,
     for (i64 k = 0; k < K; k++) {
         vf b[BLOCK];
 #pragma GCC unroll 3
-        for (int j = 0; j < width; j++)
+        for (int j = 0; j < width; j++) {
             b[j] = *(const vf *)(panel + (k * width + j) * LANES);
+            IN_REGISTER(b[j]);
+        }
 #pragma GCC unroll 8
         for (int i = 0; i < ROWS; i++) {
             vf factor = splat(a[k * ROWS + i]);

@@ -120,6 +120,11 @@ static void weights_item(const void *argument, i64 item, char *scratch)
         K = least(FRAMES_AT_ONCE, c->bounds[g + 1] - start);
         for (i64 k = 0; k < K; k++) {
             const float *from = c->d_out + (start + k) * O;
+            for (i64 m = top; d_b && m < bottom; m += LANES) {
+                i64 n = least(bottom - m, LANES);
+                store_first(d_b + m, load_first(d_b + m, n) + load_first(from + m, n), n);
+            }
+            states[k] = c->x + (start + k) * I;
             float *to = left + k * ROWS;
             for (i64 m = top; m < bottom; m += ROWS, to += K * ROWS)
                 if (m + ROWS <= O)
@@ -127,10 +132,6 @@ static void weights_item(const void *argument, i64 item, char *scratch)
                 else
                     for (i64 i = 0; i < ROWS; i++)
                         to[i] = m + i < O ? from[m + i] : 0;
-            if (d_b)
-                for (i64 m = top; m < bottom; m++)
-                    d_b[m] += from[m];
-            states[k] = c->x + (start + k) * I;
         }
         pack_columns(states, K, I, right);
         vf product[ROWS * BLOCK];
