@@ -201,7 +201,9 @@ def run(
     overrides: Overrides = None,
     device: Device = "auto",
     precision: Precision = "ieee",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, do nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and what it will take.")
+    ] = False,
     quiet: Quiet = False,
     models: Annotated[
         bool, typer.Option("--models", help="Also train again what has a result and no model.")
@@ -209,21 +211,24 @@ def run(
     workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
     """Train what is missing of a study; the same command continues after an interruption."""
+    from studies.forecast import forecast_study
     from studies.loading import load
     from studies.model_files import disk_use
     from studies.runner import Machine, foresee_study, run_study
     from studies.terminal.display import TerminalDisplay, print_status
+    from studies.terminal.forecasts import print_forecast
 
     place, display = Workspace(workspace), TerminalDisplay(quiet=quiet)
     spec = load(study, overrides or [], workspace=place)
+    machine = Machine(device=device, precision=precision)
     if dry_run:
         plan, status = foresee_study(spec, place, display)
         print_status(status)
         print(f"{len(plan.stacks)} stacks of up to {max(map(len, plan.stacks))} members")
         if models_line := disk_use(plan.members, spec, place.study(spec.name).root):
             print(models_line)
+        print_forecast(forecast_study(plan, place, device=device, precision=precision))
         return
-    machine = Machine(device=device, precision=precision)
     done = run_study(spec, place, machine=machine, models=models, display=display)
     print(
         f"study {spec.name}: {done.planned} members, {done.trained} trained now, "

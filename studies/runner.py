@@ -19,6 +19,7 @@ import torch
 
 from activations.errors import GateswapError, InputError
 from activations.files import write_atomically
+from activations.kernels.cpu.ahead import CompiledAhead
 from activations.kernels.cpu.threads import take_granted_threads
 from activations.kernels.precision import at_precision
 from bench.features.unseen import described
@@ -173,6 +174,7 @@ class Session:
         self._kinds = kinds_here(self._devices, self._precision)
         self._material: Material | None = None
         self._engine: Engine | None = None
+        self._ahead: CompiledAhead | None = None
         self._mirror: Mirror | None = None
         self._mirrors = mirror
         self._mirrored = mirror  # until it fails
@@ -278,12 +280,16 @@ class Session:
 
     def close(self) -> None:
         """End what trains."""
+        if self._ahead is not None:
+            self._ahead.close()
         if self._engine is not None:
             self._engine.close()
 
     def _prepared(self, plan: Plan) -> Engine:
         """What trains: this process where there is one device, a worker for each of several."""
         if self._engine is None:
+            if self._devices[0].type == "cpu":  # while features are computed, and the first train
+                self._ahead = CompiledAhead(trial.variant.cell for trial in plan.trials)
             source = training_source(self._spec, self.material(), self._workspace, self._display)
             settings = TrainingSettings(
                 origin=_origin(plan),

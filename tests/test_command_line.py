@@ -292,6 +292,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(command: Command, tmp_path:
     out = command("run", "demo", "--dry-run", "seeds=2", "stack.max_members=4")
     assert "0 of 100 members finished, 100 missing" in out
     assert "30 stacks of up to 4 members" in out
+    assert "how long it takes is said here once the study's features are computed" in out
     assert list(tmp_path.iterdir()) == []
 
 

@@ -23,6 +23,7 @@ from activations.errors import InputError
 
 if TYPE_CHECKING:  # a result can be read without SymPy and torch, which a formula needs
     from activations.formula.formula import Formula
+    from activations.kernels.cell import Cell
 
 SITES = ("activation", "update", "reset")  # the fields of a variant that name an activation
 
@@ -246,6 +247,14 @@ class Variant:
     def formulas(self) -> dict[str, str]:
         """The text of each site's formula: {activation, update, reset}."""
         return {site: getattr(self, site).text for site in SITES}
+
+    @property
+    def cell(self) -> "Cell":
+        """What its GRUs compute. Raises InputError for a formula that does not exist."""
+        from activations.kernels.cell import Cell
+
+        sites = (self.update.formula, self.reset.formula, self.activation.formula)
+        return Cell(*sites, self.reset_order)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data: `names`, and `formulas` below them."""

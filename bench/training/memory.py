@@ -11,8 +11,10 @@
 """
 
 import math
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -144,3 +146,14 @@ def free_bytes(device: torch.device) -> int | None:
     """What can be had on a device now; None where the system does not tell."""
     release(device)  # what is kept for later does not count as free
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+
+
+def resident_bytes(device: torch.device) -> int:
+    """What this process holds on a device already; 0 where the system does not tell."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * mmap.PAGESIZE

@@ -104,7 +104,7 @@ class OneDevice:
             done = self._train(stack, reports, states)
             if done is None:
                 out_of_memory.release(self._data.device)
-                half = self._most[_need(stack)] = -(-len(stack) // 2)
+                half = self._most[need_of(stack[0][1])] = -(-len(stack) // 2)
                 waiting += reversed(_cut(stack, half))
                 reports.say(
                     f"stack of {len(stack)} did not fit in memory: "
@@ -120,18 +120,12 @@ class OneDevice:
         """How many of the stack's members to train at once: as pays, is free, and did not fail."""
         members = [member for _, member in stack]
         most = benefit.worthwhile_members(members, self._data)
-        most, free = min(self._most.get(_need(stack), most), most), self._free()
+        most, free = min(self._most.get(need_of(stack[0][1]), most), most), self._free()
         if free is None:
             return most
-        fitting = memory.most_members(
-            members,
-            self._data,
-            self._settings,
-            free,
-            recorded=self._data.device.type == "cuda",
-        )
-        if fitting < most and _need(stack) not in self._announced:
-            self._announced.add(_need(stack))
+        fitting = members_at_once(members, self._data, self._settings, free)
+        if fitting < most and need_of(stack[0][1]) not in self._announced:
+            self._announced.add(need_of(stack[0][1]))
             reports.say(
                 f"{describe_stack(stack)}: {fitting} at once, as {free / 2**30:.1f} GiB are free"
             )
@@ -207,9 +201,23 @@ def _by_step(stack: NamedStack, states: States) -> list[NamedStack]:
     ]
 
 
-def _need(stack: NamedStack) -> tuple[object, ...]:
+def members_at_once(
+    members: Sequence[Member], data: TrainingData, settings: TrainingSettings, free: int | None
+) -> int:
+    """How many of a stack's members to train at once where so many bytes are free (None: unknown).
+
+    As many as fit, and on a CPU no more than gains anything.
+    """
+    worthwhile = benefit.worthwhile_members(members, data)
+    if free is None:
+        return worthwhile
+    on_gpu = data.device.type == "cuda"
+    return min(worthwhile, memory.most_members(members, data, settings, free, recorded=on_gpu))
+
+
+def need_of(member: Member) -> tuple[object, ...]:
     """What the memory of a member depends on."""
-    variant, hyper = stack[0][1].variant, stack[0][1].hyper
+    variant, hyper = member.variant, member.hyper
     sizes = (hyper.hidden_size, hyper.attention_size, hyper.dense_size, hyper.batch_size)
     return variant.direction, variant.reset_order, *sizes
 

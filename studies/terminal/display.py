@@ -218,7 +218,7 @@ def print_status(status: "Status") -> None:
     rows = []
     for trial in status.trials:
         setting = " ".join(f"{name}={value}" for name, value in trial.setting.items())
-        times = (_duration(trial.seconds), _duration(trial.seconds_left))
+        times = (duration(trial.seconds), duration(trial.seconds_left))
         done = f"{trial.finished}/{trial.members}"
         rows.append([trial.variant, setting, done, trial.diverged or "", *times])
     if rows:
@@ -226,7 +226,7 @@ def print_status(status: "Status") -> None:
         print(
             f"study {status.study}: {status.finished} of {status.members} members finished, "
             f"{status.members - status.finished} missing, "
-            f"time left: {_duration(status.seconds_left) or 'none'}"
+            f"time left: {duration(status.seconds_left) or 'none'}"
         )
     if search := status.search:
         print(
@@ -287,7 +287,7 @@ def print_diagnosis(diagnosis: "Diagnosis") -> None:
     )
 
 
-def _duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> str:
     """Hours, minutes and seconds; "?" for None, nothing for 0."""
     if seconds is None:
         return "?"

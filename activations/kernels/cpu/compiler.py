@@ -13,6 +13,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,6 +29,8 @@ FLAGS = (
     "-Wno-psabi", "-fPIC", "-shared", "-pthread",
 )  # fmt: skip
 CANDIDATES = ("cc", "gcc", "clang")
+
+_compiling: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by the file's name
 
 
 class CompilerError(GateswapError):
@@ -97,7 +101,8 @@ def compile_library(source: str) -> Path:
             said = (errors or result.stderr.splitlines() or ["nothing"])[0]
             raise CompilerError(f"{compiler.version} does not compile the kernel: {said}")
 
-    return keep(f"gru-{digest[:24]}.so", compile_into)
+    with _compiling[digest]:  # another thread may be at it already: then it is found afterwards
+        return keep(f"gru-{digest[:24]}.so", compile_into)
 
 
 @cache

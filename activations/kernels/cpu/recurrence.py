@@ -67,7 +67,7 @@ def describe(cell: Cell) -> str:
     Raises CompilerError where there is no compiler.
     """
     compiler = find_compiler()
-    content = _source(cell) + projection.source()
+    content = library_source(cell) + projection.source()
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
     return f"cpu ({compiler.version}, {compiler.features}, gru.c {digest})"
 
@@ -198,7 +198,7 @@ def _function(cell: Cell, name: str) -> Any:
 
 @cache
 def _load(cell: Cell) -> ctypes.CDLL:
-    library = load_library(_source(cell))
+    library = load_library(library_source(cell))
     for name in ("forward", "backward", "scratch_bytes", "sums"):
         for prefix in ("gru", "gru_before"):
             function = getattr(library, f"{prefix}_{name}", None)
@@ -211,7 +211,8 @@ def _load(cell: Cell) -> ctypes.CDLL:
 
 
 @cache
-def _source(cell: Cell) -> str:
+def library_source(cell: Cell) -> str:
+    """All C of the library that computes a cell."""
     folder = files("activations.kernels.cpu")
     names = ["vmath.h", "product.h", "gru.c"]
     if cell.reset_order == "before":

@@ -1,0 +1,149 @@
+"""What the rest of a study will take: time and memory, before anything of it is trained.
+
+- A few steps of its first stacks are really trained, on this machine as it is now, and forgotten.
+- Variants of one direction differ little but for their activation: a few are tried, and the others
+  are expected to lie among them. The range says how far the tried ones, and their steps, differ.
+- Nothing is written. Where features are not computed yet there is nothing to train on.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from activations.kernels.cpu.threads import take_granted_threads
+from activations.kernels.precision import at_precision
+from bench.data.batches import TrainingData
+from bench.data.members import Member, Variant
+from bench.training import memory
+from bench.training.rehearsal import Rehearsal, rehearse
+from bench.training.train import TrainingSettings
+from studies.execution.devices import check_precision, choose_devices
+from studies.execution.engines import members_at_once, need_of
+from studies.material import StoredFeatures, read_material
+from studies.plan import Plan
+from studies.progress import SILENT, Display
+from studies.result_files import ResultFolder
+from studies.workspace import Workspace
+
+TRIED = 3  # variants of those that need as much
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """One variant's missing members. low, seconds, high: of all of them; peak_bytes: of one stack.
+
+    at_once: members that train together. tried: whether steps of this very variant were trained.
+    """
+
+    variant: str
+    members: int
+    at_once: int
+    low: float
+    seconds: float
+    high: float
+    peak_bytes: int
+    tried: bool
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is missing of a study, variant by variant; devices share the whole time."""
+
+    variants: tuple[Expected, ...]
+    devices: int = 1
+
+    @property
+    def seconds(self) -> tuple[float, float, float]:
+        """Low, expected and high, of everything."""
+        low, middle, high = (
+            sum(getattr(each, name) for each in self.variants) / self.devices
+            for name in ("low", "seconds", "high")
+        )
+        return low, middle, high
+
+
+def forecast_study(
+    plan: Plan,
+    workspace: Workspace,
+    *,
+    device: str = "auto",
+    precision: str = "ieee",
+    display: Display = SILENT,
+) -> Forecast | None:
+    """What the missing members of a plan will take on this machine; nothing is written.
+
+    None where the workspace has no features to try it on. Raises InputError for a device or
+    precision that is not here, and for a corpus that cannot be used.
+    """
+    devices = choose_devices(device)
+    multiplies = check_precision(precision, devices)
+    store = workspace.features / plan.data.features
+    if not plan.data.features or not store.is_dir():
+        return None
+    material = read_material(plan.spec, workspace, display)
+    source = StoredFeatures(store, material.examples, material.folds)
+    finished = ResultFolder(workspace.study(plan.spec.name).results).hashes()
+    take_granted_threads()
+    with at_precision(multiplies):
+        return forecast(plan, finished, source.build(devices[0]), devices=len(devices))
+
+
+def forecast(
+    plan: Plan, finished: Collection[str], data: TrainingData, *, devices: int = 1
+) -> Forecast:
+    """Try a few stacks of what is missing. Raises as training does."""
+    settings = TrainingSettings()
+    by_variant: dict[Variant, list[list[Member]]] = {}
+    for stack in plan.missing(set(finished)):
+        members = [plan.members[key] for key in stack]
+        by_variant.setdefault(members[0].variant, []).append(members)
+    alike: dict[object, list[list[list[Member]]]] = {}
+    for stacks in by_variant.values():
+        alike.setdefault(need_of(stacks[0][0]), []).append(stacks)
+    expected = {}
+    for variants in alike.values():
+        free = memory.free_bytes(data.device)
+        sizes = [members_at_once(stacks[0], data, settings, free) for stacks in variants]
+        tried: dict[int, Rehearsal] = {}
+        for place in _spread(len(variants)):
+            tried[place] = rehearse(variants[place][0][: sizes[place]], data, settings)
+        for place, stacks in enumerate(variants):
+            found = [tried[place]] if place in tried else list(tried.values())
+            expected[stacks[0][0].variant] = _expected(
+                stacks, sizes[place], found, data, settings, tried=place in tried
+            )
+    return Forecast(tuple(expected[variant] for variant in by_variant), devices)
+
+
+def _spread(count: int) -> list[int]:
+    """At most TRIED of so many places, the first and the last among them."""
+    wanted = min(count, TRIED)
+    return [round(k * (count - 1) / max(wanted - 1, 1)) for k in range(wanted)]
+
+
+def _expected(
+    stacks: Sequence[Sequence[Member]],
+    at_once: int,
+    found: Sequence[Rehearsal],
+    data: TrainingData,
+    settings: TrainingSettings,
+    *,
+    tried: bool,
+) -> Expected:
+    members = [member for stack in stacks for member in stack]
+    times = [rehearsal.seconds(members[0]) for rehearsal in found]
+    recorded = data.device.type == "cuda"
+    each = max(
+        memory.MemberSizes.of(member, data, settings).bytes(recorded=recorded)
+        for member in {member.fold: member for member in members}.values()
+    )
+    return Expected(
+        variant=members[0].variant.label,
+        members=len(members),
+        at_once=at_once,
+        low=len(members) * min(low for low, _, _ in times),
+        seconds=len(members) * math.fsum(middle for _, middle, _ in times) / len(times),
+        high=len(members) * max(high for _, _, high in times),
+        peak_bytes=round(at_once * each) + memory.resident_bytes(data.device),
+        tried=tried,
+    )
