@@ -22,11 +22,11 @@ SERVICES := $(VENV)/.services
 setup: $(INSTALLED)
 
 # The CPU kernels are compiled on the machine that runs them; torch is pinned so that nothing pulls in another one.
+# --no-compile: Python compiles what is imported when it is, and most of 22,000 files never are.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("gateswap: Python 3.11 or newer is needed; try: make $(MAKECMDGOALS) PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[demo,dev]'
 	@touch $(INSTALLED)
 
 demo: setup
@@ -49,7 +49,7 @@ unit: setup
 # a browser of the system is taken as it is; where there is none Playwright fetches one, and where
 # it cannot, the tests of pages say so and are skipped
 $(SERVICES): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[services]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[services]'
 	@command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/playwright install chromium || true
 	@touch $(SERVICES)
 
