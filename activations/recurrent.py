@@ -51,7 +51,9 @@ class Recurrent(nn.Module):
             if not isinstance(size, int) or isinstance(size, bool):
                 raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
             if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
+                raise ValueError(f"{name} must be greater than zero, got {size}")
+        if not isinstance(bias, bool):
+            raise TypeError(f"bias should be of type bool, got: {type(bias).__name__}")
         if implementation not in dispatch.IMPLEMENTATIONS:
             known = ", ".join(dispatch.IMPLEMENTATIONS)
             raise ValueError(f"no implementation {implementation!r}; there are {known}")

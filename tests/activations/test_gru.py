@@ -203,9 +203,9 @@ def test_it_names_the_kernel_that_runs():
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((0, 7), {}, "input_size must be at least 1"),
-        ((5, 0), {}, "hidden_size must be at least 1"),
-        ((5, 7, 0), {}, "num_layers must be at least 1"),
+        ((0, 7), {}, "input_size must be greater than zero"),
+        ((5, 0), {}, "hidden_size must be greater than zero"),
+        ((5, 7, 0), {}, "num_layers must be greater than zero"),
         ((5, 7, 2), {"dropout": 1.5}, r"in range \[0, 1\] .* got 1.5"),
         ((5, 7, 2), {"dropout": True}, r"in range \[0, 1\] .* got True"),
         ((5, 7, 2), {"dropout": "0.5"}, r"in range \[0, 1\] .* got '0.5'"),

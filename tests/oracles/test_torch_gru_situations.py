@@ -225,3 +225,36 @@ def test_parameters_go_to_a_vector_and_back():
     nn.utils.vector_to_parameters(vector / 2, theirs.parameters())
     x = torch.randn(6, 3, 5)
     close(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ((4, 256 / 2), {}),
+        ((4, 0), {}),
+        ((4, 8, 0), {}),
+        (("4", 8), {}),
+        ((4, 8, 1, "yes"), {}),
+        ((4, 8, 2), {"dropout": True}),
+        ((4, 8, 2), {"dropout": "0.5"}),
+        ((4, 8, 2), {"dropout": 1.5}),
+        ((4, 8), {"proj_size": 3}),
+    ],
+)
+def test_what_the_constructor_refuses_is_refused_in_torchs_words(arguments, options):
+    errors = []
+    for kind in (nn.GRU, GRU):
+        with pytest.raises((TypeError, ValueError)) as refused:
+            kind(*arguments, **options)
+        errors.append(refused.value)
+    assert type(errors[0]) is type(errors[1])
+    assert str(errors[1]).startswith(str(errors[0]))
+
+
+def test_every_argument_of_the_constructor_is_at_torchs_place():
+    arguments = (5, 7, 2, False, True, 0.25, True, 0, "cpu", torch.float64)
+    theirs, ours = nn.GRU(*arguments), GRU(*arguments)
+    assert repr(ours.to_torch()) == repr(theirs)
+    assert {name: (p.shape, p.dtype) for name, p in ours.named_parameters()} == {
+        name: (p.shape, p.dtype) for name, p in theirs.named_parameters()
+    }

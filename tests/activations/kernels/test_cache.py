@@ -125,6 +125,13 @@ def test_a_cache_that_cannot_be_written_still_gives_what_it_has(folder, monkeypa
     assert compiler.compile_library(SOURCE) == path
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="a folder that even root cannot write")
+def test_where_nothing_can_be_written_a_temporary_folder_is_used_and_told_once():
+    result = answer_of_a_new_process({"XDG_CACHE_HOME": "/proc"})
+    assert result.stdout.strip() == "42", result.stderr
+    assert result.stderr.count("set XDG_CACHE_HOME to a folder that can be written") == 1
+
+
 def test_without_a_home_and_with_an_unknown_user_kernels_are_compiled_for_this_run(tmp_path):
     homeless = (
         "import os, pathlib;"
