@@ -13,6 +13,7 @@ QUANTITIES = {"train_loss": "training loss", "dev_uar": "dev UAR, %"}
 def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     """A panel per quantity (columns) and direction (rows), a line per variant with its band.
 
+    Without a dev set there is no curve of its UAR.
     Variants that were evaluated at fewer points than the others are left out. None where nothing
     was evaluated.
     """
@@ -23,10 +24,13 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     directions = {s.variant: s.direction for s in analysis.summaries}
     rows = list(dict.fromkeys(directions[variant] for variant, _ in found))
     styles = styles_of(analysis)
+    quantities = dict(QUANTITIES)
+    if "dev" not in analysis.gap.rules:
+        del quantities["dev_uar"]
     with paper_style():
         size = (PAGE, 1.9 * len(rows) + 0.2)
-        fig, grid = panels(onto, len(rows), len(QUANTITIES), size, sharex=True, sharey="col")
-        for column, (name, title) in enumerate(QUANTITIES.items()):
+        fig, grid = panels(onto, len(rows), len(quantities), size, sharex=True, sharey="col")
+        for column, (name, title) in enumerate(quantities.items()):
             for axes, direction in zip(grid[:, column], rows, strict=True):
                 for (variant, quantity), curve in found.items():
                     shown = quantity == name and directions[variant] == direction
