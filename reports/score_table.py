@@ -9,6 +9,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,7 @@ class Scores:
         """The selection rule of the protocol: dev, oracle or last."""
         return self.protocol.selection
 
-    @property
+    @cached_property
     def variants(self) -> tuple[str, ...]:
         """Labels on the variant axis, in the plan's order."""
         return tuple(row.label for row in self.rows)
@@ -252,7 +253,7 @@ class _Axes:
     seeds: tuple[int, ...]
     classes: tuple[str, ...]
 
-    @property
+    @cached_property
     def variants(self) -> tuple[str, ...]:
         return tuple(row.label for row in self.rows)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from reports.statistics.arrays import FloatArray
 from reports.statistics.corrected_t import TTest, corrected_t_test
@@ -102,4 +102,4 @@ def _below(bound: float, test: TTest, *, sign: int = 1) -> float:
     distance = bound - sign * test.mean
     if test.standard_error == 0:
         return float(np.heaviside(distance, 0.5 if bound == 0 else 0.0))
-    return float(stats.t.cdf(distance / test.standard_error, test.degrees_of_freedom))
+    return float(special.stdtr(test.degrees_of_freedom, distance / test.standard_error))

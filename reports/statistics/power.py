@@ -5,6 +5,7 @@
 - More seeds only shrink the seeds' part of the spread; what folds disagree about stays.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -238,12 +239,15 @@ def _folds_needed(design: _Design, spread: float) -> Count:
     """
     present, train_units = design.ratio.size, 1.0 / float(design.ratio.mean())
     each = design.degrees / (present - 1)
-    for folds in range(2, MOST_FOLDS + 1):
+
+    def suffice(folds: int) -> bool:
         units = train_units + folds - present
         if units <= 0:
-            continue
+            return False
         factor = 1 / folds + 1 / units
         found = _power(design.effect, spread, each * (folds - 1), factor, design.level)
-        if found >= design.power:
-            return folds
-    return None
+        return found >= design.power
+
+    # more folds find more, so that halving finds the fewest
+    enough = bisect_left(range(2, MOST_FOLDS + 1), True, key=suffice) + 2
+    return enough if enough <= MOST_FOLDS else None
