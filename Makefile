@@ -7,6 +7,7 @@
 #   make unit           pytest, without what needs a service
 #   make test-services  pytest of what needs one: a Ray cluster, a PostgreSQL server, a browser
 #   make test-exhaustive  pytest of whole catalogues where `make test` takes some
+#   make fuzz             searches for inputs and kills that break something; GATESWAP_FUZZ_SECONDS=600 for each
 #   make docs           write anew what the documentation takes from the code
 #   make gpu-check      everything there is to find out on a GPU; ARGS=--quick for the essential part
 #   make setup          .venv with the pinned packages, which all but gpu-check run first
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SERVICES := $(VENV)/.services
 
-.PHONY: setup demo test lint types unit test-services test-exhaustive docs gpu-check atlas clean
+.PHONY: setup demo test lint types unit test-services test-exhaustive fuzz docs gpu-check atlas clean
 
 setup: $(INSTALLED)
 
@@ -55,6 +56,9 @@ $(SERVICES): $(INSTALLED)
 
 test-services: $(SERVICES)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m services
+
+fuzz: setup
+	GATESWAP_FUZZ_SECONDS=$${GATESWAP_FUZZ_SECONDS:-600} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m fuzz -o timeout=0
 
 test-exhaustive: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m exhaustive

@@ -6,10 +6,12 @@
 - An error is one line that starts with `gateswap:`; exit code 2 means the input, 1 anything else.
 """
 
+import io
 import json
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from activations.errors import GateswapError, InputError
+from activations.errors import GateswapError, InputError, printable
 from activations.kernels.cpu.threads import wait_asleep
 from studies.terminal.options import (
     Device,
@@ -32,6 +34,8 @@ from studies.terminal.options import (
     WorkspaceFolder,
 )
 from studies.workspace import DEFAULT, Workspace
+
+LONGEST = 2_000  # characters of an error: some quote what was typed
 
 app = typer.Typer(
     help="Which activation belongs inside your GRU? An ablation benchmark for speech emotion.",
@@ -473,9 +477,9 @@ def _export_member(name: str, target: Path, place: Workspace) -> None:
 @app.command("validate-statistics")
 def validate_statistics(
     simulations: Annotated[
-        int | None, typer.Option(min=20, help="Simulated studies of each kind.")
+        int | None, typer.Option(min=20, max=1_000_000, help="Simulated studies of each kind.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 0,
     write: Annotated[
         Path | None, typer.Option(help="Replace the table of this Markdown page.")
     ] = None,
@@ -522,11 +526,13 @@ def ui(
     workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
     """Browse all runs in MLflow, served to this machine only."""
+    from studies.execution.attended import serve
     from studies.tracking import server_command
 
     command, environment = server_command(Workspace(workspace), port)
     print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    os.execve(command[0], command, environment)
+    if serve(command, environment):
+        raise GateswapError("MLflow's server has ended; what it said is above")
 
 
 @app.command()
@@ -593,7 +599,11 @@ def doctor(workspace: WorkspaceFolder = DEFAULT, as_json: Json = False) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 or 2 (the input is wrong)."""
-    signal.signal(signal.SIGTERM, _terminate)
+    if threading.current_thread() is threading.main_thread():  # no other may set handlers
+        signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show · shows ?
+            stream.reconfigure(errors="replace")
     warnings.showwarning = _show_warning
     wait_asleep()
     os.environ["MPLBACKEND"] = "agg"  # a notebook's backend, inherited, may not exist here
@@ -608,6 +618,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except MemoryError:
+        return _complain("there is not enough memory for this; ask for less at once", 1)
     except Exception as error:
         if os.environ.get("GATESWAP_TRACEBACK"):
             raise
@@ -624,7 +636,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"gateswap: {' '.join(message.split())}", file=sys.stderr)
+    line = printable(" ".join(message.split()))
+    print(f"gateswap: {line[:LONGEST]}{'…' * (len(line) > LONGEST)}", file=sys.stderr)
     return code
 
 
@@ -635,7 +648,8 @@ def _terminate(_signal: int, _frame: object) -> NoReturn:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """Warnings are for people: one line, without the place in our code."""
-    print(f"gateswap: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    line = printable(" ".join(str(message).split()))
+    print(f"gateswap: warning: {line}", file=sys.stderr)
 
 
 def _where(workspace: Path) -> str:
@@ -667,7 +681,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def _print_json(data: object) -> None:
-    print(json.dumps(data, ensure_ascii=False, indent=1, allow_nan=False))
+    narrow = "utf" not in (sys.stdout.encoding or "utf-8").lower()
+    print(json.dumps(data, ensure_ascii=narrow, indent=1, allow_nan=False))
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def save_figure(fig: "Figure", path: Path | str) -> Path:
     """
     path = Path(path)
     suffix = path.suffix.lower().lstrip(".")
-    if suffix not in fig.canvas.get_supported_filetypes():
+    if suffix not in ("svg", "pdf", "png"):  # others need TeX, or are photographs
         raise InputError(f"{path}: cannot draw to '{path.suffix}'; use .svg, .pdf or .png")
     try:
         with own_settings():

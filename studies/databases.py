@@ -8,15 +8,13 @@
 """
 
 import contextlib
-import fcntl
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from activations.errors import GateswapError
-from activations.files import atomically
+from activations.files import alone_in, atomically, sweep
 from studies.workspace import Workspace, writable
 
 ASIDE = ".unusable"  # what a database without runs is called that could not be opened
@@ -28,13 +26,9 @@ def one_at_a_time(workspace: Workspace) -> Iterator[None]:
 
     The lock ends with the process. File systems without locks have none.
     """
-    handle = os.open(writable(workspace.root), os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with alone_in(writable(workspace.root)):
+        sweep(workspace.root)
         yield
-    finally:
-        os.close(handle)
 
 
 def make_mlflow_database(workspace: Workspace) -> None:
@@ -47,8 +41,6 @@ def make_mlflow_database(workspace: Workspace) -> None:
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    for leftover in place.parent.glob(f"{place.name}.*.unfinished*"):  # and SQLite's journals
-        leftover.unlink(missing_ok=True)
     with atomically(place) as beside:
         try:
             SqlAlchemyStore(  # type: ignore[no-untyped-call,unused-ignore]
@@ -129,8 +121,11 @@ def _is_earlier(said: str) -> bool:
 
 
 def uri(database: Path) -> str:
-    """The address of an SQLite file as SQLAlchemy wants it."""
-    return f"sqlite:///{database.resolve()}"
+    """The address of an SQLite file as SQLAlchemy wants it, whatever its folders are called."""
+    path = str(database.resolve())
+    for character in "%?#":  # % first: the others are written with it
+        path = path.replace(character, f"%{ord(character):02X}")
+    return f"sqlite:///{path}"
 
 
 def _disconnect(database: Path) -> None:

@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainSerializer,
     Strict,
     ValidationInfo,
@@ -26,6 +27,9 @@ from bench.corpora.layouts import Layout
 from bench.corpora.reading import check_format
 from bench.data.members import Activation
 from bench.data.protocol import Protocol
+
+MOST_SEEDS = 10_000  # and most values of any other list that is compared
+LARGEST = 2**63 - 1  # a whole number that files and random streams hold
 
 
 def _number(value: object) -> object:
@@ -43,6 +47,8 @@ def _several(value: object) -> object:
 def counted(value: object) -> object:
     """A number of seeds n means the seeds 0 … n-1."""
     if isinstance(value, int) and not isinstance(value, bool):
+        if value > MOST_SEEDS:
+            raise ValueError(f"must be at most {MOST_SEEDS:,} seeds, not {value:,}")
         return tuple(range(value))
     return value
 
@@ -50,10 +56,14 @@ def counted(value: object) -> object:
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values:
         raise ValueError("must not be empty")
+    if len(values) > MOST_SEEDS:
+        raise ValueError(f"must be at most {MOST_SEEDS:,} values, not {len(values):,}")
+    seen: set[Any] = set()
     for value in values:
-        if values.count(value) > 1:
+        if value in seen:
             name = repr(value.name if isinstance(value, Activation) else value)
             raise ValueError(f"names {name} twice")
+        seen.add(value)
     return values
 
 
@@ -95,7 +105,12 @@ def file_pattern(data: dict[str, Any]) -> dict[str, Any]:
 
 def absolute(path: str) -> str:
     """The path from the root on, `~` replaced."""
-    return str(Path(path).expanduser().absolute())
+    if "\0" in path:
+        raise ValueError("holds a NUL character, which no path does")
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError:
+        raise ValueError(f"{path.split('/')[0]} is no user of this machine") from None
 
 
 def _located(read: Callable[[Any], Any], value: object) -> Any:
@@ -116,7 +131,7 @@ def hint(word: str, known: Sequence[str]) -> str:
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
-Int = Annotated[int, Strict()]
+Int = Annotated[int, Strict(), Field(le=LARGEST)]
 Float = Annotated[float, BeforeValidator(_number)]
 Compared = Annotated[
     Activation, BeforeValidator(_activation), PlainSerializer(lambda activation: activation.name)

@@ -9,17 +9,19 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from activations.errors import InputError
+from activations.errors import InputError, on_one_line
 from activations.files import write_atomically
-from studies.result_files import ResultFolder
+from studies.result_files import UNREADABLE, ResultFolder
 from studies.spec import StudySpec
 from studies.workspace import StudyFolder
+
+_Content = TypeVar("_Content")
 
 GROWS = ("seeds",)  # what may differ from the frozen plan: looks at a grown study spend error
 
@@ -111,13 +113,12 @@ def freeze(spec: StudySpec, folder: StudyFolder) -> FrozenPlan:
 
 def read_frozen(folder: StudyFolder) -> FrozenPlan | None:
     """The frozen plan of a study, None where it was run before plans were frozen."""
-    data = _read(folder.frozen)
-    return FrozenPlan(**{**data, "changes": tuple(data["changes"])}) if data else None
+    return _read(folder.frozen, _frozen)
 
 
 def read_looks(folder: StudyFolder) -> tuple[Look, ...]:
     """The looks at complete plans so far, oldest first."""
-    return tuple(Look(**entry) for entry in _read(folder.looks) or ())
+    return _read(folder.looks, lambda data: tuple(Look(**entry) for entry in data)) or ()
 
 
 def record_look(folder: StudyFolder, members: list[str], seeds: int) -> None:
@@ -131,15 +132,24 @@ def record_look(folder: StudyFolder, members: list[str], seeds: int) -> None:
     write_atomically(folder.looks, json.dumps([vars(look) for look in looks], indent=1))
 
 
-def _read(path: Path) -> Any:
+def _frozen(data: Any) -> FrozenPlan:
+    plan = FrozenPlan(**{**data, "changes": tuple(data["changes"])})
+    for change in ({"content": plan.content, "results": plan.results}, *plan.changes):
+        if not isinstance(change["content"], dict) or not isinstance(change["results"], int):
+            raise TypeError("its content is none")
+    return plan
+
+
+def _read(path: Path, understood: Callable[[Any], _Content]) -> _Content | None:
+    """What is made of a file's JSON, None where there is no file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return understood(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(
-            f"{path} cannot be read ({type(error).__name__}); restore it from a backup: without it "
-            "nobody can tell what was planned"
+            f"{path} cannot be read ({on_one_line(error, 100)}); restore it from a backup: "
+            "without it nobody can tell what was planned"
         ) from error
 
 

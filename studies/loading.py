@@ -71,9 +71,9 @@ def _find(study: str, workspace: Workspace) -> tuple[str, str]:
     ours = shipped()
     if study.endswith(SUFFIXES) or path.is_file():
         try:
-            return study, path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+            return study, _text(path)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
             raise InputError(
                 f"the study file {study} cannot be read: {reason.lower()}. "
                 f"STUDY is a YAML file or one of: {', '.join(ours)}"
@@ -83,12 +83,26 @@ def _find(study: str, workspace: Workspace) -> tuple[str, str]:
     earlier = workspace.study_names()
     if study in earlier:
         path = workspace.study(study).spec
-        return str(path), path.read_text(encoding="utf-8")
+        try:
+            return str(path), _text(path)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} cannot be read ({getattr(error, 'strerror', None) or 'no UTF-8 text'}); "
+                "run the study's own file again, which writes it anew"
+            ) from None
     known = sorted({*ours, *earlier})
     raise InputError(
         f"no study '{study}'.{hint(study, known)} Known: {', '.join(known)}; "
         "or give the path of a YAML file"
     )
+
+
+def _text(path: Path) -> str:
+    """The text of a file, as far as a study may be long. Raises OSError, ValueError."""
+    if path.exists() and not path.is_file():
+        raise OSError(0, "it is no file")
+    with path.open(encoding="utf-8") as file:
+        return file.read(yaml_text.MOST_CHARACTERS + 1)
 
 
 def _parse(where: str, text: str) -> dict[str, Any]:

@@ -13,12 +13,14 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from activations.errors import InputError
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.data.protocol import Protocol
 from bench.training.identity import Conditions, CorpusIdentity
 from studies.result_files import PlanRecord
 from studies.spec import StudySpec
 
+MOST_MEMBERS = 100_000
 RESULTS_VERSION = 1  # raise it when the same member would come out differently: all are run anew
 
 
@@ -102,9 +104,18 @@ def make_plan(
 
     chosen: the setting of each variant on each fold; by default the specification's own. seeds: by
     default the specification's, those that a rule begins with.
-    Raises KeyError for a variant and fold for which none is chosen.
+    Raises KeyError for a variant and fold for which none is chosen, InputError for too many
+    members.
     """
     settings = spec.all_settings()
+    number = len(spec.variants.variants()) * len(data.folds)
+    number *= len(settings) if chosen is None else 1
+    number *= len(spec.first_seeds if seeds is None else seeds)
+    if number > MOST_MEMBERS:
+        raise InputError(
+            f"study {spec.name} asks for {number:,} members (variants × folds × seeds), and at "
+            f"most {MOST_MEMBERS:,} are one study; compare fewer, or with fewer seeds"
+        )
     return plan_of(
         spec,
         data,

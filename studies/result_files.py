@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from activations.errors import GateswapError, InputError
-from activations.files import UNFINISHED, write_atomically
+from activations.errors import GateswapError, InputError, on_one_line
+from activations.files import sweep, write_atomically
 from bench.data.members import Member
 from bench.training.identity import Conditions
 from bench.training.results import MemberResult, TornResultError
@@ -28,6 +28,12 @@ from studies.workspace import StudyFolder
 SUFFIX = ".npz"
 TORN = ".torn"  # what a file is called that was set aside
 NAME = re.compile(r"[0-9a-f]{24}")  # studies.plan.member_hash; other names are not ours
+
+# what JSON and our own constructors raise for what is no record
+UNREADABLE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+    *(RecursionError, InputError),
+)
 
 Report = Callable[[str], None]
 
@@ -80,8 +86,7 @@ class ResultFolder:
         named to `report` and its member counts as missing from then on.
         Raises InputError for a file of a member that cannot be read or is not what its name says.
         """
-        for leftover in self.path.glob(f"*{UNFINISHED}"):
-            leftover.unlink(missing_ok=True)
+        sweep(self.path)
         for member_hash in sorted(self.hashes() & members.keys()):
             file = self.file(member_hash)
             try:
@@ -160,9 +165,9 @@ class PlanRecord:
                 f"study {name} has not been run in {folder.root.parent.parent}; "
                 f"start it with: gateswap run {name}"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise InputError(
-                f"{folder.plan} cannot be read ({type(error).__name__}); run the study again, "
+                f"{folder.plan} cannot be read ({on_one_line(error, 100)}); run the study again, "
                 "which writes it anew and keeps the finished members"
             ) from error
 

@@ -7,8 +7,6 @@
 """
 
 import contextlib
-import fcntl
-import os
 import subprocess
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from pathlib import Path
 import torch
 
 from activations.errors import GateswapError, InputError
-from activations.files import write_atomically
+from activations.files import alone_in, sweep, write_atomically
 from activations.kernels.cpu.ahead import CompiledAhead
 from activations.kernels.cpu.threads import take_granted_threads
 from activations.kernels.precision import at_precision
@@ -376,15 +374,12 @@ def alone(folder: StudyFolder) -> Iterator[None]:
 
     Raises GateswapError where another process holds it.
     """
-    handle = os.open(folder.root, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise GateswapError(
-                f"study {folder.root.name} is being run by another process in this workspace; "
-                "wait for it, or give this run another name=… or --workspace"
-            ) from None
-        yield
-    finally:
-        os.close(handle)
+        with alone_in(folder.root, wait=False):
+            sweep(folder.root)
+            yield
+    except BlockingIOError:
+        raise GateswapError(
+            f"study {folder.root.name} is being run by another process in this workspace; "
+            "wait for it, or give this run another name=… or --workspace"
+        ) from None

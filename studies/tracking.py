@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from activations.errors import InputError
+from bench.escapes import csv_cell
 from bench.training import metrics
 from bench.training.results import CURVES, SELECTIONS, MemberResult
 from studies.databases import (
@@ -218,7 +219,9 @@ def server_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str
     command += [uri(workspace.mlflow_database), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--artifacts-destination", workspace.mlflow_artifacts.resolve().as_uri()]
     command += ["--workers", "1"]
-    return command, {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    # jobs that MLflow runs for whoever evaluates language models take eight more processes
+    options = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return command, os.environ | options
 
 
 def member_scores(result: MemberResult) -> dict[str, float]:
@@ -236,9 +239,9 @@ def confusion_table(result: MemberResult, selection: str) -> str:
     matrix = result.confusion(selection)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["true \\ predicted", *result.classes])
+    writer.writerow(["true \\ predicted", *map(csv_cell, result.classes)])
     writer.writerows(
-        [name, *row] for name, row in zip(result.classes, matrix.tolist(), strict=True)
+        [csv_cell(name), *row] for name, row in zip(result.classes, matrix.tolist(), strict=True)
     )
     return text.getvalue()
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from activations.errors import InputError
+from activations.errors import InputError, on_one_line
 from activations.files import write_atomically
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.training.results import MemberResult
 from studies.plan import Attempt, Chosen, Data, group_attempts, member_hash
-from studies.result_files import PlanRecord
+from studies.result_files import UNREADABLE, PlanRecord
 from studies.spec import StudySpec
 from studies.workspace import StudyFolder
 
@@ -77,9 +77,9 @@ class TuningRecord:
             return cls(**data, members=members)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise InputError(
-                f"{folder.tuning} cannot be read ({type(error).__name__}); remove it and run "
+                f"{folder.tuning} cannot be read ({on_one_line(error, 100)}); remove it and run "
                 f"gateswap tune {folder.root.name} again, which writes it anew from the results"
             ) from error
 

@@ -23,6 +23,11 @@ _CORE = (  # tag, pattern, first characters; the first that matches counts
 )
 
 
+MOST_CHARACTERS = 1_000_000
+MOST_NODES = 50_000  # values, aliases counted as often as they are used
+MOST_DIGITS = 40
+
+
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
 
@@ -56,6 +61,8 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
 
 def _integer(_loader: _Loader, node: yaml.ScalarNode) -> int:
     text = node.value
+    if len(text) > MOST_DIGITS:
+        raise ValueError(f"a number has {len(text):,} digits, and at most {MOST_DIGITS} are read")
     return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
 
@@ -69,9 +76,29 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 _Loader.add_constructor("tag:yaml.org,2002:float", _float)
 
 
+def _nodes(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """How many values a document has where every alias is one more copy."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = MOST_NODES  # one that holds itself has no end
+        parts = node.value if isinstance(node, yaml.SequenceNode) else sum(node.value, ())
+        known[id(node)] = 1 + sum(_nodes(part, known) for part in parts)
+    return known[id(node)]
+
+
 def read(text: str) -> Any:
     """The value that a document holds. Raises yaml.YAMLError for what is no YAML."""
     try:
+        if len(text) > MOST_CHARACTERS:
+            raise yaml.MarkedYAMLError(
+                problem=f"it has {len(text):,} characters, and at most {MOST_CHARACTERS:,} are read"
+            )
+        node = yaml.compose(text, Loader=_Loader)
+        if _nodes(node, {}) > MOST_NODES:
+            raise yaml.MarkedYAMLError(
+                problem=f"with its aliases it has more than {MOST_NODES:,} values"
+            )
         return yaml.load(text, Loader=_Loader)
     except RecursionError:
         raise yaml.MarkedYAMLError(problem="it is nested too deeply") from None

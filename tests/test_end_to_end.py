@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 
 import gateswap
+from activations.files import UNFINISHED
 from bench.training.results import MemberResult
-from studies.result_files import SUFFIX, UNFINISHED, PlanRecord, ResultFolder, read_study
+from studies.result_files import SUFFIX, PlanRecord, ResultFolder, read_study
 from studies.tuned import TuningRecord
 from studies.workspace import StudyFolder, Workspace
 
@@ -130,7 +131,7 @@ def test_a_study_killed_with_sigkill_resumes_to_the_same_bits(bench: Bench) -> N
     torn = max(kept)
     content = results.file(torn).read_bytes()
     results.file(torn).write_bytes(content[:-100])
-    (results.path / f"{torn}{SUFFIX}.1{UNFINISHED}").write_bytes(content[:50])
+    (results.path / f"{torn}{SUFFIX}.1-0a1b2c3d{UNFINISHED}").write_bytes(content[:50])
 
     done = bench.run("killed")
     assert done.returncode == 0, done.stderr

@@ -6,13 +6,12 @@
 from collections.abc import Callable
 
 import numpy as np
-import sympy
 import torch
 from numpy.typing import NDArray
 
 from activations.formula.facts import Facts
 from activations.formula.formula import Formula
-from activations.formula.program import build_program
+from activations.formula.series import HIGHEST, derivative_at
 from activations.formula.torch_code import compile_torch
 
 FloatArray = NDArray[np.float64]
@@ -28,8 +27,8 @@ def estimate_facts(formula: Formula) -> Facts:
     The grid spans ±12 in steps of 0.0005; 1e4 and 1e200 stand for infinity. A kink narrower than
     the grid, or a fourth derivative that jumps, is not seen.
     """
-    function = _function(formula, formula.expression)
-    slope = _function(formula, formula.derivative())
+    function = _function(formula)
+    slope = _derivative(formula, 1)
     grid = np.linspace(-_WINDOW, _WINDOW, _POINTS)
     values, slopes = function(grid), slope(grid)
     smoothness = _smoothness(formula, grid)
@@ -46,8 +45,8 @@ def estimate_facts(formula: Formula) -> Facts:
     )
 
 
-def _function(formula: Formula, expression: sympy.Expr) -> Function:
-    code = compile_torch(build_program(formula.inputs, expression, ("value",)))
+def _function(formula: Formula) -> Function:
+    code = compile_torch(formula.program())
     parameters = [torch.tensor(value, dtype=torch.float64) for value in formula.initial]
 
     def function(x: FloatArray) -> FloatArray:
@@ -55,6 +54,12 @@ def _function(formula: Formula, expression: sympy.Expr) -> Function:
         return np.broadcast_to(np.asarray(result, dtype=np.float64), x.shape)
 
     return function
+
+
+def _derivative(formula: Formula, order: int) -> Function:
+    names = (parameter.name for parameter in formula.parameters)
+    values = dict(zip(names, formula.initial, strict=True))
+    return lambda x: derivative_at(formula.expression, values, x, order)
 
 
 def _largest(function: Function, grid: FloatArray) -> float:
@@ -76,11 +81,9 @@ def _largest(function: Function, grid: FloatArray) -> float:
 
 
 def _smoothness(formula: Formula, grid: FloatArray) -> float:
-    expression = formula.expression
-    for order in range(-1, 3):
-        if _jumps(_function(formula, expression), grid):
-            return order
-        expression = expression.diff(sympy.Symbol("x"))
+    for order in range(HIGHEST + 1):
+        if _jumps(_derivative(formula, order), grid):
+            return order - 1
     return float("inf")
 
 
@@ -94,9 +97,11 @@ def _jumps(function: Function, grid: FloatArray) -> bool:
     around_zero = int(np.searchsorted(grid, 0.0)) - 1
     chosen = np.unique([*np.argsort(changes)[-16:], around_zero])
     a, b = grid[chosen], grid[chosen + 1]
+    at_a, at_b = function(a), function(b)
     for _ in range(60):
         half = (a + b) / 2
-        left = np.abs(function(half) - function(a)) >= np.abs(function(b) - function(half))
+        at_half = function(half)
+        left = np.abs(at_half - at_a) >= np.abs(at_b - at_half)
         a, b = np.where(left, a, half), np.where(left, half, b)
-    change = np.abs(function(b) - function(a))
-    return bool(np.any(change > 1e-7 * np.maximum(1.0, np.abs(function(a)))))
+        at_a, at_b = np.where(left, at_a, at_half), np.where(left, at_half, at_b)
+    return bool(np.any(np.abs(at_b - at_a) > 1e-7 * np.maximum(1.0, np.abs(at_a))))

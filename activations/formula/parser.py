@@ -16,11 +16,19 @@ import string
 from collections.abc import Iterator
 from decimal import Decimal, localcontext
 
+import mpmath
 import sympy
 
 from activations.errors import InputError
 from activations.formula.formula import Formula, Parameter, Scope
-from activations.formula.primitives import COMPARISONS, FUNCTIONS, Primitive
+from activations.formula.primitives import (
+    COMPARISONS,
+    FUNCTIONS,
+    Comparison,
+    Primitive,
+    exact_value,
+)
+from activations.formula.text import to_text
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 50
@@ -301,9 +309,28 @@ def _check(expression: sympy.Expr, parameters: tuple[Parameter, ...], shown: str
             raise InputError(
                 f"formula {shown}: parameter '{parameter.name}' does nothing; remove it"
             )
+    for constant in _constants(expression):
+        with mpmath.workdps(50):
+            value = exact_value(constant, {})
+        if not mpmath.isfinite(value):
+            raise InputError(
+                f"formula {shown}: {_shorten(to_text(constant))} is no number; an activation must "
+                "be one for almost every x"
+            )
     for power in expression.atoms(sympy.Pow):
         if not power.exp.is_Integer or abs(power.exp) > 4 * MAX_EXPONENT:
             raise InputError(f"formula {shown}: its powers add up to {power.exp}; use smaller ones")
+
+
+def _constants(expression: sympy.Expr) -> Iterator[sympy.Expr]:
+    """The largest parts without a symbol, plain numbers left out."""
+    if expression.is_Atom:
+        return
+    if not expression.free_symbols and not isinstance(expression, Comparison):
+        yield expression
+        return
+    for argument in expression.args:
+        yield from _constants(argument)
 
 
 def _kind(node: ast.expr) -> str:

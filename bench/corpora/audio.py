@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from activations.errors import InputError
 from bench.corpora import containers
+from bench.corpora.library import librosa
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -184,9 +185,7 @@ def _note(sound: "SoundFile") -> str:
 def _at_16_khz(path: Path, mono: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     if rate == SAMPLE_RATE:
         return mono
-    import librosa
-
-    resampled = librosa.resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE).astype(np.float32)
+    resampled = librosa().resample(mono, orig_sr=rate, target_sr=SAMPLE_RATE).astype(np.float32)
     if not len(resampled):
         raise InputError(f"{path} is shorter than one sample at 16 kHz. {REMEDY}.")
     return np.asarray(resampled, dtype=np.float32)

@@ -5,11 +5,13 @@
   that crashes every later one with a segmentation fault, so the first import holds a lock.
 """
 
-import fcntl
+import os
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
+from activations.files import alone_in
 from activations.kernels.cache import cache_folder
 
 COMPILED = ("librosa.util", "librosa.core.audio", "librosa.core.pitch", "librosa.feature")
@@ -18,8 +20,19 @@ COMPILED = ("librosa.util", "librosa.core.audio", "librosa.core.pitch", "librosa
 @cache
 def librosa() -> ModuleType:
     """The module `librosa`, with what the features use of it imported and compiled."""
-    with (cache_folder() / "librosa.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released with the file
+    with alone_in(cache_folder()):
+        _let_numba_write()
         for name in COMPILED:
             import_module(name)
         return import_module("librosa")
+
+
+def _let_numba_write() -> None:
+    """Give numba a folder where librosa's own cannot be written, as in an installation of root's.
+
+    It would find no place for what it compiles, and refuse to.
+    """
+    found = find_spec("librosa")
+    places = found.submodule_search_locations if found else None
+    if places and not all(os.access(place, os.W_OK) for place in places):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_folder() / "numba"))

@@ -52,6 +52,15 @@ _CHOICES = {
 MISSING_FRAMES = 9  # what 45 zeros, the authors' "pad" utterance, become where fives are pooled
 
 
+LARGEST = {  # what no study needs, and what still ends with an error and not with the machine
+    **dict.fromkeys(("hidden_size", "attention_size", "dense_size"), 65_536),
+    "batch_size": 1_000_000,
+    "layers": 64,
+    "steps": 100_000_000,
+    "evaluate_every": 100_000_000,
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
     """A network's settings; the defaults are IAAN's published ones (Yeh et al., ICASSP 2019).
@@ -102,8 +111,11 @@ class Hyperparameters:
     def __post_init__(self) -> None:
         sizes = ("hidden_size", "attention_size", "dense_size", "batch_size", "layers")
         for name in (*sizes, "steps", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+            if value > LARGEST[name]:
+                raise ValueError(f"{name} must be at most {LARGEST[name]:,}, not {value:,}")
         for name in ("dropout", "label_smoothing"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")

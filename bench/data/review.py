@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bench.data.examples import Examples
 from bench.data.folds import Fold, shared_speakers
 from bench.data.protocol import Protocol
+from bench.escapes import csv_cell
 
 SIDES = ("train", "dev", "test")
 FEW = 10  # utterances of a test or dev set: fewer, and one of them moves UAR by 10 points or more
@@ -90,7 +91,7 @@ def as_csv(folds: Sequence[Fold], examples: Examples) -> str:
     """A table of every example: id, speaker, session, label, and its side in each fold."""
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    writer.writerow(["id", "speaker", "session", "label", *(fold.name for fold in folds)])
+    writer.writerow(["id", "speaker", "session", "label", *(csv_cell(fold.name) for fold in folds)])
     sides = np.zeros((len(examples), len(folds)), dtype=np.int8)
     for column, fold in enumerate(folds):
         for number, rows in enumerate((fold.train, fold.dev, fold.test), start=1):
@@ -106,7 +107,10 @@ def as_csv(folds: Sequence[Fold], examples: Examples) -> str:
         )
     ):
         writer.writerow(
-            [name, speaker, session, examples.classes[label], *(words[n] for n in sides[row])]
+            [
+                *(csv_cell(text) for text in (name, speaker, session, examples.classes[label])),
+                *(words[n] for n in sides[row]),
+            ]
         )
     return out.getvalue()
 

@@ -5,24 +5,16 @@
 """
 
 import json
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from activations.errors import InputError
-from bench.arrays import FloatArray, IntArray
+from bench.arrays import UNREADABLE, FloatArray, IntArray
 from bench.features import checksums
 from bench.features.moments import Moments
-
-# what json, zipfile ("is encrypted" is a RuntimeError), zlib and NumPy raise for damaged files
-_DAMAGED = (
-    *(OSError, ValueError, LookupError, TypeError, AttributeError, EOFError),
-    *(RuntimeError, BadZipFile, zlib.error),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +71,7 @@ class FeatureStore:
                 f"{folder} is not a feature store: {Path(error.filename).name} is missing. "
                 f"Delete the folder if it exists and compute the features again."
             ) from None
-        except _DAMAGED as error:
+        except UNREADABLE as error:
             raise InputError(damaged(folder, str(error))) from None
         if fault:
             raise InputError(damaged(folder, fault))
@@ -97,7 +89,7 @@ def verify(folder: Path) -> None:
     """Compare every byte of a store with its checksums. Raises InputError where one differs."""
     try:
         fault = _fault(folder, whole=True)
-    except _DAMAGED as error:
+    except UNREADABLE as error:
         raise InputError(damaged(folder, str(error))) from None
     if fault:
         raise InputError(damaged(folder, fault))

@@ -12,14 +12,13 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from activations.errors import InputError
 from activations.files import atomically
-from bench.arrays import FloatArray, IntArray
+from bench.arrays import UNREADABLE, FloatArray, IntArray
 from bench.features.settings import FeatureSettings
 from bench.features.streaming import Heard, hear
 
@@ -113,7 +112,7 @@ def load_part(path: Path, first: int, count: int) -> Part | None:
         part = Part(
             first=int(fields.pop("first")), notes=tuple(fields.pop("notes").tolist()), **fields
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
+    except UNREADABLE:
         return None  # a damaged part is as good as none
     whole = part.first == first and len(part.lengths) == len(part.counts) == count
     return part if whole and len(part.frames) == part.lengths.sum() else None

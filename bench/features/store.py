@@ -8,14 +8,10 @@
   padding, which training maps into memory.
 """
 
-import contextlib
-import fcntl
 import json
 import os
 import re
 import shutil
-import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from activations.errors import GateswapError, InputError
-from activations.files import UNFINISHED, atomically
+from activations.files import alone_in, atomically, sweep
 from bench.arrays import IntArray
 from bench.features import checksums
 from bench.features.frames import FeatureStore, adopt, damaged
 from bench.features.moments import Moments, normalisation
-from bench.features.parts import Part, Utterance, compute_part, leave_with_parent, load_part
+from bench.features.parts import Part, Utterance, compute_part, load_part
 from bench.features.settings import FeatureSettings
+from bench.features.workers import Task, compute_parts
 
 if TYPE_CHECKING:
     from bench.corpora.corpus import Corpus
@@ -69,7 +66,8 @@ def compute_features(
         raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from None
     target = Path(folder) / key
     try:
-        with _alone_in(Path(folder)):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with alone_in(Path(folder)):  # the second of two waits, then finds the first one's store
             if not target.exists():
                 _compute(corpus, target, settings, jobs or usable_cores(), report)
             elif not (target / checksums.FILE).exists():
@@ -121,28 +119,12 @@ def _check_audio(corpus: "Corpus", *, needed: bool) -> None:
         )
 
 
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Make `folder` and lock it against other processes that compute features there.
-
-    The second of two waits, then finds the first one's store. The lock ends with the process.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def _compute(
     corpus: "Corpus", target: Path, settings: FeatureSettings, jobs: int, report: Count
 ) -> None:
     """Compute what `target` shall hold and write it; `target` does not exist before or in part."""
     parts_folder = target.with_name(f".{target.name}.parts")
-    for stale in target.parent.glob(f"{target.name}.*{UNFINISHED}"):  # a killed call's
-        shutil.rmtree(stale)
+    sweep(target.parent)
     parts_folder.mkdir(exist_ok=True)
     parts = _compute_parts(corpus, parts_folder, settings, jobs, report)
     about = {
@@ -227,53 +209,13 @@ def _compute_parts(
     return parts
 
 
-def _run(
-    tasks: list[tuple[Path, int, tuple[Utterance, ...], FeatureSettings]], jobs: int
-) -> Iterator[int]:
+def _run(tasks: list[Task], jobs: int) -> Iterator[int]:
     """`compute_part` of each task, in `jobs` processes; its results in the order they come."""
-    if jobs <= 1:
-        for task in tasks:
-            yield compute_part(*task)
+    if jobs > 1:
+        yield from compute_parts(tasks, jobs)
         return
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from concurrent.futures.process import BrokenProcessPool
-
-    executor = ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=leave_with_parent
-    )
-    try:
-        with _conditions_of_workers():
-            futures = [executor.submit(compute_part, *task) for task in tasks]
-        for future in as_completed(futures):
-            yield future.result()
-    except BrokenProcessPool:
-        raise GateswapError(
-            "a process that computes features died. Run it again to continue where it was, with "
-            "fewer --jobs if memory was short."
-        ) from None
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _conditions_of_workers() -> Iterator[None]:
-    """What processes inherit that are started here: Ctrl-C is not for them, and one thread each."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    main = threading.current_thread() is threading.main_thread()  # only that one may set handlers
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-        if main:
-            signal.signal(signal.SIGINT, handler)
+    for task in tasks:
+        yield compute_part(*task)
 
 
 def _write_store(

@@ -12,6 +12,7 @@
 import dataclasses
 import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,12 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from activations.errors import InputError
-from bench.arrays import IntArray
+from bench.arrays import UNREADABLE, IntArray
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.training.identity import Identity
 from bench.training.metrics import confusion
 
 FORMAT = 1
+MOST_BYTES = 1 << 28  # unpacked: a thousand times what a member of IEMOCAP has
 CURVES = (
     "step",
     "train_loss",
@@ -177,7 +179,9 @@ class MemberResult:
         InputError for what is whole but of a later format, or no record.
         """
         try:
-            contents = _unpack(content)
+            contents = _unpack(content, where)
+        except InputError:
+            raise
         except Exception as error:  # whatever zipfile, zlib, bz2 and lzma raise
             raise TornResultError(
                 f"{where} is not a whole result file ({type(error).__name__}). Run the study "
@@ -211,26 +215,44 @@ class MemberResult:
             return result
         except InputError:
             raise
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except UNREADABLE as error:
             raise InputError(
                 f"{where} is no result of gateswap's ({type(error).__name__}: "
                 f"{str(error)[:100]}); move it elsewhere"
             ) from error
 
     def _check(self) -> None:
-        """Raise ValueError where the arrays do not belong together."""
+        """Raise ValueError where the parts do not belong together, or are not of their kinds."""
         n, classes = len(self.ids), len(self.classes)
         if any(getattr(self, name).shape != (n,) for name in _PER_UTTERANCE):
             raise ValueError("its utterances are not equally many everywhere")
+        if not classes or not all(isinstance(name, str) for name in self.classes):
+            raise ValueError("its classes are no names")
         for truths in (self.truths, self.dev_truths):
             if truths.dtype.kind not in "iu" or np.any((truths < 0) | (truths >= classes)):
                 raise ValueError("a class number is none of its classes")
         for name in SELECTIONS:
-            if self.logits[name].shape != (n, classes) or name not in self.selected_step:
+            logits = self.logits[name]
+            if logits.shape != (n, classes) or logits.dtype.kind != "f":
                 raise ValueError(f"its logits of the selection {name} are not one per class")
+            if not isinstance(self.selected_step[name], int):
+                raise ValueError(f"its step of the selection {name} is no number")
         points = self.curves["step"].shape
         if len(points) != 1 or any(self.curves[name].shape != points for name in CURVES):
             raise ValueError("its curves are not equally long")
+        if any(self.curves[name].dtype.kind not in "iuf" for name in CURVES):
+            raise ValueError("its curves are no numbers")
+        counts = (self.train_size, self.test_size, self.stack_members, self.parameter_count)
+        if not all(isinstance(c, int) and c >= 0 for c in (*counts, self.peak_memory_bytes)):
+            raise ValueError("one of its counts is none")
+        if not isinstance(self.wall_seconds, float | int) or not 0 <= self.wall_seconds < math.inf:
+            raise ValueError("its time is none")
+        diverged = self.outcome == "diverged"
+        if self.outcome not in ("ok", "diverged") or isinstance(self.diverged_at, int) != diverged:
+            raise ValueError("its outcome is none")
+        dev_step = self.selected_step["dev"]
+        if not diverged and len(self.dev_truths) and dev_step not in self.curves["step"]:
+            raise ValueError("its step of the selection dev is no evaluation point")
 
     def save(self, path: Path) -> None:
         """Write the record to `path`, not atomically; a folder of results writes `to_bytes` its own
@@ -260,10 +282,14 @@ def constant_logits(train: Array, test_size: int, classes: int) -> npt.NDArray[n
     return np.tile(shares.astype(np.float32), (test_size, 1))
 
 
-def _unpack(content: bytes) -> dict[str, bytes]:
+def _unpack(content: bytes, where: str) -> dict[str, bytes]:
     """The files in an .npz file by name, their checksums compared."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.namelist()
+        if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
+            raise InputError(
+                f"{where} unpacks to more than {MOST_BYTES >> 20} MiB; move it elsewhere"
+            )
         # zipfile compares no count, and one wrong length in the directory swallows what follows
         if len(names) != int.from_bytes(content[-12:-10], "little"):
             raise zipfile.BadZipFile("the directory lacks files")

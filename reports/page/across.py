@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scipy import stats
 
-from activations.errors import GateswapError
+from activations.files import atomically
 from activations.wording import counted
 from bench.data.members import Member
 from bench.training.results import MemberResult
@@ -46,15 +46,12 @@ def write_across(
     across = across_corpora(
         analyses, [results[0].identity.corpus.fingerprint for results in studies]
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(plain(across), ensure_ascii=False, indent=1, allow_nan=False)
+    with atomically(folder, durable=False) as whole:
         fig, _ = corpora_forest.draw(across, rope=analyses[0].settings.rope)
-        image, *_ = save(fig, folder, NAME)
-        text = json.dumps(plain(across), ensure_ascii=False, indent=1, allow_nan=False)
-        (folder / "across.json").write_text(text, encoding="utf-8")
-        (folder / "index.html").write_text(render(across, analyses, image), encoding="utf-8")
-    except OSError as error:
-        raise GateswapError(f"{folder} cannot be written: {error.strerror or error}") from error
+        image, *_ = save(fig, whole, NAME)
+        (whole / "across.json").write_text(text, encoding="utf-8")
+        (whole / "index.html").write_text(render(across, analyses, image), encoding="utf-8")
     return folder / "index.html"
 
 

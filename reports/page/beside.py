@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from activations.errors import GateswapError
+from activations.files import atomically
 from bench.data.members import Member
 from bench.training.results import MemberResult
 from reports.analysis.analysis import analyse
@@ -44,13 +44,11 @@ def write_beside(
         interval=tables.interval,
         file=predictions.name,
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shown = plain(found)
-        del shown["model"]["predicted"]  # the file itself says so
-        text = json.dumps(shown, ensure_ascii=False, indent=1, allow_nan=False)
-        (folder / "beside.json").write_text(text, encoding="utf-8")
-        (folder / "index.html").write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise GateswapError(f"{folder} cannot be written: {error.strerror or error}") from error
+    shown = plain(found)
+    del shown["model"]["predicted"]  # the file itself says so
+    text = json.dumps(shown, ensure_ascii=False, indent=1, allow_nan=False)
+    with atomically(folder, durable=False) as whole:
+        whole.mkdir()
+        (whole / "beside.json").write_text(text, encoding="utf-8")
+        (whole / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"

@@ -3,20 +3,18 @@
 - The page needs no network and no other file: it can be mailed, archived and opened in ten years.
 - Conclusion first. Every number is traced to its runs: the page ends with one line per run and the
   result file it came from.
-- Written into a folder beside the old report and renamed at the end: a report is whole or the old
-  one.
+- Written beside the old report, with which it changes places at the end: there is always one of the
+  two, and nothing that no report wrote is lost with the old one.
 """
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from activations.errors import GateswapError
+from activations.errors import InputError
+from activations.files import atomically, sweep
 from activations.wording import counted
 from bench.data.members import Member
 from bench.training import metrics
@@ -35,6 +33,7 @@ from reports.statistics.divergence import divergence_rate
 from reports.statistics.means import POINTS
 
 MEMORY = 2**20
+WRITTEN = {"index.html", "report.json", "references.bib", "tables", "figures"}  # in its folder
 MANY = 24  # comparisons: from there on the page sorts and folds them
 
 
@@ -68,7 +67,8 @@ def write_report(
     that names their result files; without it the page cannot tell what is missing or name files.
     tuned: results of other settings of the same variants, for the figure of sensitivity. search:
     the study's search, for the section on tuning.
-    Raises InputError as `analysis.analyse` does, GateswapError where the folder cannot be written.
+    Raises InputError as `analysis.analyse` does and for a folder that holds anything else,
+    GateswapError where it cannot be written.
     """
     planned = planned or {}
     analysis = analyse(
@@ -80,17 +80,26 @@ def write_report(
         settings=settings,
     )
     runs = _runs(analysis, results, planned)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as temporary:
-            whole = Path(temporary) / "report"
-            _write(analysis, runs, whole)
-            _replace(whole, folder)
-    except OSError as error:
-        raise GateswapError(
-            f"the report cannot be written to {folder}: {error.strerror or error}"
-        ) from error
+    _refuse_foreign(folder)
+    sweep(folder.parent, folder.name)
+    with atomically(folder, durable=False) as whole:  # it can be written again
+        _write(analysis, runs, whole)
     return folder / "index.html"
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise InputError where a folder that is to be replaced holds what no report wrote."""
+    try:
+        foreign = sorted({path.name for path in folder.iterdir()} - WRITTEN)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"{folder} is no folder for a report ({error.strerror})") from None
+    if foreign:
+        raise InputError(
+            f"{folder} holds {foreign[0]}, which no report wrote; a report replaces its whole "
+            "folder: move it elsewhere, or name another folder"
+        )
 
 
 def _write(analysis: Analysis, runs: Sequence[RunLine], folder: Path) -> None:
@@ -110,17 +119,6 @@ def _write(analysis: Analysis, runs: Sequence[RunLine], folder: Path) -> None:
     (folder / "report.json").write_text(text, encoding="utf-8")
     page = render(analysis, drawn, runs, paragraph)
     (folder / "index.html").write_text(page, encoding="utf-8")
-
-
-def _replace(whole: Path, folder: Path) -> None:
-    """Put the new folder where the old one was."""
-    if folder.exists():
-        old = whole.with_name("old")
-        folder.rename(old)
-        whole.rename(folder)
-        shutil.rmtree(old)
-    else:
-        os.rename(whole, folder)
 
 
 def render(

@@ -12,6 +12,9 @@ from typing import Any
 import pandas as pd
 
 from activations.wording import counted
+from bench.escapes import csv_cell
+from bench.escapes import latex as latex_text
+from bench.escapes import markdown as markdown_text
 from reports.analysis.analysis import Analysis
 from reports.analysis.comparisons import BaselineComparison
 from reports.analysis.summaries import VariantSummary
@@ -133,7 +136,7 @@ def markdown(analysis: Analysis) -> str:
     )
     rows = [
         (
-            _marked(row["variant"], row["diverged"]),
+            _marked(markdown_text(row["variant"]), row["diverged"]),
             f"{number(row['uar'])} ± {number(row['uar_spread'])}",
             f"{number(row['war'])} ± {number(row['war_spread'])}",
             signed(row["difference"]) if math.isfinite(row["difference"]) else "baseline",
@@ -146,7 +149,7 @@ def markdown(analysis: Analysis) -> str:
     lines = [" | ".join(head), "|".join([":--"] + ["--:"] * (len(head) - 1))]
     lines += [" | ".join(row) for row in rows]
     body = "\n".join(f"| {line} |" if "--" not in line[:3] else f"|{line}|" for line in lines)
-    return f"{body}\n\n{design_line(analysis)}.\n"
+    return f"{body}\n\n{markdown_text(design_line(analysis))}.\n"
 
 
 def _marked(variant: str, diverged: int) -> str:
@@ -161,7 +164,10 @@ def _chances(worse: float, equal: float, better: float) -> str:
 
 def csv(analysis: Analysis) -> str:
     """Every column of `results_table`, full precision."""
-    text: str = results_table(analysis).to_csv(index=False)
+    table = results_table(analysis)
+    for name in ("variant", "baseline"):
+        table[name] = table[name].map(csv_cell)
+    text: str = table.to_csv(index=False)
     return text
 
 
@@ -169,7 +175,7 @@ def latex(analysis: Analysis) -> str:
     r"""A booktabs table with siunitx columns, to \input; needs \usepackage{booktabs,siunitx}."""
     confidence = f"{analysis.settings.confidence:.0%}".replace("%", r"\,\%")
     lines = [
-        f"% {design_line(analysis)}",
+        f"% {latex_text(design_line(analysis))}",
         r"\begin{tabular}{l S[table-format=2.1] S[table-format=2.1] S[table-format=2.1]"
         r" S[table-format=2.1] S[table-format=+2.1, retain-explicit-plus] c c}",
         r"\toprule",
@@ -192,7 +198,7 @@ def _latex_row(row: dict[Hashable, Any]) -> str:
     p = float(str(row["p_holm"]))
     shown = "{--}" if not math.isfinite(p) else r"$<0.001$" if p < 0.001 else f"{p:.3f}"
     cells: Sequence[str] = (
-        escape(str(row["variant"])),
+        latex_text(str(row["variant"])),
         cell("uar"),
         cell("uar_spread"),
         cell("war"),
@@ -202,12 +208,3 @@ def _latex_row(row: dict[Hashable, Any]) -> str:
         shown,
     )
     return " & ".join(cells) + r" \\"
-
-
-def escape(text: str) -> str:
-    """Plain text for LaTeX."""
-    replaced = {"\\": r"\textbackslash{}", "·": r"$\cdot$", "~": r"\textasciitilde{}"}
-    replaced |= {character: f"\\{character}" for character in "&%$#_{}"}
-    return "".join(replaced.get(character, character) for character in text).replace(
-        "^", r"\textasciicircum{}"
-    )

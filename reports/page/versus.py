@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from activations.errors import GateswapError, InputError
+from activations.errors import InputError
+from activations.files import atomically
 from bench.data.members import Member
 from bench.training.results import MemberResult
 from reports.analysis.analysis import Analysis, analyse
@@ -89,14 +90,12 @@ def write_versus(
     Arguments and errors as `compare_studies`, and GateswapError where the folder cannot be written.
     """
     versus, one, two = compare_studies(first, second, baseline=baseline, planned=planned)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        page = render(versus, one, two)
-        text = json.dumps(plain(versus), ensure_ascii=False, indent=1, allow_nan=False)
-        (folder / "versus.json").write_text(text, encoding="utf-8")
-        (folder / "index.html").write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise GateswapError(f"{folder} cannot be written: {error.strerror or error}") from error
+    page = render(versus, one, two)
+    text = json.dumps(plain(versus), ensure_ascii=False, indent=1, allow_nan=False)
+    with atomically(folder, durable=False) as whole:
+        whole.mkdir()
+        (whole / "versus.json").write_text(text, encoding="utf-8")
+        (whole / "index.html").write_text(page, encoding="utf-8")
     return folder / "index.html"
 
 

@@ -192,4 +192,5 @@ def _how_it_ended(process: SpawnProcess) -> str:
     code = process.exitcode
     if code is not None and code < 0:
         return f"was killed ({signal.Signals(-code).name})"
-    return f"ended with exit code {code}"
+    hint = '; a script needs `if __name__ == "__main__":` around what it runs on several devices'
+    return f"ended with exit code {code}{hint if code == 1 else ''}"

@@ -27,6 +27,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from activations.errors import printable
 from studies.device_use import DeviceUse
 from studies.pace import Pace
 from studies.progress import SILENT, Count, StackAt, TrainingView
@@ -56,7 +57,7 @@ class TerminalDisplay:
     def say(self, text: str) -> None:
         """Print a line, above the bars if there are any."""
         if not self._quiet or text.startswith("warning"):
-            self._console.print(text, markup=False)
+            self._console.print(printable(text), markup=False)
 
     @contextmanager
     def counting(self, what: str) -> Iterator[Count]:
@@ -189,24 +190,31 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     console = _stdout()
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(printable(str(cell))) for cell in row))
     console.print(table)
+
+
+def print_lines(text: str) -> None:
+    """Print plain text on stdout, without what a terminal would obey."""
+    print(printable(text))
 
 
 def print_fields(data: Mapping[str, Any], indent: int = 0) -> None:
     """Print nested plain data on stdout as `name: value` lines, leaving out what is empty."""
     for name, value in data.items():
         if isinstance(value, Mapping) and any(isinstance(v, Mapping) for v in value.values()):
-            print(f"{' ' * indent}{name}:")
+            print_lines(f"{' ' * indent}{name}:")
             print_fields(value, indent + 2)
         elif isinstance(value, Mapping):
-            print(f"{' ' * indent}{name}: {_pairs(value)}")
+            print_lines(f"{' ' * indent}{name}: {_pairs(value)}")
         elif isinstance(value, list | tuple) and value:
-            print(f"{' ' * indent}{name}:")
+            print_lines(f"{' ' * indent}{name}:")
             for entry in value:
-                print(f"{' ' * indent}  {_pairs(entry) if isinstance(entry, Mapping) else entry}")
+                print_lines(
+                    f"{' ' * indent}  {_pairs(entry) if isinstance(entry, Mapping) else entry}"
+                )
         elif value not in (None, "", [], ()):
-            print(f"{' ' * indent}{name}: {value}")
+            print_lines(f"{' ' * indent}{name}: {value}")
 
 
 def _pairs(value: Mapping[str, Any]) -> str:
@@ -223,21 +231,21 @@ def print_status(status: "Status") -> None:
         rows.append([trial.variant, setting, done, trial.diverged or "", *times])
     if rows:
         print_table(["trial", "setting", "members", "diverged", "took", "left"], rows)
-        print(
+        print_lines(
             f"study {status.study}: {status.finished} of {status.members} members finished, "
             f"{status.members - status.finished} missing, "
             f"time left: {duration(status.seconds_left) or 'none'}"
         )
     if search := status.search:
-        print(
+        print_lines(
             f"search of {status.study}: {search.finished} of {search.members} members finished, "
             f"{search.trials} settings of each variant on each fold; "
             + ("complete" if search.complete else f"it goes on with: gateswap tune {status.study}")
         )
     for sentence in (*status.unreadable, *filter(None, [status.seeds])):
-        print(sentence)
+        print_lines(sentence)
     if len(status.kinds) > 1 or any(kind.device != "cpu" for kind in status.kinds):
-        print("computed on: " + "; ".join(f"{k} ({n})" for k, n in status.kinds.items()))
+        print_lines("computed on: " + "; ".join(f"{k} ({n})" for k, n in status.kinds.items()))
 
 
 def print_activations(listing: Sequence[Mapping[str, Any]]) -> None:

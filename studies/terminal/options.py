@@ -31,4 +31,6 @@ Layout = Annotated[
         "file names: emodb, ravdess, crema-d, savee, tess, msp-improv, msp-podcast, meld.",
     ),
 ]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; by default one per core.")]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Processes; by default one per core.")
+]

@@ -40,7 +40,7 @@ def test_cleaning_removes_half_files_and_sets_torn_ones_aside(
     torn, *whole = plan.members
     content = results.file(torn).read_bytes()
     results.file(torn).write_bytes(content[: len(content) // 2])
-    half = finished.results / "abc.npz.123.unfinished"
+    half = finished.results / "abc.npz.123-0a1b2c3d.unfinished"
     half.write_bytes(content[:9])
     said: list[str] = []
     results.clean(plan.members, said.append)

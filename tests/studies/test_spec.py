@@ -1,5 +1,6 @@
 """Specifications: what is written is what runs, and a mistake is named with its remedy."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import yaml
 from activations.errors import InputError
 from bench.data.members import Hyperparameters
 from studies.loading import load, shipped
+from studies.plan import make_plan
 from studies.workspace import Workspace
+from tests.studies.conftest import DATA
 
 MISTAKES = [
     ("trainning.steps=3", ["override trainning.steps=3", "Did you mean 'training'?"]),
@@ -154,3 +157,31 @@ def test_settings_that_the_network_or_the_features_would_not_read_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
         load("demo", [change], workspace=workspace)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("seeds=1000000000", "at most 10,000 seeds"),
+        ("seeds=10000", "asks for 200,000 members"),
+        ("model.hidden_size=100000", "at most 65,536"),
+        ("training.batch_size=10000000", "at most 1,000,000"),
+        ("training.steps=1000000000", "at most 100,000,000"),
+        ("corpus.seed=100000000000000000000", "less than or equal to 9223372036854775807"),
+        ("corpus.dialogues_per_session=1000000000", "less than or equal to 1000"),
+    ],
+)
+def test_sizes_from_outside_have_limits_that_are_said_at_once(
+    workspace: Workspace, change: str, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        make_plan(load("demo", [change], workspace=workspace), DATA)
+
+
+def test_an_alias_bomb_is_refused_before_it_is_built(workspace: Workspace, tmp_path: Path) -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    for before, name in itertools.pairwise("abcdefghi"):
+        lines.append(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+    with pytest.raises(InputError, match="with its aliases it has more than 50,000 values"):
+        load(str(tmp_path / "bomb.yaml"), workspace=workspace)

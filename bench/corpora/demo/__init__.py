@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from activations.errors import GateswapError, InputError
+from activations.files import alone_in, atomically, sweep
 from bench.corpora.demo import speak
 from bench.corpora.demo.annotate import turn_ids, write_annotations
 from bench.corpora.demo.plan import Dialogue, plan_corpus
@@ -71,33 +71,35 @@ def write_demo_corpus(
             f"session, not seed {seed} and {dialogues_per_session}"
         )
     root = Path(root).absolute()
-    present = _present(root)
-    if present is not None and {name: present.get(name) for name in settings} == settings:
-        return root
-    foreign = None if present is None else _foreign(root, present)
-    if foreign is not None:
-        raise InputError(
-            f"{root} holds a demo corpus of other settings and {foreign}, which no demo wrote; "
-            "move it away or choose another folder"
-        )
-    settings["synthesiser"] = _synthesiser()
-    dialogues = plan_corpus(seed, dialogues_per_session)
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=root.parent) as folder:
-            new = Path(folder) / "new"
-            _write(new, dialogues, jobs or os.cpu_count() or 1, progress or (lambda _n, _all: None))
-            marker = json.dumps(settings, indent=1) + "\n"
-            (new / SYNTHETIC_MARKER).write_text(marker, encoding="utf-8")
-            if present is not None:
-                root.rename(Path(folder) / "old")
-            new.rename(root)  # also over an empty folder
+        with alone_in(root.parent):  # the second of two waits, then finds the first one's demo
+            sweep(root.parent, root.name)
+            _make(root, settings, jobs or os.cpu_count() or 1, progress or (lambda _n, _all: None))
     except OSError as error:
         raise InputError(
             f"the demo corpus cannot be written to {root} ({error.strerror or error}); "
             "choose a folder that can be written"
         ) from error
     return root
+
+
+def _make(root: Path, settings: Mapping[str, Any], jobs: int, progress: Count) -> None:
+    """Speak the demo of these settings unless it is there."""
+    present = _present(root)
+    if present is not None and {name: present.get(name) for name in settings} == settings:
+        return
+    foreign = None if present is None else _foreign(root, present)
+    if foreign is not None:
+        raise InputError(
+            f"{root} holds a demo corpus of other settings and {foreign}, which no demo wrote; "
+            "move it away or choose another folder"
+        )
+    dialogues = plan_corpus(settings["seed"], settings["dialogues_per_session"])
+    marker = json.dumps({**settings, "synthesiser": _synthesiser()}, indent=1) + "\n"
+    with atomically(root) as new:
+        _write(new, dialogues, jobs, progress)
+        (new / SYNTHETIC_MARKER).write_text(marker, encoding="utf-8")
 
 
 def _present(root: Path) -> dict[str, Any] | None:

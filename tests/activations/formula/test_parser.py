@@ -189,7 +189,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text)[1:40])
 def test_hostile_text_is_refused_in_one_line_within_a_second(text: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     if text == "x;":  # an empty list of parameters is fine
         assert parse(text).text == "x"
     else:
@@ -197,7 +197,7 @@ def test_hostile_text_is_refused_in_one_line_within_a_second(text: str) -> None:
             parse(text)
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) < 350
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 @settings(max_examples=400, deadline=None)
