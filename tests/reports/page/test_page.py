@@ -13,6 +13,7 @@ import pytest
 import activations
 import reports
 from activations.errors import InputError
+from bench.escapes import latex
 from reports.analysis.analysis import analyse
 from reports.figures import forest
 from reports.figures.gallery import FIGURES, write_figures
@@ -168,7 +169,7 @@ def test_a_study_of_fixed_activations_has_no_figure_of_learnt_parameters(tmp_pat
 
 
 def test_latex_specials_in_a_formula_are_escaped():
-    assert tables.escape("x*a_1 & 5% ^ {b}") == (r"x*a\_1 \& 5\% \textasciicircum{} \{b\}")
+    assert latex("x*a_1 & 5% ^ {b}") == (r"x*a\_1 \& 5\% \textasciicircum{} \{b\}")
 
 
 def test_page_of_many_variants_is_sorted_searchable_and_folds_what_has_no_verdict(
