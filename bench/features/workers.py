@@ -32,7 +32,7 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
-class _Worker:
+class _Computing:
     process: "subprocess.Popen[bytes]"
     pipe: Connection
 
@@ -44,7 +44,7 @@ def compute_parts(tasks: Sequence[Task], jobs: int) -> Iterator[int]:
     ends the processes; what they had not finished is lost.
     """
     waiting = deque(tasks)
-    workers: list[_Worker] = []
+    workers: list[_Computing] = []
     try:
         for _ in range(min(jobs, len(tasks))):
             workers.append(_start())  # noqa: PERF401  those that run are ended if another does not
@@ -84,7 +84,7 @@ def work(handle: int) -> None:
         home.send(done)
 
 
-def _start() -> _Worker:
+def _start() -> _Computing:
     here, there = Pipe()
     program = PROGRAM.format(path=sys.path, module=__name__, handle=there.fileno())
     # blocked in the worker too, which inherits it
@@ -99,7 +99,7 @@ def _start() -> _Worker:
     finally:
         there.close()  # so that its end is this process's to notice
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return _Worker(process, here)
+    return _Computing(process, here)
 
 
 def _give(pipe: Connection, waiting: "deque[Task]") -> None:
