@@ -153,7 +153,7 @@ def kill_once(zygote: Zygote, place: Workspace, phase: Phase, seconds: float) ->
     return code == -signal.SIGKILL
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.fuzz
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs /proc")

@@ -15,6 +15,8 @@ from reports.page.page import write_report
 from tests.browser import opened, served
 from tests.reports import synthetic
 
+pytestmark = pytest.mark.services
+
 SCRIPT = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
 TEX = "\n\\immediate\\write18{touch /tmp/taken}$a$b%"
 CELL = "=cmd|' /C calc'!A1"
@@ -89,7 +91,6 @@ def test_the_page_of_hostile_names_holds_no_tag_of_theirs(report: Path) -> None:
     assert not any(re.search(r"[^\w.-]", path.name) for path in report.rglob("*"))
 
 
-@pytest.mark.services
 def test_a_browser_under_a_strict_policy_runs_nothing_of_hostile_names(browser, report) -> None:
     with (
         served(report) as address,
