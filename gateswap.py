@@ -432,7 +432,9 @@ def export(
     ],
     target: Annotated[
         Path,
-        typer.Argument(metavar="DIR|FILE.onnx", help="A folder that does not exist, or a file."),
+        typer.Argument(
+            metavar="DIR|FILE.onnx|DIR.mlflow", help="A folder that does not exist, or a file."
+        ),
     ],
     hash_ids: Annotated[
         bool, typer.Option("--hash-ids", help="For licensed corpora: no id is written.")
@@ -444,13 +446,14 @@ def export(
 ) -> None:
     """Write a study's results as an open data set, which `gateswap report DIR` reads.
 
-    Into a file that ends in .onnx: a trained member, compared in onnxruntime with what it is.
+    Into a file that ends in .onnx: a trained member, compared in onnxruntime with what it is; into
+    a folder that ends in .mlflow: the same as an MLflow model, for mlflow.pyfunc.
     """
     from studies.completion import find_study
     from studies.exchange.export import export_study
 
     place = Workspace(workspace)
-    if target.suffix == ".onnx":
+    if target.suffix in (".onnx", ".mlflow"):
         _export_member(what, target, place)
         return
     of = place.study(find_study(what, place))
@@ -461,10 +464,16 @@ def _export_member(name: str, target: Path, place: Workspace) -> None:
     from bench.training.loaded_network import load_network
     from bench.training.onnx_file import export_onnx
     from studies.member_names import one_member
+    from studies.mlflow_model import save_mlflow_model
     from studies.model_files import model_file
 
     study, member_hash = one_member(name, place)
-    network = load_network(model_file(study, member_hash, place))
+    file = model_file(study, member_hash, place)
+    if target.suffix == ".mlflow":
+        save_mlflow_model(file, target)
+        print(f"{target}: mlflow.pyfunc.load_model reads it; columns: audio, speaker")
+        return
+    network = load_network(file)
     done = export_onnx(network, target)
     print(f"{target}: {', '.join(network.classes)}; inputs: ", end="")
     print("; ".join(f"{name} {axes}" for name, axes in done.inputs.items()))
@@ -526,10 +535,14 @@ def ui(
     workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
     """Browse all runs in MLflow, served to this machine only."""
+    from studies.browsing import addresses
     from studies.execution.attended import serve
     from studies.tracking import server_command
 
-    command, environment = server_command(Workspace(workspace), port)
+    place = Workspace(workspace)
+    command, environment = server_command(place, port)
+    for study, address in addresses(place, port).items():
+        print(f"{study}: {address}")
     print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
     if serve(command, environment):
         raise GateswapError("MLflow's server has ended; what it said is above")

@@ -3,8 +3,9 @@
 - Result files are the truth; this is a mirror that may be deleted and drawn again. So it is keyed
   by the members' hashes: what is there is skipped, what was cut off half way is drawn anew.
 - Processes that draw take turns, and read again what another one drew in between.
-- Each call of MLflow is a transaction of some ten milliseconds on SQLite, so a member takes four:
-  create, one batch, one artifact, finish. Its fluent interface would take one for every number.
+- Each call of MLflow is a transaction of some ten milliseconds on SQLite, so a member takes five:
+  create, one batch, data set, one artifact, finish. Its fluent interface would take one for every
+  number. What a trial says of its members is written once for all that came together.
 """
 
 import csv
@@ -13,7 +14,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +23,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from activations.errors import InputError
+from bench.data.members import Member
 from bench.escapes import csv_cell
 from bench.training import metrics
 from bench.training.results import CURVES, SELECTIONS, MemberResult
+from studies import browsing
 from studies.databases import (
     count_runs,
     explained,
@@ -32,7 +36,7 @@ from studies.databases import (
     set_aside_without_runs,
     uri,
 )
-from studies.result_files import ResultFolder
+from studies.result_files import PlanRecord, ResultFolder
 from studies.workspace import Workspace
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
@@ -41,6 +45,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 
 METRICS_PER_BATCH = 1000  # MLflow's limit on one call of log_batch
 MEMBER, TRIAL, PARENT = "gateswap.member", "gateswap.trial", "mlflow.parentRunId"
+COUNT, CURVED = "gateswap.members", "gateswap.curves"
 
 
 class Mirror:
@@ -55,6 +60,10 @@ class Mirror:
         self._members: dict[str, str] = {}  # hash → run
         self._trials: dict[str, str] = {}  # variant and setting → run
         self._scores: dict[str, list[dict[str, float]]] = {}  # trial → its members' scores
+        self._curved: set[str] = set()  # trials whose mean curves are drawn
+        self._described = False  # by this process
+        self._planned: dict[str, list[str]] = {}  # trial → hashes
+        self._plan_read = 0  # when the plan that was read was written
         self._database = workspace.mlflow_database
         self._runs = -1  # in the experiment, when it was last read or written
         with one_at_a_time(workspace):
@@ -75,8 +84,17 @@ class Mirror:
             if count_runs(self._database, self._experiment) != self._runs:  # another process's
                 self._read()
             new = results.by_hash(besides=self._members)
+            touched: dict[str, int] = {}  # trial → when its last member ended
             for key, result in new.items():
-                self._add(key, result, ended=_milliseconds(results.file(key)))
+                ended = _milliseconds(results.file(key))
+                trial = self._add(key, result, ended=ended)
+                touched[trial] = max(ended, touched.get(trial, 0))
+            for trial, ended in touched.items():
+                self._summarise(trial, ended)
+            if not self._described and (known := new or results.by_hash()):
+                self._describe(next(iter(known.values())))
+            if len(self._curved) < len(self._trials):
+                self._draw_means(results)
             self._runs = count_runs(self._database, self._experiment)
         return len(new)
 
@@ -102,7 +120,7 @@ class Mirror:
 
     def _read(self) -> None:
         """Learn which runs there are, and mend what a process left that was killed in between."""
-        self._members, self._trials, self._scores = {}, {}, {}
+        self._members, self._trials, self._scores, self._curved = {}, {}, {}, set()
         trials: dict[str, Run] = {}
         children: dict[str, list[Run]] = {}
         for run in list(self._all_runs()):
@@ -143,29 +161,70 @@ class Mirror:
             params = members[0].data.params.items()
             own = [Param(name, value) for name, value in params if name not in ("fold", "seed")]
             self._client.log_batch(run.info.run_id, params=own)
-        known = run.data.metrics.get("members", 0)
-        if members and (known != len(members) or run.info.status != "FINISHED"):
+        if browsing.LEVEL not in run.data.tags:  # of an earlier version
+            self._client.set_tag(run.info.run_id, browsing.LEVEL, "trial")
+        if CURVED in run.data.tags:
+            self._curved.add(trial)
+        known = run.data.tags.get(COUNT)
+        if members and (known != str(len(members)) or run.info.status != "FINISHED"):
             self._summarise(trial, max(member.info.end_time for member in members))
 
-    def _add(self, key: str, result: MemberResult, *, ended: int) -> None:
+    def _describe(self, result: MemberResult) -> None:
+        """Let the experiment say what it is, where it does not yet."""
+        known = self._client.get_experiment(self._experiment).tags
+        folder = self._workspace.study(self._study)
+        for name, text in browsing.experiment_tags(result, folder).items():
+            if known.get(name) != text:
+                self._client.set_experiment_tag(self._experiment, name, text)
+        self._described = True
+
+    def _draw_means(self, results: ResultFolder) -> None:
+        """Give every trial all of whose planned members are drawn their mean curves, once."""
+        from mlflow.entities import RunTag
+
+        for trial, keys in self._plan().items():
+            if trial in self._curved or any(key not in self._members for key in keys):
+                continue
+            curves = _mean_curves([results.read(key) for key in keys], _now())
+            for start in range(0, len(curves), METRICS_PER_BATCH):
+                batch = curves[start : start + METRICS_PER_BATCH]
+                self._client.log_batch(self._trials[trial], metrics=batch)
+            tags = [RunTag(CURVED, f"means over {len(keys)} members")]
+            self._client.log_batch(self._trials[trial], tags=tags)
+            self._curved.add(trial)
+
+    def _plan(self) -> dict[str, list[str]]:
+        """The members that plan.json has of each trial; it is read where it has changed."""
+        file = self._workspace.study(self._study).plan
+        if not file.exists():
+            return {}
+        if file.stat().st_mtime_ns != self._plan_read:
+            self._plan_read, self._planned = file.stat().st_mtime_ns, {}
+            for key, member in PlanRecord.read(self._workspace.study(self._study)).members.items():
+                self._planned.setdefault(_trial_of(_settings(member)), []).append(key)
+        return self._planned
+
+    def _add(self, key: str, result: MemberResult, *, ended: int) -> str:
         from mlflow.entities import Metric, Param
 
-        settings = {**result.variant.names, **result.hyper.as_dict()}
-        trial = " ".join(f"{name}={value}" for name, value in settings.items())
-        began = ended - round(1000 * result.wall_seconds)
+        settings = _settings(result.member)
+        trial = _trial_of(settings)
+        began = browsing.started(result, ended)
         params = [Param(name, str(value)) for name, value in settings.items()]
         if trial not in self._trials:
-            tags = _shared_tags(result) | {TRIAL: trial}
+            tags = _shared_tags(result) | {TRIAL: trial, browsing.LEVEL: "trial"}
             run = self._client.create_run(
                 self._experiment, run_name=result.variant.label, tags=tags, start_time=began
             )
             self._client.log_batch(run.info.run_id, params=params)
+            self._client.log_inputs(run.info.run_id, [browsing.dataset_of(result)])
             self._trials[trial] = run.info.run_id
         parent = self._trials[trial]
         run_id = self._client.create_run(
             self._experiment,
             run_name=f"{result.variant.label} · {result.fold} · seed {result.seed}",
-            tags=_member_tags(result) | {TRIAL: trial, MEMBER: key, PARENT: parent},
+            tags=_member_tags(result)
+            | {TRIAL: trial, MEMBER: key, PARENT: parent, browsing.LEVEL: "member"},
             start_time=began,
         ).info.run_id
         scores = member_scores(result)
@@ -176,23 +235,26 @@ class Mirror:
         for start in range(0, len(numbers), METRICS_PER_BATCH):
             batch = numbers[start : start + METRICS_PER_BATCH]
             self._client.log_batch(run_id, metrics=batch, params=() if start else params)
+        self._client.log_inputs(run_id, [browsing.dataset_of(result, fold=result.fold)])
         self._client.log_text(run_id, confusion_table(result, "dev"), "confusion.csv")
         self._client.set_terminated(run_id, "FINISHED", ended)
         self._members[key] = run_id
         self._scores.setdefault(trial, []).append(scores)
-        self._summarise(trial, ended)
+        return trial
 
     def _summarise(self, trial: str, ended: int) -> None:
-        """The trial's means over the members there are, with their number as the step."""
-        from mlflow.entities import Metric
+        """The trial's means over the members there are, and their standard deviations."""
+        from mlflow.entities import Metric, RunTag
 
-        known = self._scores[trial]
-        numbers = [
-            Metric(name, float(np.mean([entry[name] for entry in known])), ended, len(known))
-            for name in _SCORES
-        ]
-        numbers.append(Metric("members", len(known), ended, len(known)))
-        self._client.log_batch(self._trials[trial], metrics=numbers)
+        known, now = self._scores[trial], _now()
+        numbers = []
+        for name in _SCORES:
+            values = [entry[name] for entry in known]
+            numbers.append(Metric(name, float(np.mean(values)), now, 0))
+            if len(values) > 1:
+                numbers.append(Metric(f"{name}.std", float(np.std(values, ddof=1)), now, 0))
+        tags = [RunTag(COUNT, str(len(known)))]
+        self._client.log_batch(self._trials[trial], metrics=numbers, tags=tags)
         self._client.set_terminated(self._trials[trial], "FINISHED", ended)
 
 
@@ -270,6 +332,37 @@ def _curves(result: MemberResult, ended: int) -> "Iterable[Metric]":
             yield Metric(name, value, ended, step)
 
 
+def _mean_curves(results: Sequence[MemberResult], now: int) -> "list[Metric]":
+    """Means of members' curves at the steps that all who did not diverge have, and deviations."""
+    from mlflow.entities import Metric
+
+    curves = [result.curves for result in results if result.outcome == "ok"]
+    common = set.intersection(*(set(own["step"].tolist()) for own in curves)) if curves else set()
+    steps = sorted(common)
+    numbers = []
+    for name in CURVES[1:]:
+        rows = [own[name][np.isin(own["step"], steps)] for own in curves]
+        for step, values in zip(steps, np.array(rows).T, strict=False):
+            numbers.append(Metric(name, float(values.mean()), now, int(step)))
+            if len(values) > 1:
+                spread = float(values.std(ddof=1))
+                numbers.append(Metric(f"{name}.std", spread, now, int(step)))
+    return numbers
+
+
+def _settings(member: Member) -> dict[str, object]:
+    """What a trial's members share, by name."""
+    return {**member.variant.names, **member.hyper.as_dict()}
+
+
+def _trial_of(settings: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def _now() -> int:
+    return round(1000 * time.time())
+
+
 def _shared_tags(result: MemberResult) -> dict[str, str]:
     identity = result.identity
     corpus = identity.corpus
@@ -294,7 +387,7 @@ def _member_tags(result: MemberResult) -> dict[str, str]:
     tags |= {"outcome": result.outcome, "stack_members": str(result.stack_members)}
     if result.diverged_at is not None:
         tags["diverged_at"] = str(result.diverged_at)
-    return _shared_tags(result) | tags
+    return _shared_tags(result) | browsing.source_tags(result) | tags
 
 
 def _milliseconds(file: Path) -> int:

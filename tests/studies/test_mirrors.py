@@ -110,12 +110,18 @@ def test_mlflow_shows_trials_with_their_members_and_rebuilding_shows_the_same(
     )
     accuracy = np.mean(result.predictions("dev") == result.truths)
     assert member["metrics"]["test_war.dev"] == pytest.approx(accuracy)
-    trial = drawn["arelu · gru"]["metrics"]
+    whole = drawn["arelu · gru"]
+    trial = whole["metrics"]
     scores = [
         run["metrics"]["test_uar.dev"] for run in drawn.values() if run["parent"] == "arelu · gru"
     ]
-    assert trial["members"] == len(scores) == 4
+    assert int(whole["tags"]["gateswap.members"]) == len(scores) == 4
     assert trial["test_uar.dev"] == pytest.approx(np.mean(scores))
+    assert trial["test_uar.dev.std"] == pytest.approx(np.std(scores, ddof=1))
+    curves = [run["train_loss"] for run in drawn.values() if run["parent"] == "arelu · gru"]
+    assert [step for step, _ in whole["train_loss"]] == steps
+    expected = np.mean([[value for _, value in curve] for curve in curves], axis=0)
+    np.testing.assert_allclose([value for _, value in whole["train_loss"]], expected)
 
     workspace.mlflow_database.write_bytes(database.read_bytes())
     assert Mirror("demo", workspace).add(results) == 8
@@ -158,7 +164,7 @@ def test_what_a_kill_left_of_a_trial_is_mended(
         if moment == "after the trial's run":
             patched.setattr(MlflowClient, "log_batch", _killed)
         else:
-            patched.setattr(Mirror, "_summarise", _nth_call_kills(7, Mirror._summarise))
+            patched.setattr(Mirror, "_summarise", _nth_call_kills(1, Mirror._summarise))
         with pytest.raises(KeyboardInterrupt):
             mirror.add(results)
     added = Mirror("demo", workspace).add(results)

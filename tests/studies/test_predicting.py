@@ -15,7 +15,8 @@ from activations.errors import InputError
 from bench.training.results import MemberResult
 from studies import model_files
 from studies.member_names import chosen_members, one_member
-from studies.model_files import ModelFolder, bytes_of
+from studies.mlflow_model import save_mlflow_model
+from studies.model_files import ModelFolder, bytes_of, model_file
 from studies.progress import Silent
 from studies.result_files import PlanRecord, ResultFolder
 from studies.runner import run_study
@@ -273,3 +274,22 @@ def test_a_member_is_exported_to_onnx_by_its_name(trained: Path, tmp_path: Path,
     assert (tmp_path / "m.onnx").stat().st_size > 1000
     code, _, err = run("export", "small/tanh", tmp_path / "n.onnx", *place)
     assert (code, "means 3 members" in err) == (2, True)
+
+
+def test_a_member_is_an_mlflow_model_that_says_what_predict_says(
+    trained: Path, tmp_path: Path
+) -> None:
+    import mlflow.pyfunc
+    import pandas as pd
+
+    workspace, files = Workspace(trained / "runs"), of_speaker(trained, "B")
+    study, key = one_member("small/relu/B/0", workspace)
+    save_mlflow_model(model_file(study, key, workspace), tmp_path / "model", files[:2])
+    model = mlflow.pyfunc.load_model(str(tmp_path / "model"))
+    assert model.metadata.get_input_schema().input_names() == ["audio", "speaker"]
+    given = pd.DataFrame({"audio": list(map(str, files)), "speaker": "B"})
+    found = model.predict(given)
+    expected = studies.predict("small", files, members=[key], workspace=trained / "runs")
+    for row, each in enumerate(expected.predictions):
+        assert found.iloc[row].to_dict() == pytest.approx(each.probabilities, rel=1e-6)
+    assert not list((tmp_path / "model").rglob("*.pkl"))

@@ -1,0 +1,153 @@
+"""MLflow's own page in a real browser: what a person sees who follows the printed address.
+
+With GATESWAP_SCREENSHOTS=docs/figures the pictures of the documentation are taken anew.
+"""
+
+import os
+import re
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from studies.browsing import addresses
+from studies.loading import load
+from studies.plan import Plan, make_plan
+from studies.result_files import ResultFolder
+from studies.tracking import Mirror, member_scores, server_command
+from studies.workspace import Workspace
+from tests.studies.conftest import DATA, fake_result
+
+pytestmark = pytest.mark.services
+
+STEPS = np.arange(100.0, 3001.0, 100.0)
+CHANGES = ["variants.activation=[tanh,arelu,elu]", "variants.direction=[gru,bigru]", "seeds=3"]
+
+
+def made_up(plan: Plan, folder: ResultFolder) -> None:
+    """Results whose curves rise, so that a chart of them shows something."""
+    for number, (key, member) in enumerate(plan.members.items()):
+        random = np.random.default_rng(number)
+        level = 0.55 + 0.02 * (member.variant.activation.name == "arelu") + 0.01 * random.random()
+        rising = level - 0.3 * np.exp(-STEPS / 700) + 0.01 * random.standard_normal(len(STEPS))
+        names = ("dev_uar", "dev_war", "test_uar", "test_war")
+        curves = dict.fromkeys(names, rising) | {"step": STEPS}
+        curves |= {"train_loss": 1.4 - rising, "gradient_norm": np.ones(len(STEPS))}
+        truths = random.integers(0, 2, 200)
+        right = random.random(200) < level
+        logits = np.eye(2, dtype=np.float32)[np.where(right, truths, 1 - truths)]
+        per_utterance = {
+            "ids": np.array([f"u{n}" for n in range(200)]),
+            "truths": truths,
+            "speakers": np.full(200, "A"),
+            "dialogs": np.full(200, "d"),
+            "lengths": np.ones(200, np.int64),
+            "improvised": np.zeros(200, np.bool_),
+        }
+        result = fake_result(
+            member, curves=curves, logits=dict.fromkeys(("dev", "oracle", "last"), logits),
+            wall_seconds=40.0, **per_utterance,
+        )  # fmt: skip
+        folder.write(key, result)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A study that was mirrored to MLflow."""
+    workspace = Workspace(tmp_path_factory.mktemp("page") / "runs")
+    spec = load("demo", CHANGES, workspace=workspace)
+    plan, folder = make_plan(spec, DATA), workspace.study("demo")
+    plan.record.write(folder)
+    folder.spec.write_text(spec.as_yaml())
+    made_up(plan, ResultFolder(folder.results))
+    Mirror("demo", workspace).add(ResultFolder(folder.results))
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def best_first(workspace: Workspace) -> list[str]:
+    """The variants' labels, sorted by their mean UAR at the checkpoint chosen on dev."""
+    scores: dict[str, list[float]] = {}
+    for result in ResultFolder(workspace.study("demo").results).by_hash().values():
+        uar = member_scores(result)["test_uar.dev"]
+        scores.setdefault(result.variant.label, []).append(uar)
+    return sorted(scores, key=lambda label: -float(np.mean(scores[label])))
+
+
+@pytest.fixture(scope="module")
+def address(workspace: Workspace) -> Iterator[str]:
+    """The address of the study's runs, which MLflow serves as `gateswap ui` does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command, environment = server_command(workspace, port)
+    server = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        until = time.monotonic() + 180
+        while True:
+            assert server.poll() is None
+            assert time.monotonic() < until
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield addresses(workspace, port)["demo"]
+    finally:
+        server.terminate()
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:  # a worker answers a page that is gone
+            server.kill()
+            server.wait()
+
+
+def picture(page: Any, name: str) -> None:
+    """Take a picture for the documentation, where it is asked for."""
+    if folder := os.environ.get("GATESWAP_SCREENSHOTS"):
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def test_the_printed_address_opens_the_runs_with_uar_and_war_first_and_the_best_on_top(
+    address: str, best_first: list[str], browser: Any
+) -> None:
+    page = browser.new_page(viewport={"width": 1500, "height": 800})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.locator("[role=row]", has_text="arelu · gru").first.wait_for(timeout=60_000)
+    page.locator("[role=columnheader]", has_text="test_war.dev").first.wait_for(timeout=60_000)
+    header = page.locator("[role=columnheader]").all_inner_texts()
+    shown = [text.strip() for text in header if text.strip()]
+    assert [name for name in shown if name.startswith("test_")] == ["test_uar.dev", "test_war.dev"]
+    assert "Run Name" in " ".join(shown)
+    names = [name for name in page.locator("[role=row] a").all_inner_texts() if "gru" in name]
+    assert names == best_first  # trials alone
+    text = page.locator("body").inner_text()
+    assert "usage data" not in text
+    assert "Study demo: each run of the table is a variant" in text
+    assert "Evaluation runs" not in text  # what MLflow shows of language models
+    picture(page, "mlflow-runs")
+    outside = [url for url in asked if not re.match(r"(http://127\.0\.0\.1|data:|blob:)", url)]
+    assert not outside
+    page.close()
+
+
+def test_a_trial_s_page_shows_its_mean_learning_curves(address: str, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 1500, "height": 900})
+    page.goto(address)
+    link = page.locator("[role=row] a", has_text=re.compile("arelu · gru$")).first
+    link.click(timeout=60_000)
+    page.get_by_role("tab", name="Model metrics").click(timeout=60_000)
+    page.get_by_text("dev_uar", exact=True).first.wait_for(timeout=60_000)
+    page.wait_for_timeout(1500)
+    picture(page, "mlflow-trial")
+    page.close()
