@@ -94,7 +94,8 @@ def _derived(expression: sympy.Expr, known: dict[sympy.Expr, Series], order: int
         return _choose(np.less_equal(parts[0][0], parts[1][0]), *parts)
     (inner,) = parts
     at = torch.from_numpy(np.array(inner[0], dtype=np.float64, ndmin=1))
-    outer = [np.asarray(slope(at)[0]) for slope in _slopes(type(expression))[: order + 1]]
+    kind: Any = type(expression)  # SymPy gives its classes a hash that types do not know
+    outer = [np.asarray(slope(at)[0]) for slope in _slopes(kind)[: order + 1]]
     return _chain(outer, inner)
 
 
@@ -113,13 +114,14 @@ def _times(f: Series, g: Series) -> Series:
 
 def _chain(g: Series, u: Series) -> Series:
     """Faà di Bruno's formula; g: the outer function's derivatives at u."""
-    found = [
-        lambda: g[0],
-        lambda: g[1] * u[1],
-        lambda: g[2] * u[1] ** 2 + g[1] * u[2],
-        lambda: g[3] * u[1] ** 3 + 3 * g[2] * u[1] * u[2] + g[1] * u[3],
-    ]
-    return [each() for each in found[: len(u)]]
+    found = [g[0]]
+    if len(u) > 1:
+        found.append(g[1] * u[1])
+    if len(u) > 2:
+        found.append(g[2] * u[1] ** 2 + g[1] * u[2])
+    if len(u) > 3:
+        found.append(g[3] * u[1] ** 3 + 3 * g[2] * u[1] * u[2] + g[1] * u[3])
+    return found
 
 
 @cache
