@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from activations.errors import InputError
-from activations.files import UNFINISHED, write_atomically
+from activations.files import sweep, write_atomically
 from bench.training.arrays_file import SUFFIX
 from bench.training.member_state import MemberState
 
@@ -42,8 +42,7 @@ class CheckpointFolder:
     def clean(self, finished: Iterable[str]) -> None:
         """Forget finished members, and what killed processes were writing."""
         self.remove(finished)
-        for leftover in self.path.glob(f"*{UNFINISHED}"):
-            leftover.unlink(missing_ok=True)
+        sweep(self.path)
 
     def _file(self, member_hash: str) -> Path:
         return self.path / f"{member_hash}{SUFFIX}"

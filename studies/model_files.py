@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from activations.errors import InputError
-from activations.files import UNFINISHED, write_atomically
+from activations.files import sweep, write_atomically
 from bench.data.members import Member
 from bench.network.kinds import network_class
 from bench.training.arrays_file import SUFFIX
@@ -48,8 +48,7 @@ class ModelFolder:
 
     def clean(self) -> None:
         """Remove what killed processes were writing."""
-        for leftover in self.path.glob(f"*{UNFINISHED}"):
-            leftover.unlink(missing_ok=True)
+        sweep(self.path)
 
 
 def without_model(

@@ -77,7 +77,8 @@ def _derived(expression: sympy.Expr, known: dict[sympy.Expr, Series], order: int
         base, exponent = _series(expression.base, known, order), int(expression.exp)
         outer, factor = [], 1.0
         for k in range(order + 1):
-            outer.append(factor * np.asarray(base[0], dtype=np.float64) ** (exponent - k))
+            power = np.asarray(base[0], dtype=np.float64) ** (exponent - k) if factor else 0.0
+            outer.append(factor * power)  # no 0 · 0^-1, which is NaN
             factor *= exponent - k
         return _chain(outer, base)
     parts = [_series(argument, known, order) for argument in expression.args]

@@ -46,6 +46,7 @@ _ARRAYS = (*_PER_UTTERANCE, "dev_truths")
 _GROUPS = ("curves", "logits", "dev_logits", "parameters", "diagnostics")
 
 Array = npt.NDArray[Any]
+AGAIN = ". Run the study again: the file is set aside and only this member is repeated"
 
 
 class TornResultError(InputError):
@@ -184,8 +185,7 @@ class MemberResult:
             raise
         except Exception as error:  # whatever zipfile, zlib, bz2 and lzma raise
             raise TornResultError(
-                f"{where} is not a whole result file ({type(error).__name__}). Run the study "
-                "again: the file is set aside and only this member is repeated"
+                f"{where} is not a whole result file ({type(error).__name__}){AGAIN}"
             ) from error
         try:
             arrays = {
@@ -287,8 +287,9 @@ def _unpack(content: bytes, where: str) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = archive.namelist()
         if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
-            raise InputError(
-                f"{where} unpacks to more than {MOST_BYTES >> 20} MiB; move it elsewhere"
+            raise TornResultError(
+                f"{where} is not a whole result file (it claims more than {MOST_BYTES >> 20} MiB)"
+                f"{AGAIN}"
             )
         # zipfile compares no count, and one wrong length in the directory swallows what follows
         if len(names) != int.from_bytes(content[-12:-10], "little"):

@@ -9,8 +9,11 @@ r"""Letters that the figures' own font lacks: taken from another font, or writte
 
 import unicodedata
 import warnings
+from collections.abc import Callable
 from functools import cache
 from typing import Any
+
+from activations.errors import printable
 
 FONT = "DejaVu Sans"  # matplotlib brings it: the same on every machine
 BOXES = ("Last Resort", "Adobe Blank")  # fonts that draw a box for every letter there is
@@ -28,20 +31,22 @@ def lay_out(figure: Any) -> None:
 
 
 def _find_letters(figure: Any) -> bool:
-    """Whether a text of the figure needed another font."""
+    """Whether a text of the figure was changed: control characters spelled, or another font."""
     from matplotlib.text import Text
 
     texts = [text for text in figure.findobj(Text) if text.get_text()]
+    changed = _rewrite(figure, texts, printable)  # an SVG must not hold control characters
     foreign = {letter for text in texts for letter in text.get_text() if _is_seen(letter)}
     foreign -= _letters_of(FONT)
     if not foreign:
-        return False
+        return changed
     families, lacking = _fonts_for(frozenset(foreign))
     for text in texts:
         if foreign & set(text.get_text()):
             text.set_fontfamily([FONT, *families])
     if lacking:
-        _spell(figure, texts, lacking)
+        codes = str.maketrans({letter: _code(letter) for letter in lacking})
+        _rewrite(figure, texts, lambda text: text.translate(codes))
         warnings.warn(
             f"no font of this machine has {' '.join(sorted(lacking))}: figures say "
             f"{' '.join(map(_code, sorted(lacking)))}. pip install 'gateswap[fonts]' brings "
@@ -59,15 +64,18 @@ def _code(letter: str) -> str:
     return f"\\u{ord(letter):04x}"
 
 
-def _spell(figure: Any, texts: list[Any], lacking: frozenset[str]) -> None:
-    """Write the code in place of letters; the texts of ticks belong to their axis."""
-    codes = str.maketrans({letter: _code(letter) for letter in lacking})
-    for text in texts:
-        text.set_text(text.get_text().translate(codes))
+def _rewrite(figure: Any, texts: list[Any], written: Callable[[str], str]) -> bool:
+    """Write the texts another way; whether one is. The texts of ticks belong to their axis."""
+    others = [text for text in texts if written(text.get_text()) != text.get_text()]
+    if not others:
+        return False
+    for text in others:
+        text.set_text(written(text.get_text()))
     for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
         labels = [label.get_text() for label in axis.get_ticklabels()]
-        if lacking & set("".join(labels)):
-            axis.set_ticks(axis.get_ticklocs(), [label.translate(codes) for label in labels])
+        if any(written(label) != label for label in labels):
+            axis.set_ticks(axis.get_ticklocs(), [written(label) for label in labels])
+    return True
 
 
 @cache

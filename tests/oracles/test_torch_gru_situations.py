@@ -9,6 +9,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from activations.gru import GRU
+from activations.kernels import dispatch
 
 # float32: some hundred roundings of 6e-8
 TOLERANCE = {"rtol": 5e-6, "atol": 5e-6}
@@ -65,7 +66,8 @@ def test_dropout_may_be_changed_later():
         close(*reversed(found))
 
 
-def test_a_module_goes_to_double_and_back():
+def test_a_module_goes_to_double_and_back(monkeypatch):
+    monkeypatch.setattr(dispatch, "_warned", set())  # told once a process
     theirs, ours = pair(5, 7, num_layers=2, bidirectional=True)
     x = torch.randn(6, 3, 5)
     with pytest.warns(UserWarning, match="slow reference"):

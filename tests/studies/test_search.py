@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-import activations
+from activations.catalogue import read_catalogue
 from activations.errors import InputError
 from reports.analysis.comparisons import resolve_baselines
 from reports.score_table import load as score_table
@@ -102,4 +102,4 @@ def test_every_study_that_comes_with_gateswap_makes_a_plan(
 def test_the_atlas_has_every_formula_of_the_catalogue(study: str, workspace: Workspace) -> None:
     spec = load(study, workspace=workspace)
     texts = {variant.activation.text for variant in spec.variants.variants()}
-    assert texts == {activations.get(name).text for name in activations.names()}
+    assert texts == {entry.formula().text for entry in read_catalogue()}

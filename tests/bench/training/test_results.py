@@ -35,7 +35,7 @@ def result(**changes: Any) -> MemberResult:
         "identity": identity,
         "outcome": "ok",
         "diverged_at": None,
-        "curves": {name: random.random(2) for name in CURVES},
+        "curves": {name: random.random(2) for name in CURVES} | {"step": np.array([100, 200])},
         "ids": np.array(["a", "bb", "ü"]),
         "truths": np.array([0, 1, 1]),
         "speakers": np.array(["1F", "1M", "1F"]),

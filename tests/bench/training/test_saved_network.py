@@ -155,7 +155,7 @@ def test_a_header_that_claims_a_huge_network_is_refused_before_memory_is_taken(
 ) -> None:
     saved = SavedNetwork.from_bytes(content)
     member = saved.identity.member
-    huge = dataclasses.replace(member.hyper, hidden_size=4_000_000)
+    huge = dataclasses.replace(member.hyper, hidden_size=65_536)
     identity = dataclasses.replace(saved.identity, member=dataclasses.replace(member, hyper=huge))
     with pytest.raises(InputError, match=r"weights are not those .*should be"):
         LoadedNetwork(dataclasses.replace(saved, identity=identity))

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import warnings
+from xml.dom import minidom
 
 import pytest
 
@@ -86,6 +87,12 @@ def test_a_label_in_any_letters_is_drawn_as_it_is(name, tmp_path):
         fig = drawn([name, "tanh"], tmp_path)
     assert labels_of(fig)[0] == name
     assert not fig.axes[0].get_yticklabels()[0].get_parse_math()
+
+
+def test_control_characters_of_a_label_are_spelled_and_its_svg_can_be_read(tmp_path):
+    fig = drawn(["a\x1b[2J\u202e · gru", "tanh"], tmp_path)
+    assert labels_of(fig)[0] == "a\\x1b[2J\\u202e · gru"
+    minidom.parse(str(tmp_path / "rows.svg"))
 
 
 def test_a_letter_that_no_font_has_is_written_as_its_code_and_told(tmp_path, monkeypatch):

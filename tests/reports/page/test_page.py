@@ -40,8 +40,9 @@ def planned(results):
 
 @pytest.fixture(scope="module")
 def report(results, planned, tmp_path_factory) -> Path:
-    page = write_report(results, tmp_path_factory.mktemp("study") / "report", planned=planned)
-    return page.parent
+    folder = tmp_path_factory.mktemp("study") / "report"
+    search = synthetic.search(results)
+    return write_report(results, folder, planned=planned, search=search).parent
 
 
 @pytest.fixture(scope="module")
