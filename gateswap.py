@@ -42,8 +42,9 @@ app = typer.Typer(
     epilog="Start with: gateswap demo",
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich is two thirds of the time it takes
 )
-corpus = typer.Typer(help="Make the demo corpus, or look into one.")
+corpus = typer.Typer(help="Make the demo corpus, or look into one.", rich_markup_mode=None)
 app.add_typer(corpus, name="corpus")
 
 
