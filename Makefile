@@ -1,17 +1,18 @@
 # The two commands a newcomer needs: `make demo` and `make test`. Both set everything up first.
 #
-#   make demo           speak a corpus, run the demo study, write its report
-#   make test           all checks, the quick ones first: lint, types, unit
-#   make lint           ruff and import-linter
-#   make types          mypy
-#   make unit           pytest, without what needs a service
-#   make test-services  pytest of what needs one: a Ray cluster, a PostgreSQL server, a browser
+#   make demo             speak a corpus, run the demo study, write its report
+#   make test             all checks, the quick ones first: lint, types, unit
+#   make lint             ruff and import-linter
+#   make types            mypy
+#   make unit             pytest, without what needs a service
+#   make test-services    pytest of what needs one: a Ray cluster, a PostgreSQL server, a browser
 #   make test-exhaustive  pytest of whole catalogues where `make test` takes some
 #   make fuzz             searches for inputs and kills that break something; GATESWAP_FUZZ_SECONDS=600 for each
-#   make docs           write anew what the documentation takes from the code
-#   make gpu-check      everything there is to find out on a GPU; ARGS=--quick for the essential part
-#   make setup          .venv with the pinned packages, which all but gpu-check run first
-#   make clean          remove it
+#   make atlas            every activation on EMO-DB and RAVDESS: DATA=/folder, with emodb/ and ravdess/ in it
+#   make docs             write anew what the documentation takes from the code
+#   make gpu-check        everything there is to find out on a GPU; ARGS=--quick for the essential part
+#   make setup            .venv with the pinned packages, which all but gpu-check run first
+#   make clean            remove it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,7 +52,7 @@ unit: setup
 # it cannot, the tests of pages say so and are skipped
 $(SERVICES): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[services]'
-	@command -v chromium chromium-browser google-chrome >/dev/null || $(BIN)/playwright install chromium || true
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || $(BIN)/playwright install chromium || true
 	@touch $(SERVICES)
 
 test-services: $(SERVICES)
