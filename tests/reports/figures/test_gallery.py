@@ -83,9 +83,6 @@ def test_writing_figures_leaves_the_backend_and_the_open_figures_alone(analysis,
         mpl.use("Agg")
 
 
-OPTUNAS = ("importance", "history", "slice")
-
-
 def test_variants_of_a_family_share_their_colour_and_differ_in_marker():
     found = analyse(synthetic.study(synthetic.variants(["tanh", "elu"]), folds=2, seeds=1))
     styles = styles_of(found)

@@ -105,6 +105,15 @@ def test_every_activation_equals_the_reference(trio):
     assert_equals_reference(cell, packing, scale=0.25, rounding=4 * ROUNDING)
 
 
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", names())
+def test_every_activation_at_every_site_equals_the_reference(name):
+    packing = Packing.from_lengths(torch.tensor([[4, 0, 2, 3]]))
+    cell = Cell(get(name), get(name), get(name))
+    assert cpu.available(cell, torch.float32) is None
+    assert_equals_reference(cell, packing, scale=0.25, rounding=4 * ROUNDING)
+
+
 @pytest.mark.parametrize("site", ["update", "reset", "candidate"])
 def test_an_activation_at_one_site_is_at_that_site(site):
     cell = Cell(
