@@ -97,10 +97,8 @@ def measure(
             if progress is not None:
                 progress(done, len(heats), _label(heat))
             found.append(_run_heat(heat, place, repeats))
-            if (
-                place.type == "cuda"
-            ):  # a stack's graph has memory of its own: the next heat needs it
-                gc.collect()
+            if place.type == "cuda":
+                gc.collect()  # a stack's graph has memory of its own: the next heat needs it
                 torch.cuda.empty_cache()
         about = machine(place)
         kernel = describe(_cell((named or [registry.get("tanh")])[0]), device=place)
@@ -145,16 +143,16 @@ def _heats(
     on_gpu = device.type == "cuda"
     steps = 200 if on_gpu else 100
     if part == "step":
+        formulas = named or [registry.get("tanh")]
         for H in hidden or (64, 128, 512):
-            for formula in named or [registry.get("tanh")]:
-                yield _specifications([step_shape(H)], [formula], contestants)
+            for few in _few_at_a_time(formulas):
+                yield _specifications([step_shape(H)], few, contestants)
     if part == "layer":
         formulas = named or [registry.get(name) for name in registry.names()]
+        others = [name for name in contestants if name != "torch.compile"]
         for H in hidden or ((128, 256, 512) if on_gpu else (64, 128, 512)):
-            shape = layer_shape(device.type, H)
-            others = [name for name in contestants if name != "torch.compile"]
-            for start in range(0, len(formulas), HEAT):
-                yield _specifications([shape], formulas[start : start + HEAT], others)
+            for few in _few_at_a_time(formulas):
+                yield _specifications([layer_shape(device.type, H)], few, others)
     if part == "peers":
         formulas = named or [registry.get("tanh"), registry.get("relu")]
         for H in hidden or (128,):
@@ -171,6 +169,16 @@ def _heats(
             equal = LayerShape(T=91, B=64, I=45, H=H, R=3)
             ragged = LayerShape(T=500, B=64, I=45, H=H, R=3, lengths="iemocap")
             yield _specifications([equal, ragged], formulas, contestants)
+
+
+def _few_at_a_time(formulas: Sequence[Formula]) -> Iterator[Sequence[Formula]]:
+    """The formulas of one heat each: they share its torch.nn.GRU, and with it their ratios' base.
+
+    Where a shape has several heats, its row of torch.nn.GRU is the median of them, and a ratio
+    is not that row's time over its own: it stays the one inside its own heat.
+    """
+    for start in range(0, len(formulas), HEAT):
+        yield formulas[start : start + HEAT]
 
 
 def _specifications(
