@@ -1,41 +1,46 @@
 """What the rest of a study will take: time and memory, before anything of it is trained.
 
 - A few steps of its first stacks are really trained, on this machine as it is now, and forgotten.
-- Variants of one direction differ little but for their activation: a few are tried, and the others
-  are expected to lie among them. The range says how far the tried ones, and their steps, differ.
+- Variants of one direction and one size differ little but for their activation: a few are tried,
+  and the others are expected to lie among them. The range says how far the tried ones, and their
+  steps, differ.
 - Nothing is written. Where features are not computed yet there is nothing to train on.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from activations.kernels.cpu.threads import take_granted_threads
 from activations.kernels.precision import at_precision
 from bench.data.batches import TrainingData
-from bench.data.members import Member, Variant
+from bench.data.members import Member
 from bench.training import memory
 from bench.training.rehearsal import Rehearsal, rehearse
 from bench.training.train import TrainingSettings
 from studies.execution.devices import check_precision, choose_devices
-from studies.execution.engines import members_at_once, need_of
+from studies.execution.engines import members_at_once
 from studies.material import StoredFeatures, read_material
 from studies.plan import Plan
 from studies.progress import SILENT, Display
 from studies.result_files import ResultFolder
 from studies.workspace import Workspace
 
-TRIED = 3  # variants of those that need as much
+TRIED = 3  # variants of those that have the same shapes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """One variant's missing members. low, seconds, high: of all of them; peak_bytes: of one stack.
+    """One variant's missing members of one shape.
 
-    at_once: members that train together. tried: whether steps of this very variant were trained.
+    low, seconds, high: of all of them; peak_bytes: of one stack. setting: what tells its shape from
+    others of the study. at_once: members that train together. tried: whether steps of these very
+    members were trained.
     """
 
     variant: str
+    setting: Mapping[str, Any]
     members: int
     at_once: int
     low: float
@@ -93,13 +98,14 @@ def forecast(
 ) -> Forecast:
     """Try a few stacks of what is missing. Raises as training does."""
     settings = TrainingSettings()
-    by_variant: dict[Variant, list[list[Member]]] = {}
+    groups: dict[tuple[object, ...], list[list[Member]]] = {}
     for stack in plan.missing(set(finished)):
         members = [plan.members[key] for key in stack]
-        by_variant.setdefault(members[0].variant, []).append(members)
-    alike: dict[object, list[list[list[Member]]]] = {}
-    for stacks in by_variant.values():
-        alike.setdefault(need_of(stacks[0][0]), []).append(stacks)
+        groups.setdefault(members[0].stack_group, []).append(members)
+    alike: dict[tuple[object, ...], list[list[list[Member]]]] = {}
+    for stacks in groups.values():
+        alike.setdefault(stacks[0][0].shape_group, []).append(stacks)
+    varying = _varying([[m for stack in stacks for m in stack] for stacks in groups.values()])
     expected = {}
     for variants in alike.values():
         free = memory.free_bytes(data.device)
@@ -109,10 +115,23 @@ def forecast(
             tried[place] = rehearse(variants[place][0][: sizes[place]], data, settings)
         for place, stacks in enumerate(variants):
             found = [tried[place]] if place in tried else list(tried.values())
-            expected[stacks[0][0].variant] = _expected(
-                stacks, sizes[place], found, data, settings, tried=place in tried
+            first = stacks[0][0]
+            setting = {name: getattr(first.hyper, name) for name in varying}
+            expected[first.stack_group] = _expected(
+                stacks, setting, sizes[place], found, data, settings, tried=place in tried
             )
-    return Forecast(tuple(expected[variant] for variant in by_variant), devices)
+    return Forecast(tuple(expected[group] for group in groups), devices)
+
+
+def _varying(groups: Sequence[Sequence[Member]]) -> list[str]:
+    """The settings that are one within each group and not the same in all."""
+    names = groups[0][0].hyper.as_dict() if groups else {}
+    values = {n: [{getattr(m.hyper, n) for m in group} for group in groups] for n in names}
+    return [
+        name
+        for name, found in values.items()
+        if all(len(own) == 1 for own in found) and len(set.union(*found)) > 1
+    ]
 
 
 def _spread(count: int) -> list[int]:
@@ -123,6 +142,7 @@ def _spread(count: int) -> list[int]:
 
 def _expected(
     stacks: Sequence[Sequence[Member]],
+    setting: Mapping[str, Any],
     at_once: int,
     found: Sequence[Rehearsal],
     data: TrainingData,
@@ -139,6 +159,7 @@ def _expected(
     )
     return Expected(
         variant=members[0].variant.label,
+        setting=setting,
         members=len(members),
         at_once=at_once,
         low=len(members) * min(low for low, _, _ in times),

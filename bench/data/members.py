@@ -334,9 +334,17 @@ class Member:
         """Members with equal groups may train as one stack: same cell, same shapes, same number of
         steps.
         """
+        v = self.variant
+        return v.activation, v.update, v.reset, *self.shape_group
+
+    @property
+    def shape_group(self) -> tuple[object, ...]:
+        """Members with equal groups may differ in their activations, and take as much memory and
+        about as much time.
+        """
         v, h = self.variant, self.hyper
         return (
-            *(v.activation, v.update, v.reset, v.direction, v.reset_order),
+            *(v.direction, v.reset_order),
             *(h.kind, h.layers, h.pooling, h.hidden_size, h.attention_size, h.dense_size),
             *(h.batch_size, h.steps, h.evaluate_every),
             *(h.norm_epsilon, h.recurrent_bias, h.context_mask, h.missing_context),

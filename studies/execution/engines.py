@@ -104,7 +104,7 @@ class OneDevice:
             done = self._train(stack, reports, states)
             if done is None:
                 out_of_memory.release(self._data.device)
-                half = self._most[need_of(stack[0][1])] = -(-len(stack) // 2)
+                half = self._most[stack[0][1].shape_group] = -(-len(stack) // 2)
                 waiting += reversed(_cut(stack, half))
                 reports.say(
                     f"stack of {len(stack)} did not fit in memory: "
@@ -119,13 +119,14 @@ class OneDevice:
     def _fitting(self, stack: NamedStack, reports: Reports) -> int:
         """How many of the stack's members to train at once: as pays, is free, and did not fail."""
         members = [member for _, member in stack]
-        most = benefit.worthwhile_members(members, self._data)
-        most, free = min(self._most.get(need_of(stack[0][1]), most), most), self._free()
+        shape, free = members[0].shape_group, self._free()
+        most = members_at_once(members, self._data, self._settings, None)
+        most = min(self._most.get(shape, most), most)
         if free is None:
             return most
         fitting = members_at_once(members, self._data, self._settings, free)
-        if fitting < most and need_of(stack[0][1]) not in self._announced:
-            self._announced.add(need_of(stack[0][1]))
+        if fitting < most and shape not in self._announced:
+            self._announced.add(shape)
             reports.say(
                 f"{describe_stack(stack)}: {fitting} at once, as {free / 2**30:.1f} GiB are free"
             )
@@ -213,13 +214,6 @@ def members_at_once(
         return worthwhile
     on_gpu = data.device.type == "cuda"
     return min(worthwhile, memory.most_members(members, data, settings, free, recorded=on_gpu))
-
-
-def need_of(member: Member) -> tuple[object, ...]:
-    """What the memory of a member depends on."""
-    variant, hyper = member.variant, member.hyper
-    sizes = (hyper.hidden_size, hyper.attention_size, hyper.dense_size, hyper.batch_size)
-    return variant.direction, variant.reset_order, *sizes
 
 
 def _explain(stack: NamedStack, error: Exception) -> str:

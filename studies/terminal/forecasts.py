@@ -18,10 +18,11 @@ def print_forecast(found: "Forecast | None") -> None:
     if not found.variants:
         return
     print_table(
-        ["variant", "missing", "at once", "expected", "range", "peak memory"],
+        ["variant", "setting", "missing", "at once", "expected", "range", "peak memory"],
         [
             [
                 each.variant,
+                " ".join(f"{name}={value}" for name, value in each.setting.items()),
                 each.members,
                 each.at_once,
                 f"{duration(each.seconds)}{'' if each.tried else ' *'}",
@@ -35,7 +36,8 @@ def print_forecast(found: "Forecast | None") -> None:
     members = sum(each.members for each in found.variants)
     tried = sum(each.tried for each in found.variants)
     untried = "; *: not tried, expected to be like those" if tried < len(found.variants) else ""
+    what = "variants and settings" if any(each.setting for each in found.variants) else "variants"
     print(
-        f"{members:,} missing members, by a few steps of {tried} variants on this machine, as busy "
+        f"{members:,} missing members, by a few steps of {tried} {what} on this machine, as busy "
         f"as it is: {duration(expected)} ({duration(low)} – {duration(high)}){untried}"
     )

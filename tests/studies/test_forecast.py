@@ -48,6 +48,25 @@ def test_every_variants_missing_members_are_expected_and_a_few_are_tried(
     assert "15 missing members, by a few steps of 3 variants" in out
 
 
+def test_each_of_several_sizes_is_tried_and_expected_by_itself(
+    workspace: Workspace, capsys: Any
+) -> None:
+    changes = ["variants.activation=[tanh,relu]", "variants.direction=gru", "seeds=1"]
+    changes += ["across.model.hidden_size=[8,64]", "training.learning_rate=0.01"]
+    plan = make_plan(load("demo", changes, workspace=workspace), replace(DATA, folds=FOLDS))
+    found = forecast(plan, [], tiny.data())
+    assert [(each.variant, each.setting, each.members) for each in found.variants] == [
+        (f"{name} · gru", {"hidden_size": size}, 3) for size in (8, 64) for name in ("tanh", "relu")
+    ]
+    assert all(each.tried for each in found.variants)
+    small, large = found.variants[0], found.variants[2]
+    assert small.peak_bytes < large.peak_bytes
+    print_forecast(found)
+    out = capsys.readouterr().out
+    assert "hidden_size=64" in out
+    assert "12 missing members, by a few steps of 4 variants and settings" in out
+
+
 def test_nothing_is_tried_of_a_finished_study(small_plan: Plan, capsys: Any) -> None:
     found = forecast(small_plan, list(small_plan.members), tiny.data())
     assert found.variants == ()
