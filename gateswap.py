@@ -227,12 +227,15 @@ def run(
     spec = load(study, overrides or [], workspace=place)
     machine = Machine(device=device, precision=precision)
     if dry_run:
-        plan, status = foresee_study(spec, place, display)
-        print_status(status)
+        found = foresee_study(spec, place, display)
+        plan = found.plan
+        print_status(found.status)
         print(f"{len(plan.stacks)} stacks of up to {max(map(len, plan.stacks))} members")
         if models_line := disk_use(plan.members, spec, place.study(spec.name).root):
             print(models_line)
-        print_forecast(forecast_study(plan, place, device=device, precision=precision))
+        print_forecast(
+            forecast_study(plan, found.material, place, device=device, precision=precision)
+        )
         return
     done = run_study(spec, place, machine=machine, models=models, display=display)
     print(

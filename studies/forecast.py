@@ -21,9 +21,8 @@ from bench.training.rehearsal import Rehearsal, rehearse
 from bench.training.train import TrainingSettings
 from studies.execution.devices import check_precision, choose_devices
 from studies.execution.engines import members_at_once
-from studies.material import StoredFeatures, read_material
+from studies.material import Material, StoredFeatures
 from studies.plan import Plan
-from studies.progress import SILENT, Display
 from studies.result_files import ResultFolder
 from studies.workspace import Workspace
 
@@ -69,23 +68,22 @@ class Forecast:
 
 def forecast_study(
     plan: Plan,
+    material: Material | None,
     workspace: Workspace,
     *,
     device: str = "auto",
     precision: str = "ieee",
-    display: Display = SILENT,
 ) -> Forecast | None:
     """What the missing members of a plan will take on this machine; nothing is written.
 
-    None where the workspace has no features to try it on. Raises InputError for a device or
-    precision that is not here, and for a corpus that cannot be used.
+    None where there is no material yet, or the workspace has no features of it. Raises InputError
+    for a device or precision that is not here.
     """
     devices = choose_devices(device)
     multiplies = check_precision(precision, devices)
     store = workspace.features / plan.data.features
-    if not plan.data.features or not store.is_dir():
+    if material is None or not store.is_dir():
         return None
-    material = read_material(plan.spec, workspace, display)
     source = StoredFeatures(store, material.examples, material.folds)
     finished = ResultFolder(workspace.study(plan.spec.name).results).hashes()
     take_granted_threads()

@@ -136,12 +136,14 @@ def _read(
     return corpus, problems, examples, folds
 
 
-def foresee(spec: StudySpec, workspace: Workspace, display: Display) -> Data:
-    """The identities for a dry run: nothing is written, so an unspoken demo has only its folds."""
+def foresee(spec: StudySpec, workspace: Workspace, display: Display) -> Data | Material:
+    """The material for a dry run, or its identities alone: nothing is written, so an unspoken demo
+    has only its folds.
+    """
     if spec.corpus.format == "demo" and not corpus_folder(spec, workspace).is_dir():
         corpus = CorpusIdentity(name="demo, not spoken yet", synthetic=True)
         return Data(corpus=corpus, features="", folds=DEMO_FOLDS)
-    return read_material(spec, workspace, display).data
+    return read_material(spec, workspace, display)
 
 
 def training_source(

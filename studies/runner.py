@@ -114,14 +114,23 @@ def run_study(
                 return done
 
 
-def foresee_study(
-    spec: StudySpec, workspace: Workspace, display: Display = SILENT
-) -> tuple[Plan, Status]:
+@dataclass(frozen=True)
+class Foreseen:
+    """What a dry run finds: the plan, how far it is, and what it trains on; None: not there yet."""
+
+    plan: Plan
+    status: Status
+    material: Material | None
+
+
+def foresee_study(spec: StudySpec, workspace: Workspace, display: Display = SILENT) -> Foreseen:
     """The plan of a study and how far it is; nothing is written.
 
     Raises InputError for a corpus that cannot be used.
     """
-    data = foresee(spec, workspace, display)
+    found = foresee(spec, workspace, display)
+    material = found if isinstance(found, Material) else None
+    data = found.data if isinstance(found, Material) else found
     folder, chosen = workspace.study(spec.name), None
     weighed = spec.seed_rule is not None or spec.settings == "tuned"
     results = ResultFolder(folder.results).by_hash() if weighed else {}
@@ -132,9 +141,8 @@ def foresee_study(
             display.say(f"the settings are not chosen yet: {error}")
     now = grown(spec, data, results, chosen)
     metric = spec.analysis.metric
-    return now.plan, study_status(
-        spec.name, now.plan.members, folder, rule=spec.seed_rule, metric=metric
-    )
+    status = study_status(spec.name, now.plan.members, folder, rule=spec.seed_rule, metric=metric)
+    return Foreseen(now.plan, status, material)
 
 
 def mirror_study(name: str, workspace: Workspace, display: Display = SILENT) -> tuple[int, int]:

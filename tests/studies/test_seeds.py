@@ -125,6 +125,6 @@ def test_study_with_a_rule_trains_until_it_ends_and_goes_on_after_lost_results(
     sorted(workspace.study("demo").results.glob("*.npz"))[0].unlink()
     again = run_study(spec, workspace, mirror=False)
     assert (again.planned, again.found, again.trained) == (30, 29, 1)
-    _, status = foresee_study(spec, workspace)
+    status = foresee_study(spec, workspace).status
     assert status.members == status.finished == 30
     assert "has ended" in status.seeds
