@@ -8,6 +8,7 @@ from studies.result_files import PlanRecord
 from studies.workspace import Workspace
 
 SHORTEST = 6  # digits of a hash that name a member
+SHOWN = 3  # names that a message offers
 
 
 def chosen_members(members: Mapping[str, Member], names: Sequence[str]) -> dict[str, Member]:
@@ -41,22 +42,30 @@ def one_member(name: str, workspace: Workspace) -> tuple[str, str]:
     """
     study, slash, rest = name.partition("/")
     studies = [study] if slash else workspace.study_names()
-    found: list[tuple[str, str]] = []
+    found: dict[str, tuple[str, Member]] = {}
     for each in studies:
         members = PlanRecord.read(workspace.study(each)).members
         if slash:
-            found += [(each, key) for key in chosen_members(members, [rest])]
+            own = chosen_members(members, [rest])
         else:
-            found += [(each, key) for key, member in members.items() if _means(name, key, member)]
-    if len({key for _, key in found}) == 1:
-        return found[0]
+            own = {key: member for key, member in members.items() if _means(name, key, member)}
+        for key, member in own.items():
+            found.setdefault(key, (each, member))
+    if len(found) == 1:
+        ((key, (study, _)),) = found.items()
+        return study, key
     if not found:
         raise InputError(
             f"no member '{name}' in {workspace.root}: name one by its hash, or as "
             "STUDY/VARIANT/FOLD/SEED, as in demo/arelu-gru/Ses01/0"
         )
+    some = [
+        f"{study}/{member.variant.slug}/{member.fold}/{member.seed}"
+        for study, member in list(found.values())[:SHOWN]
+    ]
     raise InputError(
-        f"'{name}' means {len(found)} members; name one of them: STUDY/VARIANT/FOLD/SEED"
+        f"'{name}' means {len(found)} members; name one of them: {', '.join(some)}"
+        + ", …" * (len(found) > SHOWN)
     )
 
 

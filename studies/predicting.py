@@ -178,17 +178,18 @@ def _about_normalising(
     """What the user must know of how these recordings were normalised."""
     if settings.normalise not in ("speaker", "wearer"):
         return []
+    ours = "the recording is" if len(files) == 1 else f"the {len(files)} recordings are"
     taken = {
-        "one": f"the {len(files)} recordings are taken to be of one speaker (--speakers folder or "
-        "file says otherwise)",
+        "one": f"{ours} taken to be of one speaker (--speakers folder or file says otherwise)",
         "folder": "the recordings of a folder are taken to be of one speaker",
         "file": "each recording is taken to be of a speaker of its own",
     }[speakers]
     notes = [
         f"features.normalise: {settings.normalise} is transductive: in the study each speaker's "
         "frames were normalised by all of this speaker's recordings, test speakers' too. Here "
-        f"{taken} and are normalised by themselves; scores of the study hold for as much speech of "
-        "each speaker as it had. features.normalise: corpus needs no speech of the speaker"
+        f"{taken}, whose frames are normalised by themselves; scores of the study hold for as much "
+        "speech of each speaker as it had. features.normalise: corpus needs no speech of the "
+        "speaker"
     ]
     seconds = sum(map(len, frames)) * settings.pool * FRAME
     smallest = seconds if speakers == "one" else min(map(len, frames)) * settings.pool * FRAME
@@ -216,7 +217,7 @@ def _about_member(saved: SavedNetwork) -> list[str]:
         )
     if identity.corpus.synthetic:
         notes.append(
-            f"the members were trained on synthetic speech ({identity.corpus.name}): what they say "
-            "means nothing of human emotion"
+            f"the members were trained on {identity.corpus.name}, which is synthetic speech: what "
+            "they say means nothing of human emotion"
         )
     return notes
