@@ -13,7 +13,7 @@ from typing import Any, cast
 import sympy
 
 from activations.formula.primitives import Comparison, Primitive
-from activations.formula.printer import PythonPrinter, python_words
+from activations.formula.printer import PythonPrinter, python_source
 from activations.formula.program import Program
 
 _OPERATORS = {
@@ -78,12 +78,7 @@ def _op(name: str, *inputs: str) -> str:
 
 def onnx_source(program: Program, *, name: str = "formula") -> str:
     """Python source of one function of the program's inputs that returns a tuple of its outputs."""
-    words = python_words(program)
-    printer = OnnxPrinter(program, words)
-    lines = [f"def {name}({', '.join(words.values())}):"]
-    lines += [f"    {line}" for line in printer.lines]
-    lines.append(f"    return ({' '.join(f'{output},' for output in printer.outputs)})")
-    return "\n".join(lines) + "\n"
+    return python_source(program, OnnxPrinter, name)
 
 
 def compile_onnx(

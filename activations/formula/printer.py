@@ -179,6 +179,16 @@ def python_words(program: Program) -> dict[str, str]:
     return {name: name if name == "x" else f"p_{name}" for name in program.inputs}
 
 
+def python_source(program: Program, language: type[PythonPrinter], name: str) -> str:
+    """Python source of one function of the program's inputs that returns a tuple of its outputs."""
+    words = python_words(program)
+    printer = language(program, words)
+    lines = [f"def {name}({', '.join(words.values())}):"]
+    lines += [f"    {line}" for line in printer.lines]
+    lines.append(f"    return ({' '.join(f'{output},' for output in printer.outputs)})")
+    return "\n".join(lines) + "\n"
+
+
 def _alone(code: str) -> bool:
     """Whether an operator may stand beside this code: a name or a number."""
     return code.isidentifier() or code.replace(".", "", 1).isdigit()

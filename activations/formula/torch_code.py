@@ -13,7 +13,7 @@ import sympy
 import torch
 from torch import Tensor
 
-from activations.formula.printer import PythonPrinter, python_words
+from activations.formula.printer import PythonPrinter, python_source
 from activations.formula.program import Program
 
 
@@ -42,12 +42,7 @@ def torch_source(program: Program, *, name: str = "formula") -> str:
 
     A derivative that does not depend on any input comes out as a Python number.
     """
-    words = python_words(program)
-    printer = TorchPrinter(program, words)
-    lines = [f"def {name}({', '.join(words.values())}):"]
-    lines += [f"    {line}" for line in printer.lines]
-    lines.append(f"    return ({' '.join(f'{output},' for output in printer.outputs)})")
-    return "\n".join(lines) + "\n"
+    return python_source(program, TorchPrinter, name)
 
 
 def compile_torch(program: Program) -> Callable[..., tuple[Any, ...]]:
