@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import time
 
+from activations.kernels.cpu.limits import processors, resident_memory
+
 GIB = 2**30
 FRESH = 20.0  # seconds that an answer of nvidia-smi is good for
 
@@ -33,9 +35,9 @@ class DeviceUse:
         cpu, now = _cpu_seconds(), time.monotonic()
         used = (cpu - self._cpu) / max(1e-3, now - self._at)
         self._cpu, self._at = cpu, now
-        memory = _resident()
+        memory = resident_memory()
         held = f", {memory / GIB:.1f} GiB" if memory else ""
-        return f"CPU {used:.1f} of {_cores()} cores{held}"
+        return f"CPU {used:.1f} of {processors()} cores{held}"
 
     def _gpu_text(self) -> str:
         if self._asked is not None and self._asked.poll() is not None:
@@ -68,18 +70,3 @@ def _gpus(answer: str) -> str:
 def _cpu_seconds() -> float:
     times = os.times()
     return times.user + times.system
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _resident() -> int:
-    """Bytes of memory held now; 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0

@@ -9,7 +9,6 @@
 """
 
 import json
-import os
 import re
 import shutil
 from collections import Counter
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from activations.errors import GateswapError, InputError
 from activations.files import alone_in, atomically, sweep
+from activations.kernels.cpu.limits import processors
 from bench.arrays import IntArray
 from bench.features import checksums
 from bench.features.frames import FeatureStore, adopt, damaged
@@ -50,8 +50,9 @@ def compute_features(
 ) -> FeatureStore:
     """The features of `corpus` as a store below `folder`: opened if it exists, else computed.
 
-    jobs: processes, by default one per usable core; 1 computes in this one. progress: called as
-    progress(done, total) with numbers of utterances, first with what an interrupted call left.
+    jobs: processes, by default one per core that this process may use; 1 computes in this one.
+    progress: called as progress(done, total) with numbers of utterances, first with what an
+    interrupted call left.
     Raises InputError for audio that is missing or cannot be used (naming the first such file) and
     for a folder that cannot be written; GateswapError where a process died. KeyboardInterrupt
     passes through. In each case finished parts are kept and no store appears.
@@ -69,7 +70,7 @@ def compute_features(
         Path(folder).mkdir(parents=True, exist_ok=True)
         with alone_in(Path(folder)):  # the second of two waits, then finds the first one's store
             if not target.exists():
-                _compute(corpus, target, settings, jobs or usable_cores(), report)
+                _compute(corpus, target, settings, jobs or processors(), report)
             elif not (target / checksums.FILE).exists():
                 adopt(target)
     except OSError as error:
@@ -82,13 +83,6 @@ def compute_features(
     if made.key != key or made.ids != tuple(corpus.table["id"].astype(str).tolist()):
         raise InputError(damaged(target, "its utterances are not the corpus's"))
     return made
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def check_wearers(corpus: "Corpus", settings: FeatureSettings) -> None:

@@ -11,15 +11,13 @@
 """
 
 import math
-import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from activations.kernels.cpu.limits import free_memory
+from activations.kernels.cpu.limits import free_memory, resident_memory
 from bench.data.batches import TrainingData
 from bench.data.members import Member
 from bench.network.kinds import network_class
@@ -152,8 +150,4 @@ def resident_bytes(device: torch.device) -> int:
     """What this process holds on a device already; 0 where the system does not tell."""
     if device.type == "cuda":
         return int(torch.cuda.memory_allocated(device))
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * mmap.PAGESIZE
+    return resident_memory() or 0

@@ -8,6 +8,7 @@
 - What the system does not tell is None, never a guess.
 """
 
+import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,6 +50,12 @@ def memory_limit(root: Path = Path("/")) -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # macOS
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def resident_memory(root: Path = Path("/")) -> int | None:
+    """Bytes of memory that this process holds; None where the system does not tell."""
+    pages = _pages(root)
+    return pages[1] * mmap.PAGESIZE if len(pages) > 1 else None
 
 
 def processors(root: Path = Path("/")) -> int:
@@ -146,11 +153,16 @@ def _free_by_limits(root: Path) -> Iterator[int]:
         import resource
     except ImportError:  # Windows
         return
-    pages = _read(root / "proc/self/statm").split()
+    pages = _pages(root)
     for name, place in (("RLIMIT_AS", 0), ("RLIMIT_DATA", 5)):
         limit = resource.getrlimit(getattr(resource, name))[0]
         if limit != resource.RLIM_INFINITY and len(pages) > place:
-            yield limit - int(pages[place]) * resource.getpagesize()
+            yield limit - pages[place] * mmap.PAGESIZE
+
+
+def _pages(root: Path) -> list[int]:
+    """This process's pages of memory: address space, resident, …; the sixth is private."""
+    return [int(count) for count in _read(root / "proc/self/statm").split()]
 
 
 def _quota_of(group: Group) -> float | None:

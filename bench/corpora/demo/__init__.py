@@ -22,6 +22,7 @@ from typing import Any
 
 from activations.errors import GateswapError, InputError
 from activations.files import alone_in, atomically, sweep
+from activations.kernels.cpu.limits import processors
 from bench.corpora.demo import speak
 from bench.corpora.demo.annotate import turn_ids, write_annotations
 from bench.corpora.demo.plan import Dialogue, plan_corpus
@@ -51,7 +52,8 @@ def write_demo_corpus(
 ) -> Path:
     """Speak the demo corpus into the folder `root` and return it; some 24 turns a dialogue.
 
-    jobs: processes that speak at once (default: one per core); they do not change a byte.
+    jobs: processes that speak at once (default: one per core that this process may use); they do
+    not change a byte.
     progress: called with (utterances spoken, utterances in all).
     A demo of the same settings that is there already is kept; one of other settings is replaced,
     unless something lies there that no demo wrote.
@@ -75,7 +77,7 @@ def write_demo_corpus(
         root.parent.mkdir(parents=True, exist_ok=True)
         with alone_in(root.parent):  # the second of two waits, then finds the first one's demo
             sweep(root.parent, root.name)
-            _make(root, settings, jobs or os.cpu_count() or 1, progress or (lambda _n, _all: None))
+            _make(root, settings, jobs or processors(), progress or (lambda _n, _all: None))
     except OSError as error:
         raise InputError(
             f"the demo corpus cannot be written to {root} ({error.strerror or error}); "

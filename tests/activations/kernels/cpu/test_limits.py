@@ -110,6 +110,7 @@ def test_hyper_threads_of_one_core_count_once(tmp_path: Path) -> None:
 
 def test_what_the_system_does_not_tell_is_unknown(tmp_path: Path) -> None:
     assert limits.free_memory(tmp_path) is None
+    assert limits.resident_memory(tmp_path) is None
 
 
 @needs_linux
@@ -118,6 +119,9 @@ def test_this_machine_tells() -> None:
     assert free is not None
     assert most is not None
     assert 0 < free < most
+    resident = limits.resident_memory()
+    assert resident is not None
+    assert 0 < resident < most
 
 
 @needs_linux
