@@ -213,10 +213,14 @@ class Network(nn.Module):
                 implementation=on,
             )
 
+    def of_member(self, tensor: Tensor, member: int) -> Tensor:
+        """The view [E, …] of a member in a tensor [E·M, …] that is laid out as a parameter."""
+        return tensor.detach().view(-1, self.members, *tensor.shape[1:])[:, member]
+
     def _own(self, member: int) -> dict[str, Tensor]:
         """One member's [E, …] of each parameter of the head, by name, detached."""
         return {
-            name: parameter.detach().view(-1, self.members, *parameter.shape[1:])[:, member]
+            name: self.of_member(parameter, member)
             for name, parameter in self.named_parameters(recurse=False)
         }
 

@@ -14,17 +14,12 @@ from bench.network.network import Network
 
 def weights_of(network: Network, member: int) -> dict[str, FloatArray]:
     """A member's parameters by name, each [E, …]: those of a network of this member alone."""
-    return {
-        name: _of_member(parameter.detach(), network.members, member).cpu().numpy().copy()
-        for name, parameter in network.named_parameters()
-    }
+    return _read(network, dict(network.named_parameters()), member)
 
 
 def put_weights(network: Network, member: int, weights: Mapping[str, FloatArray]) -> None:
     """Make these a member's parameters, as `weights_of` gave them."""
-    for name, parameter in network.named_parameters():
-        own = _of_member(parameter.detach(), network.members, member)
-        own.copy_(torch.from_numpy(weights[name]))
+    _write(network, dict(network.named_parameters()), member, weights)
 
 
 class KeptWeights:
@@ -38,27 +33,31 @@ class KeptWeights:
 
     def take(self, members: Iterable[int]) -> None:
         """Keep what these members' weights are now."""
-        chosen = list(members)
+        chosen, own = list(members), self._network.of_member
         for name, parameter in self._network.named_parameters():
             for m in chosen:
-                _of_member(self._copies[name], self._network.members, m).copy_(
-                    _of_member(parameter.detach(), self._network.members, m)
-                )
+                own(self._copies[name], m).copy_(own(parameter, m))
 
     def of(self, member: int) -> dict[str, FloatArray]:
         """What is kept of a member, by the parameters' names, each [E, …]."""
-        return {
-            name: _of_member(copy, self._network.members, member).cpu().numpy().copy()
-            for name, copy in self._copies.items()
-        }
+        return _read(self._network, self._copies, member)
 
     def put(self, member: int, weights: Mapping[str, FloatArray]) -> None:
         """Keep these weights as a member's."""
-        for name, copy in self._copies.items():
-            own = _of_member(copy, self._network.members, member)
-            own.copy_(torch.from_numpy(weights[name]))
+        _write(self._network, self._copies, member, weights)
 
 
-def _of_member(parameter: Tensor, members: int, member: int) -> Tensor:
-    """The view [E, …] of a member in a parameter [E · M, …]."""
-    return parameter.view(-1, members, *parameter.shape[1:])[:, member]
+def _read(network: Network, tensors: Mapping[str, Tensor], member: int) -> dict[str, FloatArray]:
+    """A member's part of tensors laid out as the network's parameters: copies, each [E, …]."""
+    return {
+        name: network.of_member(tensor, member).cpu().numpy().copy()
+        for name, tensor in tensors.items()
+    }
+
+
+def _write(
+    network: Network, tensors: Mapping[str, Tensor], member: int, weights: Mapping[str, FloatArray]
+) -> None:
+    """The inverse of `_read`."""
+    for name, tensor in tensors.items():
+        network.of_member(tensor, member).copy_(torch.from_numpy(weights[name]))
