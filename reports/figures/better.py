@@ -9,14 +9,16 @@ from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing, Figure, chosen, design
 from reports.figures.matrix import annotate, bare
 from reports.figures.style import COLUMN, PAGE, paper_style
+from reports.figures.telling import PANELS, telling_summaries, told_of
 
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     """P(row better than column by more than the ROPE), in percents; None for a lone variant."""
-    labels = analysis.variants
-    if len(labels) < 2 or not np.isfinite(analysis.probability_relevant).any():
+    labels = [summary.variant for summary in telling_summaries(analysis, PANELS)]
+    places = [analysis.variants.index(label) for label in labels]
+    probability = analysis.probability_relevant[np.ix_(places, places)]
+    if len(labels) < 2 or not np.isfinite(probability).any():
         return None
-    probability = analysis.probability_relevant.copy()
     np.fill_diagonal(probability, np.nan)
     size = min(PAGE, 1.6 + 0.33 * len(labels))
     with paper_style():
@@ -38,7 +40,7 @@ def caption(analysis: Analysis) -> str:
     return (
         "Bayesian correlated t-test: probability in percent that the row's variant is better than "
         f"the column's by more than {analysis.settings.rope:g} points of "
-        f"{analysis.settings.measure}; {chosen(analysis)}. "
+        f"{analysis.settings.measure}; {chosen(analysis)}.{told_of(analysis, PANELS)} "
         f"{design(analysis)}."
     )
 

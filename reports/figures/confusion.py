@@ -10,8 +10,10 @@ from reports.figures.canvas import panels, rows_for
 from reports.figures.figure import Drawing, Figure, chosen, design
 from reports.figures.matrix import annotate, bare
 from reports.figures.style import PAGE, paper_style
+from reports.figures.telling import telling_summaries, told_of
 
 COLUMNS = 5
+MOST = 13  # comparisons: with two baselines, three rows of panels
 
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
@@ -20,7 +22,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     """
     place = {variant: i for i, variant in enumerate(analysis.variants)}
     matrices = analysis.confusion
-    shown = [s for s in analysis.summaries if np.isfinite(matrices[place[s.variant]]).any()]
+    told = telling_summaries(analysis, MOST)
+    shown = [s for s in told if np.isfinite(matrices[place[s.variant]]).any()]
     if not shown:
         return None
     own = np.array([matrices[place[s.variant]] for s in shown])
@@ -68,7 +71,7 @@ def caption(analysis: Analysis) -> str:
     return (
         "Share of each true class (row) taken for each class (column) in percent, pooled over "
         "folds and seeds, and below it the difference to the baseline in points; "
-        f"{chosen(analysis)}. {design(analysis)}."
+        f"{chosen(analysis)}.{told_of(analysis, MOST)} {design(analysis)}."
     )
 
 

@@ -21,10 +21,9 @@ from reports.figures.style import (
     paper_style,
     styles_of,
 )
+from reports.figures.telling import ROWS, telling_comparisons, told_of
 from reports.statistics.conclusions import p_text, signed
 from reports.statistics.corrected_t import TTest
-
-MOST = 40  # rows: what fits a page at a readable size
 
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
@@ -35,7 +34,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     if not analysis.comparisons:
         return None
     directions = {s.variant: s.direction for s in analysis.summaries}
-    shown = _shown(analysis.comparisons)
+    shown = telling_comparisons(analysis, ROWS)
     return draw_rows(
         [c.variant for c in shown],
         [c.test for c in shown],
@@ -51,17 +50,6 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     )
 
 
-def _shown(comparisons: Sequence[BaselineComparison]) -> list[BaselineComparison]:
-    """All comparisons as planned, or of many the `MOST` with a verdict or the largest t, sorted."""
-    if len(comparisons) <= MOST:
-        return list(comparisons)
-    order = sorted(comparisons, key=lambda c: -abs(c.test.statistic) if c.test else 0.0)
-    order.sort(key=lambda c: c.conclusion.verdict not in ("better", "worse", "equal"))
-    by_difference = sorted(order[:MOST], key=lambda c: -c.test.mean if c.test else 0.0)
-    groups = list(dict.fromkeys(c.baseline for c in comparisons))
-    return sorted(by_difference, key=lambda c: groups.index(c.baseline))
-
-
 def _note(comparison: BaselineComparison) -> str:
     if comparison.test is None:
         return "unfinished"
@@ -72,20 +60,13 @@ def _note(comparison: BaselineComparison) -> str:
 
 def caption(analysis: Analysis) -> str:
     """What is shown."""
-    left = max(0, len(analysis.comparisons) - MOST)
-    shown = (
-        f" Of {len(analysis.comparisons)} comparisons the {MOST} with a verdict or the largest t, "
-        f"sorted; the other {left} are in the table."
-        if left
-        else ""
-    )
     rules = dict.fromkeys(family.rule for family in analysis.families)
     return (
         f"Difference of {analysis.settings.measure} to the baseline in points, with "
         f"{percent(analysis)} interval of the "
         f"{' and the '.join(rules)} t-test and Holm-adjusted p; {chosen(analysis)}. Grey: the "
         f"region of practical equivalence, ±{analysis.settings.rope:g} points."
-        f"{_floor(analysis)}{shown} "
+        f"{_floor(analysis)}{told_of(analysis, ROWS)} "
         f"{design(analysis)}."
     )
 

@@ -8,6 +8,7 @@ from reports.analysis.analysis import Analysis
 from reports.figures.canvas import panels
 from reports.figures.figure import Drawing, Figure, design
 from reports.figures.style import PAGE, marker_face, paper_style, styles_of
+from reports.figures.telling import ROWS, telling_summaries, told_of
 
 # quantity of the diagnostics, title, factor
 QUANTITIES = (
@@ -25,7 +26,9 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     None without diagnostics.
     """
     names = [name for name, _, _ in QUANTITIES]
-    shown = [d for d in analysis.diagnostics if all(name in d.quantities for name in names)]
+    found = {d.variant: d for d in analysis.diagnostics}
+    told = [found[s.variant] for s in telling_summaries(analysis, ROWS) if s.variant in found]
+    shown = [d for d in told if all(name in d.quantities for name in names)]
     if not shown:
         return None
     styles = styles_of(analysis)
@@ -54,7 +57,7 @@ def caption(analysis: Analysis) -> str:
     return (
         "Mean over folds, ticks: folds (runs, encoders and directions averaged): saturated gates, "
         "candidate units that never move, size of the state, and the distance in pooled frames at "
-        f"which an error has fallen to a tenth. {design(analysis)}."
+        f"which an error has fallen to a tenth.{told_of(analysis, ROWS)} {design(analysis)}."
     )
 
 

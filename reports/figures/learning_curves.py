@@ -6,6 +6,7 @@ from reports.analysis.analysis import Analysis
 from reports.figures.canvas import panels
 from reports.figures.figure import Drawing, Figure, design, percent
 from reports.figures.style import PAGE, paper_style, styles_of
+from reports.figures.telling import PANELS, telling_summaries, told_of
 
 QUANTITIES = {"train_loss": "training loss", "dev_uar": "dev UAR, %"}
 
@@ -17,7 +18,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     Variants that were evaluated at fewer points than the others are left out. None where nothing
     was evaluated.
     """
-    found = {(curve.variant, curve.name): curve for curve in analysis.curves}
+    told = {summary.variant for summary in telling_summaries(analysis, PANELS)}
+    found = {(c.variant, c.name): c for c in analysis.curves if c.variant in told}
     if not found:
         return None
     most = max(len(curve.steps) for curve in analysis.curves)
@@ -55,7 +57,7 @@ def caption(analysis: Analysis) -> str:
     """What is shown."""
     return (
         f"Mean over folds (seeds averaged first), band: corrected {percent(analysis)} interval "
-        f"over folds. Diverged runs are left out. {design(analysis)}."
+        f"over folds. Diverged runs are left out.{told_of(analysis, PANELS)} {design(analysis)}."
     )
 
 

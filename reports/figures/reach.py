@@ -10,6 +10,7 @@ from reports.analysis.analysis import Analysis
 from reports.figures.canvas import panels
 from reports.figures.figure import Drawing, Figure, design
 from reports.figures.style import PAGE, paper_style, styles_of
+from reports.figures.telling import PANELS, telling_summaries, told_of
 
 KEYS = 3  # of the legend in one line
 
@@ -19,7 +20,9 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     sequence's end, relative to distance 0, on a logarithmic axis, a panel per direction. None
     without diagnostics.
     """
-    shown = [d for d in analysis.diagnostics if d.reach.size and np.isfinite(d.reach).any()]
+    told = {summary.variant for summary in telling_summaries(analysis, PANELS)}
+    known = [d for d in analysis.diagnostics if d.reach.size and np.isfinite(d.reach).any()]
+    shown = [d for d in known if d.variant in told]
     if not shown:
         return None
     directions = {s.variant: s.direction for s in analysis.summaries}
@@ -49,8 +52,8 @@ def caption(analysis: Analysis) -> str:
     """What is shown."""
     return (
         "Norm of the loss gradient with respect to the hidden state against the distance from the "
-        "last frame, relative to distance 0; geometric mean over runs, encoders and directions. "
-        f"{design(analysis)}."
+        "last frame, relative to distance 0; geometric mean over runs, encoders and "
+        f"directions.{told_of(analysis, PANELS)} {design(analysis)}."
     )
 
 

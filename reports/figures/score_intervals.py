@@ -9,22 +9,29 @@ from reports.analysis.published import PublishedSystem, published_beside
 from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing, Figure, chosen, design, percent
 from reports.figures.style import BAND, GRID, INK, MUTED, PAGE, marker_face, paper_style, styles_of
+from reports.figures.telling import ROWS, telling_summaries, told_of
+
+TALLEST = 8.6  # inches of rows: a page
 
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing:
     """One row per variant: a small dot per fold and seed, a ring per fold (mean of its seeds), mean
     and interval above; chance where it lies within reach. Below a line, published systems.
+
+    Of a large study the variants that say most, with their baselines.
     """
-    styles, scores = styles_of(analysis), analysis.scores
+    styles, shown = styles_of(analysis), telling_summaries(analysis, ROWS)
+    names = [summary.variant for summary in shown]
+    scores = analysis.scores[[analysis.variants.index(name) for name in names]]
     by_label = {summary.variant: summary for summary in analysis.summaries}
     published = _published(analysis)
     chance = 100.0 / len(analysis.classes)
     with paper_style():
-        rows = len(analysis.summaries) + len(published)
-        fig, axes = canvas(onto, (PAGE, 0.27 * rows + 0.85))
+        rows = len(shown) + len(published)
+        fig, axes = canvas(onto, (PAGE, min(0.27 * rows, TALLEST) + 0.85))
         seeds = scores.shape[2]
         spread = np.linspace(-0.12, 0.12, seeds) if seeds > 1 else np.zeros(0)
-        for y, summary in enumerate(analysis.summaries):
+        for y, summary in enumerate(shown):
             style, score = styles[summary.variant], summary.score(analysis.settings)
             colour = style.colour
             for seed, shift in enumerate(spread):
@@ -45,7 +52,6 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
                 half = floor.averaged
                 axes.fill_betweenx([y - 0.3, y + 0.04], centre - half, centre + half, color=BAND)
             axes.axhline(y + 0.5, color=GRID, lw=0.4)
-        names = list(analysis.variants)
         for system in published:
             at_score = system.uar if analysis.settings.metric == "uar" else system.war
             axes.plot(at_score, len(names), "d", color=MUTED, ms=4.5)
@@ -60,7 +66,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
             )
             names.append(system.name)
         if published:
-            axes.axhline(len(analysis.summaries) - 0.5, color=INK, lw=0.7)
+            axes.axhline(len(shown) - 0.5, color=INK, lw=0.7)
         bottom = len(names) - 0.55
         if np.nanmin(scores) < chance + 12:
             axes.axvline(chance, color=INK, lw=0.7, ls=":")
@@ -89,7 +95,8 @@ def caption(analysis: Analysis) -> str:
     return (
         f"{analysis.settings.measure} in percent, {chosen(analysis)}: every run, fold means, and "
         f"the mean over folds with its corrected {percent(analysis)} interval."
-        f"{_floor(analysis)}{others if _published(analysis) else ''} {design(analysis)}."
+        f"{_floor(analysis)}{others if _published(analysis) else ''}"
+        f"{told_of(analysis, ROWS)} {design(analysis)}."
     )
 
 

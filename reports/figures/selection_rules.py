@@ -6,6 +6,7 @@ from reports.analysis.analysis import Analysis
 from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing, Figure, design
 from reports.figures.style import GRID, MUTED, PAGE, paper_style, styles_of
+from reports.figures.telling import ROWS, telling_summaries, told_of
 
 # rule, marker, size, words
 RULES = (
@@ -17,11 +18,11 @@ RULES = (
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing:
     """One row per variant: the score of the last checkpoint, the best on dev, the best on test."""
-    styles = styles_of(analysis)
+    styles, shown = styles_of(analysis), telling_summaries(analysis, ROWS)
     rules = [rule for rule in RULES if rule[0] in analysis.gap.rules]
     with paper_style():
-        fig, axes = canvas(onto, (PAGE, 0.21 * len(analysis.summaries) + 0.85))
-        for y, summary in enumerate(analysis.summaries):
+        fig, axes = canvas(onto, (PAGE, 0.21 * len(shown) + 0.85))
+        for y, summary in enumerate(shown):
             colour = styles[summary.variant].colour
             ends = [summary.uar[rule].mean for rule in (analysis.gap.honest, "oracle")]
             axes.plot(ends, [y, y], color=colour, lw=1.2)
@@ -35,8 +36,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
             how = {"color": MUTED, "mfc": face, "ms": size, "mew": 1.2, "ls": "none"}
             axes.plot([], [], marker, label=words, **how)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
-        axes.set_yticks(range(len(analysis.summaries)), analysis.variants)
-        axes.set_ylim(len(analysis.summaries) - 0.4, -0.6)
+        axes.set_yticks(range(len(shown)), [s.variant for s in shown])
+        axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
         axes.set_xlabel("UAR, %")
@@ -47,7 +48,8 @@ def caption(analysis: Analysis) -> str:
     """What is shown."""
     return (
         f"Mean UAR in percent under {len(analysis.gap.rules)} rules of choosing the checkpoint; "
-        f"the line is what choosing on the test set adds. {design(analysis)}."
+        f"the line is what choosing on the test set adds.{told_of(analysis, ROWS)} "
+        f"{design(analysis)}."
     )
 
 

@@ -18,6 +18,7 @@ from reports.figures.style import (
     paper_style,
     styles_of,
 )
+from reports.figures.telling import PANELS, telling_comparisons, told_of
 
 UP = "#0072B2"
 DOWN = "#D55E00"
@@ -30,7 +31,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     fold, seeds averaged; rising folds solid, falling ones dashed. None without a comparison.
     """
     means = {s.variant: s.score(analysis.settings).fold_means for s in analysis.summaries}
-    pairs = [(c.variant, c.baseline) for c in analysis.comparisons if c.folds]
+    pairs = [(c.variant, c.baseline) for c in telling_comparisons(analysis, PANELS) if c.folds]
     if not pairs:
         return None
     scores = np.concatenate([means[label] for pair in pairs for label in pair])
@@ -109,7 +110,8 @@ def caption(analysis: Analysis) -> str:
     return (
         f"{analysis.settings.measure} in percent of each variant and its baseline, one line per "
         "fold, seeds averaged; "
-        f"{chosen(analysis)}. Baseline: {baselines}. Test folds: {named}. {design(analysis)}."
+        f"{chosen(analysis)}. Baseline: {baselines}. Test folds: {named}."
+        f"{told_of(analysis, PANELS)} {design(analysis)}."
     )
 
 

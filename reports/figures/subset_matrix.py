@@ -9,6 +9,7 @@ from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing, percent
 from reports.figures.matrix import annotate, bare
 from reports.figures.style import MUTED, PAGE, paper_style
+from reports.figures.telling import ROWS, telling_comparisons, told_of
 from reports.statistics.multiplicity import holm
 
 
@@ -32,6 +33,8 @@ def draw_subsets(analysis: Analysis, kinds: tuple[str, ...], onto: Any) -> Drawi
                 difference[row, column] = score.difference.difference
                 p[row, column] = score.difference.p
     clear = holm(p.ravel()).reshape(p.shape) < 1 - analysis.settings.confidence
+    shown = [labels.index(c.variant) for c in telling_comparisons(analysis, ROWS)]
+    labels, difference, clear = [labels[i] for i in shown], difference[shown], clear[shown]
     finite = np.abs(difference[np.isfinite(difference)])
     reach = max(1.0, float(finite.max()) if finite.size else 1.0)
     with paper_style():
@@ -54,8 +57,10 @@ def draw_subsets(analysis: Analysis, kinds: tuple[str, ...], onto: Any) -> Drawi
 
 
 def ringed(analysis: Analysis) -> str:
-    """What a ring means, for the caption."""
+    """What a ring means and which rows are shown, for the caption."""
+    told = told_of(analysis, ROWS)
+    cells = "the cells of all comparisons" if told else "its cells"
     return (
         f"Ringed: a bootstrap over dialogues leaves out zero at {percent(analysis)} for the whole "
-        "figure (Holm over its cells); these networks, these speakers, for reading only."
+        f"figure (Holm over {cells}); these networks, these speakers, for reading only.{told}"
     )

@@ -3,20 +3,27 @@
 import dataclasses
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+import activations
 import reports
 from activations.errors import InputError
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.sensitivity import SearchedSetting
-from reports.figures.gallery import FIGURES, draw
+from reports.figures.gallery import FIGURES, draw, find
 from reports.figures.style import styles_of
 from tests.reports import synthetic
 
 mpl.use("Agg")
 
 OPTUNAS = ("importance", "history", "slice")
+TELLING = (  # a row, a panel or a line for every variant
+    *("forest", "scores", "slopegraph", "better", "selection", "subsets", "speakers"),
+    *("confusion", "curves", "gates", "reach"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +35,14 @@ def analysis() -> Analysis:
     tried = SearchedSetting("learning_rate", ("tanh · gru",) * 2, (1e-4, 1e-2), (50.0, 60.0))
     return dataclasses.replace(
         found, searched=(tried,), ranks=dataclasses.replace(found.ranks, reachable=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def large() -> Analysis:
+    names = ["tanh", *[name for name in activations.names() if name != "tanh"][:44]]
+    return analyse(
+        synthetic.study(synthetic.variants(names, ["gru"]), folds=3, seeds=1, utterances=12)
     )
 
 
@@ -47,6 +62,33 @@ def test_figure_is_drawn_onto_the_axes_it_is_given(figure, analysis):
     assert all(one.has_data() or one.texts for one in axes if one.axison)
     assert any(one.has_data() for one in axes)
     assert figure.caption(analysis).endswith(".")
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_figure_of_a_large_study_fits_a_page_and_says_what_it_leaves_out(name, large):
+    figure = find(name)
+    drawn = figure.draw(large, None)
+    assert drawn is not None
+    assert drawn[0].get_size_inches()[1] < 11
+    labels = {text.get_text() for text in drawn[0].findobj(Text)}
+    shown = {c.variant for c in large.comparisons if c.variant in labels}
+    strongest = max(large.comparisons, key=lambda c: abs(c.test.statistic))
+    assert strongest.variant in shown
+    assert 10 < len(shown) < len(large.comparisons) == 44
+    assert f"Of 44 comparisons the {len(shown)} with a verdict or the largest t" in figure.caption(
+        large
+    )
+
+
+@pytest.mark.parametrize("name", ["scores", "gates", "selection", "better"])
+def test_baseline_heads_what_is_shown_of_a_large_study(name, large):
+    _, axes = find(name).draw(large, None)
+    first = np.ravel(axes)[0].get_yticklabels()[0].get_text()
+    assert first == "tanh · gru"
+
+
+def test_rings_of_a_large_study_are_corrected_for_the_comparisons_that_are_not_shown(large):
+    assert "Holm over the cells of all comparisons" in find("subsets").caption(large)
 
 
 def test_another_number_of_axes_is_refused_with_what_it_needs(analysis):

@@ -177,7 +177,7 @@ def test_page_of_many_variants_is_sorted_searchable_and_folds_what_has_no_verdic
     monkeypatch,
 ):
     monkeypatch.setattr("reports.page.page.MANY", 5)
-    monkeypatch.setattr(forest, "MOST", 4)
+    monkeypatch.setattr(forest, "ROWS", 4)
     names = ["tanh", *[n for n in activations.names() if n != "tanh"][:6]]
     analysis = analyse(reports.example(names, ["gru"], seeds=1, utterances=12))
     page = render(analysis, [], [], "")
