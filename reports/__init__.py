@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from reports.analysis.analysis import Analysis as Analysis
     from reports.analysis.analysis import analyse as analyse
-    from reports.analysis.comparisons import Settings as Settings
+    from reports.analysis.settings import Settings as Settings
     from reports.figures.gallery import draw as draw
     from reports.figures.gallery import figure_names as figure_names
     from reports.made_up import example as example
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Analysis": "analysis.analysis",
     "Scores": "score_table",
-    "Settings": "analysis.comparisons",
+    "Settings": "analysis.settings",
     "analyse": "analysis.analysis",
     "draw": "figures.gallery",
     "example": "made_up",

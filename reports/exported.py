@@ -6,7 +6,7 @@ from pathlib import Path
 
 from activations.errors import InputError
 from reports import study as of_study
-from reports.analysis.comparisons import Settings
+from reports.analysis.settings import Settings
 from reports.page.page import write_report
 from reports.planned import planned_baseline
 from studies.exchange.imports import is_export, read_export, together, unpack

@@ -13,7 +13,8 @@ import numpy as np
 from activations.wording import counted
 from bench.data.members import Member
 from bench.training.results import MemberResult
-from reports.analysis.comparisons import Settings, resolve_baselines
+from reports.analysis.comparisons import resolve_baselines
+from reports.analysis.settings import Settings
 from reports.score_table import load as load_scores
 from reports.statistics.arrays import FloatArray
 from reports.statistics.moderated import FEWEST, shared_degrees

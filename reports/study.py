@@ -8,8 +8,8 @@ import numpy as np
 from activations.errors import InputError
 from bench.training.results import MemberResult
 from reports.analysis.analysis import analyse
-from reports.analysis.comparisons import Settings
 from reports.analysis.searched import SearchDesign, Tried, search_of
+from reports.analysis.settings import Settings
 from reports.figures.gallery import write_figures
 from reports.figures.optuna_plots import HISTORY, IMPORTANCE, SLICE
 from reports.figures.searched_settings import SENSITIVITY

@@ -16,12 +16,7 @@ from bench.data.protocol import Protocol
 from bench.training import metrics
 from bench.training.results import MemberResult
 from reports.analysis.breakdown import Subset, breakdown
-from reports.analysis.comparisons import (
-    BaselineComparison,
-    Settings,
-    compare_families,
-    resolve_baselines,
-)
+from reports.analysis.comparisons import BaselineComparison, compare_families, resolve_baselines
 from reports.analysis.curves import LearningCurve, learning_curves
 from reports.analysis.families import Family, notes_on_families
 from reports.analysis.gate_diagnostics import GateDiagnostics, diagnose
@@ -30,6 +25,7 @@ from reports.analysis.searched import Search, SearchDesign, search_of
 from reports.analysis.selected import shrunken
 from reports.analysis.selection_gap import SelectionGaps, selection_gaps, selection_rules
 from reports.analysis.sensitivity import SearchedSetting, settings_tried
+from reports.analysis.settings import Settings
 from reports.analysis.summaries import VariantSummary, summary_of
 from reports.score_table import Predictions, Run, Scores, load
 from reports.statistics.arrays import FloatArray, IntArray, plain

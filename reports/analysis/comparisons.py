@@ -21,6 +21,7 @@ from reports.analysis.by_speaker import (
 )
 from reports.analysis.families import Family, Judged, judge_families
 from reports.analysis.selection_gap import selection_rules
+from reports.analysis.settings import Settings
 from reports.score_table import Predictions, Scores
 from reports.statistics.arrays import FloatArray
 from reports.statistics.bayes import Posterior, posterior_of
@@ -32,38 +33,6 @@ from reports.statistics.equivalence import Equivalence, equivalence_of
 from reports.statistics.power import Power, detectable_at, power_analysis
 from reports.statistics.verdicts import Permission, Standing, permission
 from reports.table_rows import Row
-from studies.seeds import Metric
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Levels and margins of the report. rope and margin are the same; effect: the gain to plan for.
-
-    All in points but level (of a family), confidence and power. seed: of all resampling. primary:
-    labels of the variants whose comparisons the plan names as primary, a family of their own.
-    departures: half sentences on where this report is not what was planned; with any, it gives no
-    verdicts. metric: what verdicts are about. growing: why a plan whose runs are all there is not
-    complete; empty where it is. normalise: how features were ("speaker", "corpus", "none"), ""
-    where it is not known.
-    """
-
-    selection: str = "dev"
-    metric: Metric = "uar"
-    level: float = 0.05
-    confidence: float = 0.95
-    rope: float = 1.0
-    effect: float = 2.0
-    power: float = 0.8
-    seed: int = 0
-    primary: tuple[str, ...] = ()
-    departures: tuple[str, ...] = ()
-    growing: str = ""
-    normalise: str = ""
-
-    @property
-    def measure(self) -> str:
-        """The metric as it is printed."""
-        return self.metric.upper()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,17 +127,7 @@ def compare_families(
         departures=settings.departures,
         growing=settings.growing,
     )
-    families, judged = judge_families(
-        scores,
-        predictions,
-        pairs,
-        selection=settings.selection,
-        metric=settings.metric,
-        primary=settings.primary,
-        permission=allowed,
-        margin=settings.rope,
-        confidence=settings.confidence,
-    )
+    families, judged = judge_families(scores, predictions, pairs, settings, allowed)
     made = [_alone(scores, v, b, judged[v], settings) for v, b in pairs]
     of_speakers = speaker_contributions(
         predictions, pairs, settings.selection, metric=settings.metric

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.analysis.by_speaker import speaker_contributions
+from reports.analysis.settings import Settings
 from reports.score_table import Predictions, Scores
 from reports.statistics.arrays import BoolArray, FloatArray
 from reports.statistics.corrected_t import (
@@ -20,7 +21,6 @@ from reports.statistics.corrected_t import (
 )
 from reports.statistics.family import Judgement, judge_split
 from reports.statistics.verdicts import Permission, family_verdicts
-from studies.seeds import Metric
 
 Pair = tuple[str, str]  # variant, baseline
 
@@ -66,40 +66,24 @@ def judge_families(
     scores: Scores,
     predictions: Predictions,
     pairs: Sequence[Pair],
-    *,
-    selection: str,
-    metric: Metric,
-    primary: Sequence[str],
-    permission: Permission,
-    margin: float,
-    confidence: float,
+    settings: Settings,
+    allowed: Permission,
 ) -> tuple[tuple[Family, ...], dict[str, Judged]]:
     """Judge every pair; returns the families and, by variant, what was found.
 
-    primary: labels of the variants whose comparisons were planned as primary; none: all are one
-    family.
+    Without primary comparisons in the settings all are one family.
     """
     split = [("all", list(pairs))]
-    if primary:
+    if settings.primary:
         split = [
-            ("primary", [pair for pair in pairs if pair[0] in primary]),
-            ("exploratory", [pair for pair in pairs if pair[0] not in primary]),
+            ("primary", [pair for pair in pairs if pair[0] in settings.primary]),
+            ("exploratory", [pair for pair in pairs if pair[0] not in settings.primary]),
         ]
     families: list[Family] = []
     found: dict[str, Judged] = {}
     for name, members in split:
         if members:
-            family, judged = _judge(
-                name,
-                scores,
-                predictions,
-                members,
-                selection,
-                metric,
-                permission,
-                margin,
-                confidence,
-            )
+            family, judged = _judge(name, scores, predictions, members, settings, allowed)
             families.append(family)
             found |= judged
     return tuple(families), found
@@ -137,46 +121,38 @@ def _judge(
     scores: Scores,
     predictions: Predictions,
     pairs: list[Pair],
-    selection: str,
-    metric: Metric,
-    permission: Permission,
-    margin: float,
-    confidence: float,
+    settings: Settings,
+    allowed: Permission,
 ) -> tuple[Family, dict[str, Judged]]:
     first, second = (
-        np.stack([scores.of(pair[side], metric=metric, selection=selection) for pair in pairs])
-        for side in (0, 1)
+        np.stack([_scores_of(scores, pair[side], settings) for pair in pairs]) for side in (0, 1)
     )
     both = np.isfinite(first) & np.isfinite(second)
     units = scores.units
     if units.max() < 1 and len(scores.folds) == 1:
-        return _one_split(
-            name, scores, predictions, pairs, selection, metric, permission, margin, confidence
-        )
+        return _one_split(name, scores, predictions, pairs, settings, allowed)
     if not both.any(axis=2).all() or units.max() < 1:
-        return _one_by_one(name, scores, pairs, selection, metric, confidence)
+        return _one_by_one(name, scores, pairs, settings)
     groups = np.unique([baseline for _, baseline in pairs], return_inverse=True)[1]
     lost = np.stack([_diverged(scores, v) | _diverged(scores, b) for v, b in pairs])
     verdicts = family_verdicts(
         first, second, lost, scores.ratio, groups,
-        units=units, level=permission.level, margin=margin,
+        units=units, level=allowed.level, margin=settings.rope,
     )  # fmt: skip
     judged = verdicts.judged
-    complete = permission.standing in ("confirmatory", "exploratory")
     places = np.cumsum(verdicts.comparable) - 1
     found = {}
     for i, (variant, _) in enumerate(pairs):
         without = None
         if verdicts.without is not None and verdicts.comparable[i]:
-            without = _test(verdicts.without, int(places[i]), verdicts.units, confidence)
+            without = _test(verdicts.without, int(places[i]), verdicts.units, settings.confidence)
+        p, equivalence_p = _adjusted(judged, i, allowed)
         found[variant] = Judged(
             family=name,
             comparisons=len(pairs),
-            test=_test(judged, i, verdicts.units, confidence),
-            p_adjusted=float(judged.p_adjusted[i]) if complete else float("nan"),
-            equivalence_p_adjusted=(
-                float(judged.equivalence_p_adjusted[i]) if complete else float("nan")
-            ),
+            test=_test(judged, i, verdicts.units, settings.confidence),
+            p_adjusted=p,
+            equivalence_p_adjusted=equivalence_p,
             without=without,
             depends=bool(verdicts.depends[i]),
         )
@@ -198,30 +174,23 @@ def _one_split(
     scores: Scores,
     predictions: Predictions,
     pairs: list[Pair],
-    selection: str,
-    metric: Metric,
-    permission: Permission,
-    margin: float,
-    confidence: float,
+    settings: Settings,
+    allowed: Permission,
 ) -> tuple[Family, dict[str, Judged]]:
     """One official split: seeds and speakers carry the inference; None where two are not there."""
     first, second = (
-        np.stack([scores.of(pair[side], metric=metric, selection=selection)[0] for pair in pairs])
-        for side in (0, 1)
+        np.stack([_scores_of(scores, pair[side], settings)[0] for pair in pairs]) for side in (0, 1)
     )
     lost = np.stack([(_diverged(scores, v) | _diverged(scores, b))[0] for v, b in pairs])
     sound = np.where(lost, np.nan, first - second)
     judged, without = (
-        _by_seeds_and_speakers(
-            predictions, pairs, table, selection, metric, level=permission.level, margin=margin
-        )
+        _by_seeds_and_speakers(predictions, pairs, table, settings, level=allowed.level)
         for table in (first - second, sound)
     )
-    complete = permission.standing in ("confirmatory", "exploratory")
     nan = float("nan")
     found = {}
     for i, (variant, _) in enumerate(pairs):
-        other = _split_test(without, i, confidence) if lost.any() else None
+        other = _split_test(without, i, settings.confidence) if lost.any() else None
         differs = (
             judged is not None
             and lost.any()
@@ -230,14 +199,13 @@ def _one_split(
                 or not _same(judged.verdict[i], without.verdict[i] if without else nan)
             )
         )
+        p, equivalence_p = _adjusted(judged, i, allowed)
         found[variant] = Judged(
             family=name,
             comparisons=len(pairs),
-            test=_split_test(judged, i, confidence),
-            p_adjusted=float(judged.p_adjusted[i]) if judged and complete else nan,
-            equivalence_p_adjusted=(
-                float(judged.equivalence_p_adjusted[i]) if judged and complete else nan
-            ),
+            test=_split_test(judged, i, settings.confidence),
+            p_adjusted=p,
+            equivalence_p_adjusted=equivalence_p,
             without=other,
             depends=bool(differs),
         )
@@ -260,20 +228,32 @@ def _by_seeds_and_speakers(
     predictions: Predictions,
     pairs: Sequence[Pair],
     by_seed: FloatArray,
-    selection: str,
-    metric: Metric,
+    settings: Settings,
     *,
     level: float,
-    margin: float,
 ) -> Judgement | None:
     """A family on one split, of the differences [m, seed] that are known; None with fewer than two
     seeds of a comparison, or two speakers.
     """
     known = np.isfinite(by_seed)
-    people = speaker_contributions(predictions, pairs, selection, metric=metric, known=known)
+    people = speaker_contributions(
+        predictions, pairs, settings.selection, metric=settings.metric, known=known
+    )
     if known.sum(axis=1).min() < 2 or len(people[0]) < 2:
         return None
-    return judge_split(by_seed, np.stack(people), level=level, margin=margin)
+    return judge_split(by_seed, np.stack(people), level=level, margin=settings.rope)
+
+
+def _scores_of(scores: Scores, variant: str, settings: Settings) -> FloatArray:
+    """Scores [fold, seed] that verdicts are about."""
+    return scores.of(variant, metric=settings.metric, selection=settings.selection)
+
+
+def _adjusted(judged: Judgement | None, place: int, allowed: Permission) -> tuple[float, float]:
+    """Holm's p of a comparison and of its equivalence; NaN where none is due."""
+    if judged is None or allowed.standing not in ("confirmatory", "exploratory"):
+        return float("nan"), float("nan")
+    return float(judged.p_adjusted[place]), float(judged.equivalence_p_adjusted[place])
 
 
 def _split_test(judged: Judgement | None, place: int, confidence: float) -> TTest | None:
@@ -285,15 +265,15 @@ def _same(one: float, other: float) -> bool:
 
 
 def _one_by_one(
-    name: str, scores: Scores, pairs: list[Pair], selection: str, metric: Metric, confidence: float
+    name: str, scores: Scores, pairs: list[Pair], settings: Settings
 ) -> tuple[Family, dict[str, Judged]]:
     """An unfinished family: each comparison from the folds that it has."""
     found = {}
     for variant, baseline in pairs:
         differences, _ = seed_averaged_differences(
-            *(scores.of(v, metric=metric, selection=selection) for v in (variant, baseline))
+            *(_scores_of(scores, label, settings) for label in (variant, baseline))
         )
-        test = scores.test(differences, confidence=confidence)
+        test = scores.test(differences, confidence=settings.confidence)
         found[variant] = Judged(
             family=name,
             comparisons=len(pairs),

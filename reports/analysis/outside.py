@@ -19,7 +19,7 @@ import numpy as np
 
 from activations.errors import InputError
 from bench.training import metrics
-from reports.analysis.comparisons import Settings
+from reports.analysis.settings import Settings
 from reports.score_table import Predictions, Scores
 from reports.statistics.arrays import FloatArray, IntArray
 from reports.statistics.corrected_t import TTest

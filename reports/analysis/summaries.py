@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.analysis.comparisons import Settings
 from reports.analysis.selection_gap import selection_rules
+from reports.analysis.settings import Settings
 from reports.score_table import Scores
 from reports.statistics.arrays import FloatArray
 from reports.statistics.corrected_t import TTest

@@ -20,10 +20,11 @@ from bench.data.members import Member
 from bench.training import metrics
 from bench.training.results import MemberResult
 from reports.analysis.analysis import Analysis, analyse
-from reports.analysis.comparisons import BaselineComparison, Settings
+from reports.analysis.comparisons import BaselineComparison
 from reports.analysis.gate_diagnostics import GateDiagnostics
 from reports.analysis.published import published_beside
 from reports.analysis.searched import SearchDesign
+from reports.analysis.settings import Settings
 from reports.figures.gallery import FigureFiles, write_figures
 from reports.page import tables
 from reports.page.methods import bibtex, methods_paragraph

@@ -14,7 +14,8 @@ import xarray as xr
 from bench.data.members import Activation, Variant
 from bench.data.protocol import Protocol
 from bench.training.results import SELECTIONS
-from reports.analysis.comparisons import Settings, compare_families
+from reports.analysis.comparisons import compare_families
+from reports.analysis.settings import Settings
 from reports.score_table import Predictions, Run, Scores
 from reports.statistics.arrays import BoolArray, FloatArray
 from reports.statistics.family import judge

@@ -8,7 +8,8 @@ import reports
 from activations.errors import InputError
 from bench.data.members import Variant
 from reports.analysis.analysis import Analysis, analyse
-from reports.analysis.comparisons import Settings, resolve_baselines
+from reports.analysis.comparisons import resolve_baselines
+from reports.analysis.settings import Settings
 from reports.score_table import load
 from tests.reports import synthetic
 

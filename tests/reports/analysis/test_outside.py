@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from activations.errors import InputError
-from reports.analysis.comparisons import Settings
 from reports.analysis.outside import beside, read_predictions
+from reports.analysis.settings import Settings
 from reports.page.beside import write_beside
 from reports.score_table import load
 from tests.reports import synthetic
