@@ -4,11 +4,8 @@
   after a kill is right and is not computed again.
 - Normalisation needs a speaker's every frame, pooling only five, and both are linear: a part holds
   the frames pooled but not yet normalised, a fifth of the size, with each utterance's own moments.
-- Workers are spawned, not forked (BLAS and numba have threads), and import nothing but this.
 """
 
-import os
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,22 +117,3 @@ def load_part(path: Path, first: int, count: int) -> Part | None:
 
 def _arrays(part: Part) -> dict[str, Any]:
     return {**vars(part), "first": np.int64(part.first), "notes": np.array(part.notes, dtype=str)}
-
-
-def leave_with_parent() -> None:
-    """Make this worker process end when the one that started it does, however that ended.
-
-    A worker of a killed parent would wait for work for ever: the pool's queue never reports an
-    end, for the worker itself holds a writing end of it.
-    """
-    import multiprocessing
-    from multiprocessing.connection import wait
-
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def watch() -> None:
-            wait([parent.sentinel])
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()

@@ -7,18 +7,19 @@
   any more ends, and what it would have failed goes to others.
 """
 
+import multiprocessing
 import os
+import threading
 import time
 import traceback
 import warnings
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import torch
 
 from activations.errors import GateswapError
-from bench.features.parts import leave_with_parent
 from bench.training.train import StackProgress, TrainingSettings
 from studies.execution.engines import Finished, NamedStack, OneDevice, States
 from studies.material import DataSource
@@ -46,7 +47,7 @@ Message = tuple[Any, ...]
 
 def work(home: Connection, job: Job) -> None:
     """Train every stack that comes until none does; a worker process runs this and nothing else."""
-    leave_with_parent()
+    _leave_with_parent()
     reports = _Home(home, job.device)
     warnings.showwarning = reports.warn
     torch.set_num_threads(job.threads)
@@ -117,3 +118,19 @@ def _answers(device: torch.device) -> bool:
         return bool(torch.ones(1, device=device).sum().item() == 1)
     except RuntimeError:
         return False
+
+
+def _leave_with_parent() -> None:
+    """Make this worker process end when the one that started it does, however that ended.
+
+    A worker of a killed parent would wait for work for ever: the pool's queue never reports an
+    end, for the worker itself holds a writing end of it.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            wait([parent.sentinel])
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
