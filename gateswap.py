@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 from typer.exceptions import TyperException
 
-from activations.errors import GateswapError, InputError, printable
+from activations.errors import GateswapError, InputError, one_line
 from activations.kernels.cpu.threads import wait_asleep
 from studies.terminal.options import (
     Device,
@@ -653,7 +653,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    line = printable(" ".join(message.split()))
+    line = one_line(message)
     print(f"gateswap: {line[:LONGEST]}{'…' * (len(line) > LONGEST)}", file=sys.stderr)
     return code
 
@@ -665,7 +665,7 @@ def _terminate(_signal: int, _frame: object) -> NoReturn:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """Warnings are for people: one line, without the place in our code."""
-    line = printable(" ".join(str(message).split()))
+    line = one_line(str(message))
     print(f"gateswap: warning: {line}", file=sys.stderr)
 
 

@@ -21,6 +21,11 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    """The text without line breaks, as `printable` spells it."""
+    return printable(" ".join(text.split()))
+
+
 def _is_unseen(character: str) -> bool:
     """Control characters, marks that change direction, halves of pairs; line breaks stay."""
     if character == "\n" or " " <= character <= "~":

@@ -7,7 +7,7 @@
   `activations.errors.printable`.
 """
 
-from activations.errors import printable
+from activations.errors import one_line
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins one in a spreadsheet
 _LATEX = {"\\": r"\textbackslash{}", "·": r"$\cdot$", "~": r"\textasciitilde{}"}
@@ -17,22 +17,17 @@ _LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}
 _MARKDOWN = frozenset("\\`*_{}[]<>#|!$~&")
 
 
-def on_one_line(text: str) -> str:
-    """The text without line breaks and control characters."""
-    return printable(" ".join(text.split()))
-
-
 def csv_cell(text: str) -> str:
     """A cell that no spreadsheet runs: an apostrophe stands before what would be a formula."""
-    plain = on_one_line(text)
+    plain = one_line(text)
     return f"'{plain}" if text.startswith(_FORMULA) or plain.startswith(_FORMULA) else plain
 
 
 def latex(text: str) -> str:
     """Plain text for LaTeX, also within a comment."""
-    return "".join(_LATEX.get(character, character) for character in on_one_line(text))
+    return "".join(_LATEX.get(character, character) for character in one_line(text))
 
 
 def markdown(text: str) -> str:
     """Plain text for a cell of a Markdown table."""
-    return "".join(f"\\{c}" if c in _MARKDOWN else c for c in on_one_line(text))
+    return "".join(f"\\{c}" if c in _MARKDOWN else c for c in one_line(text))
