@@ -148,7 +148,7 @@ def foresee_study(spec: StudySpec, workspace: Workspace, display: Display = SILE
 def mirror_study(name: str, workspace: Workspace, display: Display = SILENT) -> tuple[int, int]:
     """Draw what MLflow and Optuna lack of a study from its result files.
 
-    Files that cannot be read are passed over and named. Returns the numbers of members and
+    Files that cannot be read are passed over, named and counted. Returns the numbers of members and
     attempts that were added. Raises InputError for a study that was never run or tuned here,
     GateswapError where a database cannot be used.
     """
@@ -156,8 +156,13 @@ def mirror_study(name: str, workspace: Workspace, display: Display = SILENT) -> 
     attempts = known_attempts(folder)
     spec = load(str(folder.spec), workspace=workspace)
     results = ResultFolder(folder.results)
-    members = Mirror(name, workspace).add(results)
     found = results.by_hash(report=display.say)
+    if passed := len(results.hashes()) - len(found):
+        display.say(
+            f"warning: {passed} of {passed + len(found)} result files of study {name} are passed "
+            "over, as said above; MLflow and Optuna show the others alone"
+        )
+    members = Mirror(name, workspace).add(results)
     return members, tuning.tell(spec, attempts, found, workspace)
 
 

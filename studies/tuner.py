@@ -47,6 +47,7 @@ def tune_study(
     with alone(session.folder), contextlib.closing(session):
         data = session.material().data
         record = _search_so_far(spec, data, session.folder)
+        session.results.by_hash(besides=record.members, report=session.display.say)
         while True:
             results = session.results.by_hash()
             found = scored(record.attempts, results)

@@ -13,6 +13,7 @@ from bench.training.identity import CorpusIdentity, Identity
 from bench.training.results import CURVES, SELECTIONS, MemberResult
 from studies.loading import load
 from studies.plan import Data, Plan, make_plan
+from studies.progress import Silent
 from studies.result_files import ResultFolder
 from studies.spec import StudySpec
 from studies.workspace import StudyFolder, Workspace
@@ -21,6 +22,16 @@ CORPUS = CorpusIdentity(name="demo", fingerprint="f" * 32, synthetic=True)
 DATA = Data(corpus=CORPUS, features="0123456789abcdef", folds=("Ses01", "Ses02"))
 
 MakeResult = Callable[..., MemberResult]
+
+
+class Said(Silent):
+    """A display that notes what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 @pytest.fixture

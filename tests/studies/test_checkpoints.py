@@ -19,9 +19,9 @@ import studies
 from bench.training.arrays_file import SUFFIX
 from studies.checkpoint_files import CheckpointFolder
 from studies.model_files import ModelFolder
-from studies.progress import Silent
 from studies.result_files import read_study
 from studies.workspace import StudyFolder, Workspace
+from tests.studies.conftest import Said
 from tests.studies.execution.training_cases import CIRCUMSTANCES
 
 # a model takes some 220 KB, a checkpoint four times that, a result 20
@@ -105,14 +105,6 @@ def assert_the_same(found: StudyFolder, whole: Path) -> None:
         ours, theirs = (ModelFolder(each.models).file(key) for each in (found, other))
         assert ours.read_bytes() == theirs.read_bytes()
     assert not list(found.checkpoints.glob("*"))
-
-
-class Said(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:

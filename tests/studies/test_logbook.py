@@ -10,22 +10,15 @@ import pytest
 from studies.device_use import DeviceUse, _gpus
 from studies.logbook import Logbook
 from studies.pace import Pace
-from studies.progress import Silent, StackAt
+from studies.progress import StackAt
 from studies.training_lines import TrainingLines
+from tests.studies.conftest import Said
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  "
 
 
 def at(step: int) -> StackAt:
     return StackAt("tanh · gru · 3 members", 3, step, 10, 0.5 if step > 5 else math.nan, 30.0)
-
-
-class Said(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def test_everything_said_and_every_stack_is_written_with_its_time(tmp_path: Path) -> None:

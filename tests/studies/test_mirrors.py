@@ -23,7 +23,7 @@ from studies.spec import StudySpec
 from studies.tracking import Mirror, confusion_table, server_command
 from studies.tuned import objective
 from studies.workspace import StudyFolder, Workspace
-from tests.studies.conftest import MakeResult
+from tests.studies.conftest import MakeResult, Said
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -377,6 +377,20 @@ def test_mirroring_a_study_needs_nothing_but_its_result_files(
     assert mirror_study("demo", workspace) == (0, 0)
     with sqlite3.connect(workspace.optuna_database) as connection:
         assert connection.execute("select count(*) from trials").fetchone() == (4,)
+
+
+def test_files_that_the_mirrors_pass_over_are_named_and_counted(
+    database: Path, finished: StudyFolder, workspace: Workspace
+) -> None:
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    files = sorted(finished.results.glob("*.npz"))
+    for file in files:
+        file.write_bytes(b"cut off")
+    said = Said()
+    assert mirror_study("demo", workspace, said) == (0, 0)
+    *named, counted = said.lines
+    assert [str(file) in line for file, line in zip(files, named, strict=True)] == [True] * 8
+    assert "8 of 8 result files of study demo are passed over" in counted
 
 
 def tune(spec: StudySpec, scores: dict[Hyperparameters, float], rounds: int) -> list[Any]:

@@ -17,10 +17,10 @@ from studies import model_files
 from studies.member_names import chosen_members, one_member
 from studies.mlflow_model import save_mlflow_model
 from studies.model_files import ModelFolder, bytes_of, model_file
-from studies.progress import Silent
 from studies.result_files import PlanRecord, ResultFolder
 from studies.runner import run_study
 from studies.workspace import Workspace
+from tests.studies.conftest import Said
 
 SPEAKERS = "ABC"
 SPEC = """
@@ -59,16 +59,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(trained: Path, tmp_path: Path) -> Path:
     """The same, for a test that changes it."""
     return Path(shutil.copytree(trained, tmp_path / "copy"))
-
-
-class Said(Silent):
-    """A display that notes what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def of_speaker(root: Path, speaker: str) -> list[Path]:
