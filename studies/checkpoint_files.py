@@ -8,23 +8,23 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from activations.errors import InputError
 from activations.files import sweep, write_atomically
 from bench.training.arrays_file import SUFFIX
 from bench.training.member_state import MemberState
+from studies.member_files import MemberFiles
 
 
 @dataclass(frozen=True)
-class CheckpointFolder:
+class CheckpointFolder(MemberFiles):
     """Checkpoints by their members' hashes."""
 
-    path: Path
+    SUFFIX = SUFFIX
 
     def read(self, member_hash: str) -> MemberState | None:
         """Where a member was last; None where that is not known."""
-        file = self._file(member_hash)
+        file = self.file(member_hash)
         try:
             return MemberState.from_bytes(file.read_bytes(), where=str(file))
         except (OSError, InputError):
@@ -32,17 +32,14 @@ class CheckpointFolder:
 
     def write(self, member_hash: str, state: MemberState) -> None:
         """Write one, all or nothing. Raises GateswapError where the disk refuses."""
-        write_atomically(self._file(member_hash), state.to_bytes())
+        write_atomically(self.file(member_hash), state.to_bytes())
 
     def remove(self, members: Iterable[str]) -> None:
         """Forget members that are finished."""
         for member_hash in members:
-            self._file(member_hash).unlink(missing_ok=True)
+            self.file(member_hash).unlink(missing_ok=True)
 
     def clean(self, finished: Iterable[str]) -> None:
         """Forget finished members, and what killed processes were writing."""
         self.remove(finished)
         sweep(self.path)
-
-    def _file(self, member_hash: str) -> Path:
-        return self.path / f"{member_hash}{SUFFIX}"

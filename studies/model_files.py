@@ -18,7 +18,8 @@ from bench.data.members import Member
 from bench.network.kinds import network_class
 from bench.training.arrays_file import SUFFIX
 from bench.training.saved_network import SavedNetwork
-from studies.result_files import NAME, ResultFolder
+from studies.member_files import MemberFiles
+from studies.result_files import ResultFolder
 from studies.spec import StudySpec
 from studies.workspace import Workspace
 
@@ -28,19 +29,10 @@ RESERVE = 0.95  # of the free disk that models may take: results must fit beside
 
 
 @dataclass(frozen=True)
-class ModelFolder:
+class ModelFolder(MemberFiles):
     """Model files by their members' hashes."""
 
-    path: Path
-
-    def hashes(self) -> set[str]:
-        """The members that have a file."""
-        names = (file.name.removesuffix(SUFFIX) for file in self.path.glob(f"*{SUFFIX}"))
-        return {name for name in names if NAME.fullmatch(name)}
-
-    def file(self, member_hash: str) -> Path:
-        """Where a member's file is or would be."""
-        return self.path / f"{member_hash}{SUFFIX}"
+    SUFFIX = SUFFIX
 
     def write(self, member_hash: str, network: SavedNetwork) -> None:
         """Write one network, all or nothing. Raises GateswapError where the disk refuses."""

@@ -12,7 +12,6 @@
 
 import dataclasses
 import json
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,11 @@ from activations.files import sweep, write_atomically
 from bench.data.members import Member
 from bench.training.identity import Conditions
 from bench.training.results import MemberResult, TornResultError
+from studies.member_files import MemberFiles
 from studies.workspace import StudyFolder
 
 SUFFIX = ".npz"
 TORN = ".torn"  # what a file is called that was set aside
-NAME = re.compile(r"[0-9a-f]{24}")  # studies.plan.member_hash; other names are not ours
 
 # what JSON and our own constructors raise for what is no record
 UNREADABLE = (
@@ -39,22 +38,14 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class ResultFolder:
+class ResultFolder(MemberFiles):
     """Result files by hash. A file is read once: what was read or written stays in memory."""
 
-    path: Path
+    SUFFIX = SUFFIX
+
     _known: dict[str, MemberResult] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-
-    def hashes(self) -> set[str]:
-        """The members that have a file, whole or not; files with other names are not ours."""
-        names = (file.name.removesuffix(SUFFIX) for file in self.path.glob(f"*{SUFFIX}"))
-        return {name for name in names if NAME.fullmatch(name)}
-
-    def file(self, member_hash: str) -> Path:
-        """Where a member's file is or would be."""
-        return self.path / f"{member_hash}{SUFFIX}"
 
     def read(self, member_hash: str) -> MemberResult:
         """Read one result. Raises TornResultError or InputError as `MemberResult.load`."""

@@ -1,0 +1,26 @@
+"""A folder of files named by the hashes of members: results, networks or checkpoints."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+NAME = re.compile(r"[0-9a-f]{24}")  # studies.plan.member_hash; other names are not ours
+
+
+@dataclass(frozen=True)
+class MemberFiles:
+    """Files by their members' hashes. SUFFIX: what their names end in."""
+
+    SUFFIX: ClassVar[str]
+
+    path: Path
+
+    def hashes(self) -> set[str]:
+        """The members that have a file, whole or not; files with other names are not ours."""
+        names = (file.name.removesuffix(self.SUFFIX) for file in self.path.glob(f"*{self.SUFFIX}"))
+        return {name for name in names if NAME.fullmatch(name)}
+
+    def file(self, member_hash: str) -> Path:
+        """Where a member's file is or would be."""
+        return self.path / f"{member_hash}{self.SUFFIX}"
