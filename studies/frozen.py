@@ -7,23 +7,20 @@
   spends error.
 """
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from activations.errors import InputError, on_one_line
 from activations.files import write_atomically
-from studies.result_files import UNREADABLE, ResultFolder
+from bench.content_hash import content_hash
+from studies.result_files import ResultFolder, read_record
 from studies.spec import StudySpec
 from studies.workspace import StudyFolder
 
-_Content = TypeVar("_Content")
-
 GROWS = ("seeds",)  # what may differ from the frozen plan: looks at a grown study spend error
+REMEDY = "restore it from a backup: without it nobody can tell what was planned"
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,7 @@ def plan_content(spec: StudySpec) -> dict[str, Any]:
 
 def plan_hash(content: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of a plan's content."""
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return content_hash(content, 16)
 
 
 def freeze(spec: StudySpec, folder: StudyFolder) -> FrozenPlan:
@@ -113,12 +109,12 @@ def freeze(spec: StudySpec, folder: StudyFolder) -> FrozenPlan:
 
 def read_frozen(folder: StudyFolder) -> FrozenPlan | None:
     """The frozen plan of a study, None where it was run before plans were frozen."""
-    return _read(folder.frozen, _frozen)
+    return read_record(folder.frozen, _frozen, REMEDY)
 
 
 def read_looks(folder: StudyFolder) -> tuple[Look, ...]:
     """The looks at complete plans so far, oldest first."""
-    return _read(folder.looks, lambda data: tuple(Look(**entry) for entry in data)) or ()
+    return read_record(folder.looks, _looks, REMEDY) or ()
 
 
 def record_look(folder: StudyFolder, members: list[str], seeds: int) -> None:
@@ -132,25 +128,16 @@ def record_look(folder: StudyFolder, members: list[str], seeds: int) -> None:
     write_atomically(folder.looks, json.dumps([vars(look) for look in looks], indent=1))
 
 
+def _looks(data: Any) -> tuple[Look, ...]:
+    return tuple(Look(**entry) for entry in data)
+
+
 def _frozen(data: Any) -> FrozenPlan:
     plan = FrozenPlan(**{**data, "changes": tuple(data["changes"])})
     for change in ({"content": plan.content, "results": plan.results}, *plan.changes):
         if not isinstance(change["content"], dict) or not isinstance(change["results"], int):
             raise TypeError("its content is none")
     return plan
-
-
-def _read(path: Path, understood: Callable[[Any], _Content]) -> _Content | None:
-    """What is made of a file's JSON, None where there is no file."""
-    try:
-        return understood(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except UNREADABLE as error:
-        raise InputError(
-            f"{path} cannot be read ({on_one_line(error, 100)}); restore it from a backup: "
-            "without it nobody can tell what was planned"
-        ) from error
 
 
 def _differences(

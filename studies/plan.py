@@ -8,12 +8,11 @@
   the stack it was in and no other.
 """
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from activations.errors import InputError
+from bench.content_hash import content_hash
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.data.protocol import Protocol
 from bench.training.identity import Conditions, CorpusIdentity
@@ -156,8 +155,7 @@ def member_hash(member: Member, protocol: Protocol, data: Data) -> str:
         "corpus": data.corpus.fingerprint,
         "features": data.features,
     }
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    return content_hash(content, 24)
 
 
 def group_trials(members: Mapping[str, Member]) -> tuple[Trial, ...]:

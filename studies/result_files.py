@@ -12,10 +12,10 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from activations.errors import GateswapError, InputError, on_one_line
 from activations.files import sweep, write_atomically
@@ -35,6 +35,7 @@ UNREADABLE = (
 )
 
 Report = Callable[[str], None]
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class PlanRecord:
 
     def write(self, folder: StudyFolder) -> None:
         """Save the record, all or nothing."""
-        members = [{"hash": key, **member.as_dict()} for key, member in self.members.items()]
+        members = members_with_hash(self.members)
         data = {"study": self.study, **self.conditions.as_dict(), "members": members}
         text = json.dumps(data, ensure_ascii=False, indent=1)
         write_atomically(folder.plan, text)
@@ -147,20 +148,42 @@ class PlanRecord:
         Raises InputError for a study that was never run here, or a torn file.
         """
         name = folder.root.name
-        try:
-            data = json.loads(folder.plan.read_text(encoding="utf-8"))
-            members = {entry["hash"]: Member.from_dict(entry) for entry in data["members"]}
-            return cls(study=data["study"], members=members, conditions=Conditions.from_dict(data))
-        except FileNotFoundError:
+        again = "run the study again, which writes it anew and keeps the finished members"
+        found = read_record(folder.plan, cls._understood, again)
+        if found is None:
             raise InputError(
                 f"study {name} has not been run in {folder.root.parent.parent}; "
                 f"start it with: gateswap run {name}"
-            ) from None
-        except UNREADABLE as error:
-            raise InputError(
-                f"{folder.plan} cannot be read ({on_one_line(error, 100)}); run the study again, "
-                "which writes it anew and keeps the finished members"
-            ) from error
+            )
+        return found
+
+    @classmethod
+    def _understood(cls, data: dict[str, Any]) -> "PlanRecord":
+        members = members_by_hash(data["members"])
+        return cls(study=data["study"], members=members, conditions=Conditions.from_dict(data))
+
+
+def members_with_hash(members: Mapping[str, Member]) -> list[dict[str, Any]]:
+    """Members by hash as plain data: a list, which keeps their order."""
+    return [{"hash": key, **member.as_dict()} for key, member in members.items()]
+
+
+def members_by_hash(entries: Iterable[Mapping[str, Any]]) -> dict[str, Member]:
+    """The inverse of `members_with_hash`."""
+    return {entry["hash"]: Member.from_dict(entry) for entry in entries}
+
+
+def read_record(path: Path, understood: Callable[[Any], _Record], remedy: str) -> _Record | None:
+    """What is made of a file's JSON, None where there is no file.
+
+    Raises InputError, with the remedy, for a file that cannot be read or holds something else.
+    """
+    try:
+        return understood(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except UNREADABLE as error:
+        raise InputError(f"{path} cannot be read ({on_one_line(error, 100)}); {remedy}") from error
 
 
 def read_study(folder: StudyFolder) -> list[MemberResult]:

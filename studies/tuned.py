@@ -7,19 +7,25 @@
 - Of settings that are equally good on dev, the study's own is taken, then the one tried first.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from activations.errors import InputError, on_one_line
+from activations.errors import InputError
 from activations.files import write_atomically
+from bench.content_hash import content_hash
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.training.results import MemberResult
 from studies.plan import Attempt, Chosen, Data, group_attempts, member_hash
-from studies.result_files import UNREADABLE, PlanRecord
+from studies.result_files import (
+    PlanRecord,
+    members_by_hash,
+    members_with_hash,
+    read_record,
+)
 from studies.spec import StudySpec
 from studies.workspace import StudyFolder
 
@@ -59,8 +65,7 @@ class TuningRecord:
 
     def write(self, folder: StudyFolder) -> None:
         """Save the record, all or nothing."""
-        members = [{"hash": key, **member.as_dict()} for key, member in self.members.items()]
-        data = vars(self) | {"format": FORMAT, "members": members}
+        data = vars(self) | {"format": FORMAT, "members": members_with_hash(self.members)}
         write_atomically(folder.tuning, json.dumps(data, ensure_ascii=False, indent=1))
 
     @classmethod
@@ -69,19 +74,18 @@ class TuningRecord:
 
         Raises InputError for a file that cannot be read.
         """
-        try:
-            data = json.loads(folder.tuning.read_text(encoding="utf-8"))
-            if data.pop("format") != FORMAT:
-                raise ValueError("another format")
-            members = {entry["hash"]: Member.from_dict(entry) for entry in data.pop("members")}
-            return cls(**data, members=members)
-        except FileNotFoundError:
-            return None
-        except UNREADABLE as error:
-            raise InputError(
-                f"{folder.tuning} cannot be read ({on_one_line(error, 100)}); remove it and run "
-                f"gateswap tune {folder.root.name} again, which writes it anew from the results"
-            ) from error
+        again = (
+            f"remove it and run gateswap tune {folder.root.name} again, which writes it anew from "
+            "the results"
+        )
+        return read_record(folder.tuning, cls._understood, again)
+
+    @classmethod
+    def _understood(cls, data: dict[str, Any]) -> "TuningRecord":
+        if data.pop("format") != FORMAT:
+            raise ValueError("another format")
+        members = members_by_hash(data.pop("members"))
+        return cls(**data, members=members)
 
 
 def search_conditions(spec: StudySpec, data: Data) -> str:
@@ -97,8 +101,7 @@ def search_conditions(spec: StudySpec, data: Data) -> str:
         "features": data.features,
         "folds": data.folds,
     }
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return content_hash(content, 16)
 
 
 def objective(results: Iterable[MemberResult]) -> float:

@@ -12,14 +12,13 @@
 """
 
 import dataclasses
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from activations.errors import InputError
+from bench.content_hash import content_hash
 
 if TYPE_CHECKING:  # a result can be read without SymPy and torch, which a formula needs
     from activations.formula.formula import Formula
@@ -243,7 +242,7 @@ class Variant:
         """
         plain = self.label.lower().replace(" · ", "-").replace(" ", "_")
         slug = re.sub(r"[^a-z0-9_-]+", "_", plain).strip("_")
-        return slug if slug == plain else f"{slug[:48]}-{_digest(self.names)[:8]}"
+        return slug if slug == plain else f"{slug[:48]}-{content_hash(self.names, 8)}"
 
     @property
     def directions(self) -> int:
@@ -327,7 +326,7 @@ class Member:
         """The 63-bit key of this run's random numbers: fold and seed, not the variant (see the
         module's docstring).
         """
-        return int(_digest({"fold": self.fold, "seed": self.seed})[:16], 16) >> 1
+        return int(content_hash({"fold": self.fold, "seed": self.seed}, 16), 16) >> 1
 
     @property
     def stack_group(self) -> tuple[object, ...]:
@@ -350,8 +349,3 @@ class Member:
             *(h.norm_epsilon, h.recurrent_bias, h.context_mask, h.missing_context),
             *(h.truncate, h.last_batch, h.adam, h.select_with_dropout),
         )
-
-
-def _digest(data: Mapping[str, Any]) -> str:
-    text = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
