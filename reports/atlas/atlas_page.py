@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from reports.atlas.atlas_figures import write_atlas_figures
-from reports.atlas.atlas_scores import AtlasCorpus, AtlasEntry, read_corpus_scores
+from reports.atlas.atlas_scores import DEPENDS, AtlasCorpus, AtlasEntry, read_corpus_scores
 from reports.atlas.property_effects import (
     PropertyEffect,
     property_divergence,
@@ -61,7 +61,8 @@ def atlas_text(corpora: Sequence[AtlasCorpus], figures: dict[str, str]) -> str:
 def _corpus(corpus: AtlasCorpus, figure: str) -> list[str]:
     judgement, noise = corpus.judgement, corpus.noise
     base = next(e for e in corpus.entries if e.verdict == "baseline")
-    counts = {v: sum(e.verdict == v for e in corpus.entries) for v in ("better", "worse", "equal")}
+    verdicts = ("better", "worse", "equal", DEPENDS)
+    counts = {v: sum(e.verdict == v for e in corpus.entries) for v in verdicts}
     open_ones = len(corpus.entries) - 1 - sum(counts.values())
     seeds, folds = len(corpus.seeds), len(corpus.folds)
     runs = sum(entry.runs for entry in corpus.entries)
@@ -81,7 +82,12 @@ def _corpus(corpus: AtlasCorpus, figure: str) -> list[str]:
         f"UAR. By {test}, Holm over "
         f"{len(corpus.entries) - 1} comparisons at 5 %: {counts['better']} shown better than "
         f"{corpus.baseline}, {counts['worse']} worse, "
-        f"{counts['equal']} equal within ±1 point, {open_ones} undecided.",
+        f"{counts['equal']} equal within ±1 point, {open_ones} undecided"
+        + (
+            f"; {counts[DEPENDS]} judged otherwise without the diverged runs."
+            if counts[DEPENDS]
+            else "."
+        ),
     ]
     if noise is not None:
         said[-1] += (
@@ -92,9 +98,9 @@ def _corpus(corpus: AtlasCorpus, figure: str) -> list[str]:
     device = ", ".join(corpus.provenance["device"])
     said += [
         "",
-        f"Training of all {total:,} runs, those of the search included: {seconds / 3600:.1f} hours "
-        f"of stacks' wall time on {device} "
-        f"({60 * total / seconds:.0f} runs a minute); gateswap "
+        f"Training of all {total:,} runs, those of the search included, took stacks' "
+        f"{seconds / 3600:.1f} hours of wall time on {device} (where several train side by side, "
+        f"each counts): {60 * total / seconds:.0f} runs a minute and stack; gateswap "
         f"{', '.join(corpus.provenance['code_version'])}.",
         "",
         f"![Difference of every activation to {corpus.baseline} on {corpus.corpus}]({figure})",
@@ -119,7 +125,7 @@ def _row(entry: AtlasEntry) -> str:
         f"{entry.uar:.1f}",
         signed(entry.difference) if compared else "",
         f"{signed(entry.low)} … {signed(entry.high)}" if compared else "",
-        (p_text(entry.p_holm).removeprefix("p = ").removeprefix("p ") if compared else ""),
+        _p(entry.p_holm) if compared else "",
         entry.verdict,
         rates,
         f"{entry.diverged} of {entry.runs}" if entry.diverged else "",
@@ -140,6 +146,19 @@ def rank_correlation(
             drawn.append(float(stats.spearmanr(one[rows], two[rows]).statistic))
     low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
     return float(stats.spearmanr(one, two).statistic), float(low), float(high)
+
+
+def mean_of(one: AtlasEntry, two: AtlasEntry) -> tuple[float, float, float]:
+    """The mean of an activation's two differences with its 95 % interval, in points of UAR.
+
+    Degrees of freedom by Satterthwaite (1946): both corpora have scatter of their own.
+    """
+    squares = np.array([one.standard_error, two.standard_error]) ** 2 / 4
+    variance = float(squares.sum())
+    degrees = variance**2 / float((squares**2 / np.array([one.degrees, two.degrees])).sum())
+    mean = (one.difference + two.difference) / 2
+    reach = float(stats.t.ppf(0.975, degrees)) * variance**0.5
+    return mean, mean - reach, mean + reach
 
 
 def _across(corpora: Sequence[AtlasCorpus], figure: str) -> list[str]:
@@ -169,12 +188,15 @@ def _across(corpora: Sequence[AtlasCorpus], figure: str) -> list[str]:
             for verdict, names in agreed
         ),
         "",
+        "Mean: of both corpora, with the 95 % interval over the speakers of these two; a third "
+        "corpus may differ by more. Not adjusted for the number of activations.",
+        "",
         f"| activation | Δ {first.corpus} | | Δ {second.corpus} | | mean |",
         "|---|--:|---|--:|---|--:|",
         *(
             f"| `{n}` | {signed(one[n].difference)} | {one[n].verdict} | "
             f"{signed(two[n].difference)} | {two[n].verdict} "
-            f"| {signed((one[n].difference + two[n].difference) / 2)} |"
+            f"| {_with_interval(*mean_of(one[n], two[n]))} |"
             for n in rows
         ),
         "",
@@ -188,14 +210,15 @@ def _properties(corpora: Sequence[AtlasCorpus]) -> list[str]:
     lines = [
         "## Properties",
         "",
-        "Points of UAR that go with a property, over activations: by itself, and in one regression "
-        "beside the others. Intervals are "
-        "95 %: over activations (jackknife over clusters of like curves) and over folds "
-        "(speakers; corrected t). Associations, not causes: "
-        "properties come together.",
+        "Points of UAR that go with a property, over activations: by itself, in one regression "
+        "beside the others, and in the same "
+        "regression without the runs that diverged. 95 % intervals over activations (jackknife "
+        "over clusters of like curves); p is the larger of that and of the same coefficient's over "
+        "folds (speakers; corrected t), Holm over the properties. Shown: p < 0.05 with and without "
+        "diverged runs. Associations, not causes: properties come together.",
         "",
-        "| corpus | property | | alone | beside the others | over activations | over folds | |",
-        "|---|---|---|--:|--:|--:|--:|---|",
+        "| corpus | property | | alone | beside the others | p | without diverged runs | p | |",
+        "|---|---|---|--:|--:|--:|--:|--:|---|",
     ]
     for corpus, found in effects.items():
         lines += [_effect(corpus, effect) for effect in found]
@@ -205,44 +228,59 @@ def _properties(corpora: Sequence[AtlasCorpus]) -> list[str]:
         if all(any(e.name == name and e.shown for e in found) for found in effects.values())
     ]
     signs = {
-        name: {np.sign(e.together) for found in effects.values() for e in found if e.name == name}
+        name: {
+            np.sign(e.beside.estimate)
+            for found in effects.values()
+            for e in found
+            if e.name == name
+        }
         for name in both
     }
     both = [name for name in both if len(signs[name]) == 1]
     where = "on every corpus" if len(corpora) > 1 else "here"
     lines += [
         "",
-        f"Both intervals exclude zero, with one sign, {where}: "
-        f"{', '.join(both) or 'for no property'}.",
+        f"Shown, with one sign, {where}: {', '.join(both) or 'no property'}.",
         "",
-        "Activations with a run that diverged, by property (exact 95 % interval; Fisher's exact p, "
-        "not adjusted):",
+        "Activations with a run that diverged at the learning rate chosen, by property; the "
+        "difference of both shares has its 95 % interval over activations, like curves as clusters "
+        "(not adjusted for the number of properties):",
         "",
-        "| property | with | without | p |",
+        "| property | with | without | difference |",
         "|---|--:|--:|--:|",
     ]
     for each in property_divergence(corpora):
         sides = [
-            f"{d.count} of {d.runs} ({100 * d.low:.0f} … {100 * d.high:.0f} %)"
-            for d in (each.having, each.lacking)
+            f"{d.count} of {d.runs} ({100 * d.share:.0f} %)" for d in (each.having, each.lacking)
         ]
-        lines.append(f"| {each.name} | {sides[0]} | {sides[1]} | {each.p:.3f} |")
+        between = _with_interval(100 * each.difference, 100 * each.low, 100 * each.high)
+        lines.append(f"| {each.name} | {sides[0]} | {sides[1]} | {between} |")
     return [*lines, ""]
 
 
 def _effect(corpus: str, effect: PropertyEffect) -> str:
-    folds = effect.folds
-    cells = (
+    cells = [
         corpus,
         effect.name,
         effect.unit,
-        f"{signed(effect.alone)} ({signed(effect.alone_low)} … {signed(effect.alone_high)})",
-        signed(effect.together) if np.isfinite(effect.together) else "–",
-        f"{signed(effect.low)} … {signed(effect.high)}" if np.isfinite(effect.low) else "–",
-        f"{signed(folds.low)} … {signed(folds.high)}" if folds else "–",
-        "**shown**" if effect.shown else "",
-    )
+        _with_interval(effect.alone, effect.alone_low, effect.alone_high),
+    ]
+    for found in (effect.beside, effect.trained):
+        cells.append(_with_interval(found.estimate, found.low, found.high))
+        cells.append(_p(found.p))
+    cells.append("**shown**" if effect.shown else "")
     return f"| {' | '.join(cells)} |"
+
+
+def _with_interval(estimate: float, low: float, high: float) -> str:
+    if not np.isfinite(estimate):
+        return "–"
+    interval = f" ({signed(low)} … {signed(high)})" if np.isfinite(low) else " (–)"
+    return f"{signed(estimate)}{interval}"
+
+
+def _p(p: float) -> str:
+    return p_text(p).removeprefix("p = ").removeprefix("p ") if np.isfinite(p) else "–"
 
 
 def _limits(corpora: Sequence[AtlasCorpus]) -> list[str]:

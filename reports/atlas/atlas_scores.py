@@ -2,7 +2,8 @@
 
 - The unit is the activation: one difference each, seeds averaged, folds tested as the report tests
   them, moderated over the family of all activations.
-- A diverged run counts with its chance-level score, and is counted beside.
+- A diverged run counts with its chance-level score, and is counted beside; a verdict that would be
+  another one without the runs that diverged is none.
 """
 
 import json
@@ -17,18 +18,21 @@ from scipy import stats
 
 from activations.errors import InputError
 from reports.statistics.arrays import FloatArray
-from reports.statistics.family import Judgement, judge
+from reports.statistics.family import Judgement
 from reports.statistics.means import POINTS, seed_means
 from reports.statistics.noise_floor import NoiseFloor, noise_floor
+from reports.statistics.verdicts import family_verdicts
 from studies.exchange.imports import read_provenance
 
 VERDICTS = {1.0: "better", -1.0: "worse", 0.0: "equal"}
+DEPENDS = "depends on diverged runs"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AtlasEntry:
-    """An activation's line; points of UAR. difference: to the baseline, with its interval and p
-    (Holm over all). rates: the learning rates chosen, with the number of folds that have each.
+    """An activation's line; points of UAR. difference: to the baseline, with its standard error,
+    the degrees of freedom of that, a 95 % interval and p (Holm over all). rates: the learning
+    rates chosen, with the number of folds that have each.
     """
 
     activation: str
@@ -36,6 +40,8 @@ class AtlasEntry:
     formula: str
     uar: float
     difference: float
+    standard_error: float
+    degrees: float
     low: float
     high: float
     p_holm: float
@@ -71,6 +77,12 @@ class AtlasCorpus:
     def means(self) -> FloatArray:
         """Mean score [activation, fold], over seeds."""
         found: FloatArray = seed_means(self.scores)
+        return found
+
+    @property
+    def means_without_diverged(self) -> FloatArray:
+        """Mean score [activation, fold] of the runs that did not diverge; NaN where all did."""
+        found: FloatArray = seed_means(np.where(self.diverged == 1, np.nan, self.scores))
         return found
 
 
@@ -141,18 +153,27 @@ def _entries(
     means = seed_means(scores)
     base = next(k for k, label in enumerate(labels) if told[label]["activation"] == baseline)
     others = [k for k in range(len(labels)) if k != base]
-    judgement = judge(means[others] - means[base], ratio, np.zeros(len(others)))
+    verdicts = family_verdicts(
+        scores[others],
+        np.broadcast_to(scores[base], scores[others].shape),
+        (diverged[others] == 1) | (diverged[base] == 1),
+        ratio,
+        np.zeros(len(others)),
+    )
+    judgement = verdicts.judged
     found = []
     for k, label in enumerate(labels):
         row, place = told[label], others.index(k) if k != base else None
-        difference, low, high, p, verdict = 0.0, np.nan, np.nan, np.nan, "baseline"
+        difference, error, degrees, low, high, p = 0.0, np.nan, np.nan, np.nan, np.nan, np.nan
+        verdict = "baseline"
         if place is not None:
             difference = float(judgement.mean[place])
-            reach = float(stats.t.ppf(0.975, judgement.degrees[place]))
-            reach *= float(judgement.standard_error[place])
+            error, degrees = float(judgement.standard_error[place]), float(judgement.degrees[place])
+            reach = float(stats.t.ppf(0.975, degrees)) * error
             low, high = difference - reach, difference + reach
             p = float(judgement.p_adjusted[place])
-            verdict = VERDICTS.get(float(judgement.verdict[place]), "undecided")
+            verdict = VERDICTS.get(float(verdicts.verdict[place]), "undecided")
+            verdict = DEPENDS if verdicts.depends[place] else verdict
         found.append(
             AtlasEntry(
                 activation=row["activation"],
@@ -160,6 +181,8 @@ def _entries(
                 formula=row["formulas"]["activation"],
                 uar=float(means[k].mean()),
                 difference=difference,
+                standard_error=error,
+                degrees=degrees,
                 low=low,
                 high=high,
                 p_holm=p,

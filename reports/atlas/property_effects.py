@@ -3,8 +3,10 @@
 - Properties are read off the formula at its initial parameters; the catalogue's facts are checked
   by the tests of the activations.
 - An association over activations has two kinds of luck: which activations there are and which
-  speakers. Both get an interval, and a property is said to go with the score only where neither
-  contains zero.
+  speakers. Both get an interval, and the larger p of the two counts, Holm over the properties.
+- A run that diverged has the score of a constant answer, which is not what the activation is worth
+  where it trains. So each regression is computed with and without those runs, and a property is
+  said to go with the score only where both say so.
 - Twelve variations on Swish are not twelve observations: activations whose curves lie close
   together are one cluster. The catalogue's families would not do, for some of them are a property.
 - No cause is claimed: properties come together, and a regression cannot take them apart where the
@@ -28,12 +30,14 @@ from reports.statistics.arrays import FloatArray
 from reports.statistics.clustered import clustered_least_squares
 from reports.statistics.corrected_t import TTest, corrected_t_test
 from reports.statistics.divergence import Divergence, divergence_rate
+from reports.statistics.multiplicity import holm
 
 WINDOW = np.linspace(
     -3.0, 3.0, 1201
 )  # where states and pre-activations of a trained GRU mostly are
 FAR = 20.0  # saturated: the slope there is below FLAT
 FLAT = 0.01
+LEVEL = 0.05
 CLOSE = 0.2  # root mean square between cousins' curves: 35 clusters of 83, the largest of 15
 
 
@@ -80,10 +84,23 @@ PROPERTIES = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Coefficient:
+    """What goes with a property, in points of UAR, beside the other properties; NaN where they
+    cannot be told apart. low, high: over activations, cousins as clusters. folds: the coefficient
+    of each fold, tested over folds. p: the larger of both, Holm over the properties.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    folds: TTest | None
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class PropertyEffect:
-    """Points of UAR that go with a property. alone: by itself; together: beside the others, NaN
-    where they cannot be told apart. low, high: over activations, cousins as clusters; folds: the
-    coefficient of each fold, tested over folds. shown: neither interval contains zero (together).
+    """Points of UAR that go with a property. alone: by itself, with its interval over activations.
+    beside: beside the others, of all runs; trained: of those runs that did not diverge.
     """
 
     name: str
@@ -91,26 +108,29 @@ class PropertyEffect:
     alone: float
     alone_low: float
     alone_high: float
-    together: float
-    low: float
-    high: float
-    folds: TTest | None
+    beside: Coefficient
+    trained: Coefficient
 
     @property
     def shown(self) -> bool:
-        """Whether both intervals of the coefficient beside the others exclude zero."""
-        over = self.folds is not None and self.folds.low * self.folds.high > 0
-        return bool(over and self.low * self.high > 0)
+        """Whether it is told from zero, with and without diverged runs, and with one sign."""
+        one_sign = self.beside.estimate * self.trained.estimate > 0
+        return bool(one_sign and max(self.beside.p, self.trained.p) < LEVEL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PropertyDivergence:
-    """Of the activations with a property and without: how many had a run that diverged."""
+    """Of the activations with a property and without: how many had a run that diverged.
+
+    difference: of both shares, with its 95 % interval over activations, cousins as clusters.
+    """
 
     name: str
     having: Divergence
     lacking: Divergence
-    p: float
+    difference: float
+    low: float
+    high: float
 
 
 def curve_of(formula: Formula) -> Curve:
@@ -162,22 +182,22 @@ def property_effects(corpus: AtlasCorpus) -> tuple[PropertyEffect, ...]:
     """
     curves = curves_of(corpus)
     table, clusters = property_table(curves), cousins(curves)
-    if len(table) < 2 * len(PROPERTIES):
+    sound = np.isfinite(corpus.means_without_diverged).all(axis=1)
+    if sound.sum() < 2 * len(PROPERTIES):
         return ()
-    y = corpus.means.mean(axis=1)
-    varying = [k for k in range(len(PROPERTIES)) if np.ptp(table[:, k]) > 0]
-    design = np.column_stack([np.ones(len(y)), table[:, varying]])
-    usable = np.linalg.matrix_rank(design) == design.shape[1]
-    together = clustered_least_squares(y, design, clusters) if usable else None
+    varying = [k for k in range(len(PROPERTIES)) if np.ptp(table[sound, k]) > 0]
+    table, rows = table[:, varying], np.flatnonzero(sound)
+    beside = _coefficients(corpus.means, table, clusters, corpus.ratio)
+    trained = _coefficients(
+        corpus.means_without_diverged[sound],
+        table[sound],
+        [clusters[row] for row in rows],
+        corpus.ratio,
+    )
     effects = []
-    for place, k in enumerate(varying, start=1):
-        single = np.column_stack([np.ones(len(y)), table[:, k]])
-        alone = clustered_least_squares(y, single, clusters)
-        folds, beside = None, (np.nan, np.nan, np.nan)
-        if together is not None:
-            per_fold = np.linalg.lstsq(design, corpus.means, rcond=None)[0][place]
-            folds = corrected_t_test(per_fold, corpus.ratio) if len(per_fold) > 1 else None
-            beside = (together.estimate[place], together.low[place], together.high[place])
+    for place, k in enumerate(varying):
+        single = np.column_stack([np.ones(len(table)), table[:, place]])
+        alone = clustered_least_squares(corpus.means.mean(axis=1), single, clusters)
         effects.append(
             PropertyEffect(
                 name=PROPERTIES[k].name,
@@ -185,19 +205,46 @@ def property_effects(corpus: AtlasCorpus) -> tuple[PropertyEffect, ...]:
                 alone=float(alone.estimate[1]),
                 alone_low=float(alone.low[1]),
                 alone_high=float(alone.high[1]),
-                together=float(beside[0]),
-                low=float(beside[1]),
-                high=float(beside[2]),
-                folds=folds,
+                beside=beside[place],
+                trained=trained[place],
             )
         )
     return tuple(effects)
 
 
+def _coefficients(
+    means: FloatArray, table: FloatArray, clusters: Sequence[str], ratio: FloatArray
+) -> list[Coefficient]:
+    """Regress scores [activation, fold] on properties [activation, property]."""
+    design = np.column_stack([np.ones(len(table)), table])
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        nan = float("nan")
+        nothing = Coefficient(estimate=nan, low=nan, high=nan, folds=None, p=nan)
+        return [nothing] * table.shape[1]
+    found = clustered_least_squares(means.mean(axis=1), design, clusters)
+    with np.errstate(divide="ignore"):
+        t = np.abs(found.estimate / found.standard_error)
+    p = 2 * stats.t.sf(t, found.clusters - 1)
+    per_fold = np.linalg.lstsq(design, means, rcond=None)[0]
+    folds = [corrected_t_test(row, ratio) for row in per_fold[1:]]
+    larger = holm([max(float(p[place + 1]), test.p) for place, test in enumerate(folds)])
+    return [
+        Coefficient(
+            estimate=float(found.estimate[place + 1]),
+            low=float(found.low[place + 1]),
+            high=float(found.high[place + 1]),
+            folds=test,
+            p=float(larger[place]),
+        )
+        for place, test in enumerate(folds)
+    ]
+
+
 def property_divergence(corpora: Sequence[AtlasCorpus]) -> tuple[PropertyDivergence, ...]:
     """How many activations diverge at all, by property; numbers are split at their median."""
     found = []
-    table = property_table(curves_of(corpora[0]))
+    curves = curves_of(corpora[0])
+    table, clusters = property_table(curves), cousins(curves)
     names = corpora[0].activations
     broken = np.array([any(_diverged(c, name) for c in corpora) for name in names])
     for k, each in enumerate(PROPERTIES):
@@ -205,14 +252,18 @@ def property_divergence(corpora: Sequence[AtlasCorpus]) -> tuple[PropertyDiverge
         middle = 0.5 if each.unit == "yes" else float(np.median(column))
         having = column > middle
         counts = [[int((broken & group).sum()), int(group.sum())] for group in (having, ~having)]
-        square = [[n, total - n] for n, total in counts]
         said = each.name if each.unit == "yes" else f"{each.name} above its median"
+        design = np.column_stack([np.ones(len(having)), having])
+        varies = 0 < having.sum() < len(having)
+        share = clustered_least_squares(broken, design, clusters) if varies else None
         found.append(
             PropertyDivergence(
                 name=said,
                 having=divergence_rate(*counts[0]),
                 lacking=divergence_rate(*counts[1]),
-                p=float(stats.fisher_exact(square).pvalue),
+                difference=float(share.estimate[1]) if share else np.nan,
+                low=float(share.low[1]) if share else np.nan,
+                high=float(share.high[1]) if share else np.nan,
             )
         )
     return tuple(found)

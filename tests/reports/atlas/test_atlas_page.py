@@ -2,16 +2,18 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import activations
 from activations.errors import InputError
-from reports.atlas.atlas_page import rank_correlation, write_atlas
+from reports.atlas.atlas_page import mean_of, rank_correlation, write_atlas
 from reports.atlas.atlas_scores import read_corpus_scores
 from reports.atlas.property_effects import PROPERTIES, cousins, curve_of, property_effects
 from reports.statistics.family import judge
@@ -21,8 +23,16 @@ NAMES = ("tanh", "sigmoid", "hardtanh", "softsign", "arctan", "erf", "relu", "le
 FOLDS, SEEDS = ("a", "b", "c", "d"), (0, 1)
 
 
-def write_scores(folder: Path, study: str, gain: float = 0.0, seed: int = 0) -> pd.DataFrame:
-    """An export of scores: saturating activations score `gain` points better than the others."""
+def write_scores(
+    folder: Path,
+    study: str,
+    gain: float = 0.0,
+    seed: int = 0,
+    breaks: Callable[[str], bool] = lambda _: False,
+) -> pd.DataFrame:
+    """An export of scores: saturating activations score `gain` points better than the others; the
+    first seed of those that break has diverged, with a constant answer's score.
+    """
     folder.mkdir()
     random = np.random.default_rng(seed)
     fold_level = dict(zip(FOLDS, 4 * random.standard_normal(len(FOLDS)), strict=True))
@@ -32,11 +42,14 @@ def write_scores(folder: Path, study: str, gain: float = 0.0, seed: int = 0) -> 
         for fold in FOLDS:
             for s in SEEDS:
                 uar = 60 + gain * saturates + fold_level[fold] + random.standard_normal()
+                broken = breaks(name) and s == 0
+                uar = 25.0 if broken else uar
                 rows.append(
                     {"run": f"{name}{fold}{s}", "role": "study", "variant": f"{name} · gru",
                      "activation": name, "fold": fold, "seed": s, "learning_rate": 2e-3,
                      "selection": "dev", "uar": uar / 100, "war": uar / 100, "dev_uar": 0.6,
-                     "loss": 1.0, "steps": 100, "diverged": name == "gcu" and s == 0, "time": 1.0,
+                     "loss": 1.0, "steps": 100, "time": 1.0,
+                     "diverged": broken or (name == "gcu" and s == 0),
                      "train_size": 30, "test_size": 10}
                 )  # fmt: skip
     table = pd.DataFrame(rows)
@@ -77,9 +90,47 @@ def test_a_property_that_moves_scores_is_shown_and_one_that_does_not_is_not(
     write_scores(tmp_path / "one", "one", gain=8.0)
     effects = {e.name: e for e in property_effects(read_corpus_scores(tmp_path / "one"))}
     saturates = effects["saturates on both sides"]
-    assert saturates.low < 8.0 < saturates.high
+    assert saturates.beside.low < 8.0 < saturates.beside.high
     assert saturates.shown
     assert not effects["learnable"].shown
+
+
+def saturating(name: str) -> bool:
+    return bool(PROPERTIES[0].of(curve_of(activations.get(name))))
+
+
+def test_a_property_of_what_diverges_is_not_shown_where_what_trains_scores_alike(
+    tmp_path: Path,
+) -> None:
+    write_scores(tmp_path / "one", "one", breaks=lambda name: name != "tanh" and saturating(name))
+    effects = {e.name: e for e in property_effects(read_corpus_scores(tmp_path / "one"))}
+    saturates = effects["saturates on both sides"]
+    assert saturates.beside.estimate < -10
+    assert abs(saturates.trained.estimate) < 3
+    assert not saturates.shown
+
+
+def test_a_verdict_that_hangs_on_diverged_runs_is_none(tmp_path: Path) -> None:
+    write_scores(tmp_path / "one", "one", breaks=lambda name: name == "sine")
+    found = {entry.activation: entry for entry in read_corpus_scores(tmp_path / "one").entries}
+    assert found["sine"].difference < -10
+    assert found["sine"].high < 0
+    assert found["sine"].verdict == "depends on diverged runs"
+
+
+def test_the_mean_of_two_corpora_is_as_sure_as_both_are(tmp_path: Path) -> None:
+    entries = []
+    for k, name in enumerate(("one", "two")):
+        write_scores(tmp_path / name, name, seed=k)
+        found = read_corpus_scores(tmp_path / name).entries
+        entries.append(next(entry for entry in found if entry.activation == "relu"))
+    one, two = entries
+    mean, low, high = mean_of(one, two)
+    assert mean == pytest.approx((one.difference + two.difference) / 2)
+    assert high - low < max(one.high - one.low, two.high - two.low)
+    alike = mean_of(one, one)  # as a mean of two independent ones of the same scatter
+    reach = stats.t.ppf(0.975, 2 * one.degrees) * one.standard_error / 2**0.5
+    assert alike[2] - alike[0] == pytest.approx(reach)
 
 
 def test_properties_are_what_the_formulas_are() -> None:
