@@ -1,6 +1,6 @@
 """docs/atlas.md, written from exports alone: tables, figures, and what may be concluded.
 
-    python -m reports.atlas.atlas_page DIR [DIR ...] [--page docs/atlas.md]
+    python -m reports.atlas.atlas_page DIR [DIR ...] [--page docs/atlas.md] [--machine TEXT]
 
 - Every sentence with a number has its interval, and is written only where the numbers say so.
 """
@@ -25,17 +25,21 @@ from reports.statistics.conclusions import p_text, signed
 RESAMPLES = 2000
 
 
-def write_atlas(folders: Sequence[Path], page: Path) -> Path:
+def write_atlas(folders: Sequence[Path], page: Path, *, machine: str = "") -> Path:
     """Write the page and its figures (beside it, in figures/). Raises as `read_corpus_scores`."""
     corpora = [read_corpus_scores(folder) for folder in folders]
     figures = write_atlas_figures(corpora, page.parent / "figures")
     links = {name: os.path.relpath(path, page.parent) for name, path in figures.items()}
-    page.write_text(atlas_text(corpora, links), encoding="utf-8")
+    page.write_text(atlas_text(corpora, links, machine=machine), encoding="utf-8")
     return page
 
 
-def atlas_text(corpora: Sequence[AtlasCorpus], figures: dict[str, str]) -> str:
-    """The page's Markdown. figures: paths by study, and `across`."""
+def atlas_text(
+    corpora: Sequence[AtlasCorpus], figures: dict[str, str], *, machine: str = ""
+) -> str:
+    """The page's Markdown. figures: paths by study, and `across`. machine: what trained, in words,
+    where that is known; the results say what kind of device alone.
+    """
     names = " and ".join(corpus.corpus for corpus in corpora)
     lines = [
         "# The atlas: every activation of the catalogue in a GRU, on real speech",
@@ -50,7 +54,7 @@ def atlas_text(corpora: Sequence[AtlasCorpus], figures: dict[str, str]) -> str:
         "",
     ]
     for corpus in corpora:
-        lines += _corpus(corpus, figures[corpus.study])
+        lines += _corpus(corpus, figures[corpus.study], machine)
     if len(corpora) > 1:
         lines += _across(corpora, figures["across"])
     lines += _properties(corpora)
@@ -58,7 +62,7 @@ def atlas_text(corpora: Sequence[AtlasCorpus], figures: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _corpus(corpus: AtlasCorpus, figure: str) -> list[str]:
+def _corpus(corpus: AtlasCorpus, figure: str, machine: str) -> list[str]:
     judgement, noise = corpus.judgement, corpus.noise
     base = next(e for e in corpus.entries if e.verdict == "baseline")
     verdicts = ("better", "worse", "equal", DEPENDS)
@@ -98,9 +102,9 @@ def _corpus(corpus: AtlasCorpus, figure: str) -> list[str]:
     device = ", ".join(corpus.provenance["device"])
     said += [
         "",
-        f"Training of all {total:,} runs, those of the search included, took stacks' "
-        f"{seconds / 3600:.1f} hours of wall time on {device} (where several train side by side, "
-        f"each counts): {60 * total / seconds:.0f} runs a minute and stack; gateswap "
+        f"Training of all {total:,} runs, those of the search included, took "
+        f"{seconds / 3600:.1f} hours of stacks' wall time on {machine or device} (where several "
+        f"train side by side, each counts): {60 * total / seconds:.0f} runs a minute; gateswap "
         f"{', '.join(corpus.provenance['code_version'])}.",
         "",
         f"![Difference of every activation to {corpus.baseline} on {corpus.corpus}]({figure})",
@@ -303,8 +307,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Write the atlas's page from exports.")
     parser.add_argument("exports", nargs="+", type=Path)
     parser.add_argument("--page", type=Path, default=Path("docs/atlas.md"))
+    parser.add_argument("--machine", default="", help="what trained, in words")
     given = parser.parse_args(arguments)
-    print(write_atlas(given.exports, given.page))
+    print(write_atlas(given.exports, given.page, machine=given.machine))
 
 
 if __name__ == "__main__":

@@ -156,15 +156,17 @@ def test_cousins_are_activations_whose_curves_lie_close_together() -> None:
 def test_the_page_has_a_table_and_a_figure_per_corpus_and_one_over_both(tmp_path: Path) -> None:
     for k, name in enumerate(("one", "two")):
         write_scores(tmp_path / name, name, gain=5.0, seed=k)
-    page = write_atlas([tmp_path / "one", tmp_path / "two"], tmp_path / "atlas.md")
+    both = [tmp_path / "one", tmp_path / "two"]
+    page = write_atlas(both, tmp_path / "atlas.md", machine="a machine of two cores")
     text = page.read_text()
+    assert text.count("stacks' wall time on a machine of two cores") == 2
     for figure in ("one", "two", "atlas-across"):
         assert f"figures/{figure}.svg" in text
         assert (tmp_path / "figures" / f"{figure}.svg").stat().st_size
     assert text.count("| `relu` |") == 3
     assert "18 activations × 4 folds × 2 seeds = 144 runs, 4 of which diverged" in text
     assert "| monotone on ±3 |" in text
-    again = write_atlas([tmp_path / "one", tmp_path / "two"], tmp_path / "again.md")
+    again = write_atlas(both, tmp_path / "again.md", machine="a machine of two cores")
     assert again.read_text() == text
 
 
