@@ -28,6 +28,8 @@ SESSION_MATES = 0.5  # correlation of two speakers' differences beyond what all 
 CHANCE = -40.0  # points below the scores of a run that works
 LOSS = 8.0
 FAMILY = 4  # comparisons: judged one by one, at their full level
+REPEATS = 3  # times that the same people are dealt into five folds
+PEOPLE = 40  # of such a corpus
 RULE = SeedRule(start=3, until=0.3, most=20)
 
 
@@ -39,6 +41,7 @@ def uses(n: int, rng: np.random.Generator) -> Iterator[Rate]:
     yield from _baselines(n, rng)
     yield from _speakers_as_folds(n, rng)
     yield from _diverged(max(20, n // 4), rng)
+    yield from _repeats(n, rng)
 
 
 def lasting_differences(n: int, seeds: int, rng: np.random.Generator) -> FloatArray:
@@ -204,6 +207,33 @@ def _diverged(n: int, rng: np.random.Generator) -> Iterator[Rate]:
             f"{name} (for contrast)", "runs diverged", naive, LEVEL, promised=False
         )
         yield false_positives(name, "runs diverged", ruled, LEVEL, promised=True)
+
+
+def _repeats(n: int, rng: np.random.Generator) -> Iterator[Rate]:
+    """The same people dealt into five folds three times: fifteen differences of one corpus."""
+    folds = 5
+    each = PEOPLE // folds
+    ratio = np.full(REPEATS * folds, 1 / (folds - 1))
+    people = each**0.5 * rng.standard_normal((n, PEOPLE))  # lasting; a fold's mean has variance 1
+    dealt = rng.permuted(np.broadcast_to(np.arange(PEOPLE), (n, REPEATS, PEOPLE)), axis=2)
+    tested = np.take_along_axis(people[:, None], dealt, axis=2)
+    tested = tested.reshape(n, REPEATS * folds, each).mean(axis=2)
+    shared = np.sqrt(1 / folds) * rng.standard_normal((n, 1))
+    own = np.sqrt(1 - 1 / folds) * rng.standard_normal((n, REPEATS * folds))
+    trained = shared + own  # what training sets that overlap make of it: correlated as assumed
+    test = f"corrected t-test, {REPEATS} × {folds} folds"
+    for world, differences in (
+        ("the same people dealt anew", tested),
+        ("training sets that overlap, as assumed", trained),
+        ("both alike", tested + trained),
+    ):
+        for name, share, promised in (
+            (f"{REPEATS * folds} folds as independent (for contrast)", 1e-9, False),
+            (test, 1.0, True),
+        ):
+            verdict = judge(differences[:, None], share * ratio, [0], level=LEVEL).verdict
+            shown = np.abs(verdict[:, 0]) == 1
+            yield false_positives(name, world, shown, LEVEL, promised=promised)
 
 
 def _is(verdict: float, wrong: float) -> bool:
