@@ -9,6 +9,7 @@
 import io
 import json
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -27,6 +28,8 @@ from studies.terminal.options import (
     Jobs,
     Json,
     Layout,
+    MlflowUrl,
+    OptunaUrl,
     Overrides,
     Precision,
     Quiet,
@@ -214,6 +217,8 @@ def run(
         bool, typer.Option("--models", help="Also train again what has a result and no model.")
     ] = False,
     workspace: WorkspaceFolder = DEFAULT,
+    optuna_url: OptunaUrl = None,
+    mlflow_url: MlflowUrl = None,
 ) -> None:
     """Train what is missing of a study; the same command continues after an interruption."""
     from studies.forecast import forecast_study
@@ -223,7 +228,8 @@ def run(
     from studies.terminal.display import TerminalDisplay, print_status
     from studies.terminal.forecasts import print_forecast
 
-    place, display = Workspace(workspace), TerminalDisplay(quiet=quiet)
+    place = Workspace(workspace, optuna_url=optuna_url, mlflow_url=mlflow_url)
+    display = TerminalDisplay(quiet=quiet)
     spec = load(study, overrides or [], workspace=place)
     machine = Machine(device=device, precision=precision)
     if dry_run:
@@ -267,6 +273,8 @@ def tune(
     precision: Precision = "ieee",
     quiet: Quiet = False,
     workspace: WorkspaceFolder = DEFAULT,
+    optuna_url: OptunaUrl = None,
+    mlflow_url: MlflowUrl = None,
 ) -> None:
     """Search the settings of each variant, fold by fold on its own dev set; goes on where it was.
 
@@ -282,6 +290,8 @@ def tune(
         workspace=workspace,
         device=device,
         precision=precision,
+        optuna_url=optuna_url,
+        mlflow_url=mlflow_url,
         display=TerminalDisplay(quiet=quiet),
     )
     print_choices(found, list(spec.search))
@@ -521,34 +531,45 @@ def validate_statistics(
 
 
 @app.command()
-def mirror(study: Study, workspace: WorkspaceFolder = DEFAULT) -> None:
+def mirror(
+    study: Study,
+    workspace: WorkspaceFolder = DEFAULT,
+    optuna_url: OptunaUrl = None,
+    mlflow_url: MlflowUrl = None,
+) -> None:
     """Rebuild what MLflow and Optuna lack of a study from its result files."""
     from studies.completion import find_study
-    from studies.runner import mirror_study
+    from studies.reflecting import mirror_study
+    from studies.storages import storage_of
     from studies.terminal.display import TerminalDisplay
 
-    place = Workspace(workspace)
+    place = Workspace(workspace, optuna_url=optuna_url, mlflow_url=mlflow_url)
     members, trials = mirror_study(find_study(study, place), place, TerminalDisplay())
-    print(f"added {members} members to {place.mlflow_database}")
-    print(f"added {trials} trials to {place.optuna_database}")
+    print(f"added {members} members to {storage_of(place, 'MLflow').shown}")
+    print(f"added {trials} trials to {storage_of(place, 'Optuna').shown}")
 
 
 @app.command()
 def ui(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
     workspace: WorkspaceFolder = DEFAULT,
+    mlflow_url: MlflowUrl = None,
 ) -> None:
-    """Browse all runs in MLflow, served to this machine only."""
-    from studies.browsing import addresses
+    """Browse all runs in MLflow, served to this machine only; a team's server is pointed to."""
     from studies.execution.attended import serve
-    from studies.tracking import server_command
+    from studies.serving import addresses, server_command
+    from studies.storages import storage_of
 
-    place = Workspace(workspace)
-    command, environment = server_command(place, port)
+    place = Workspace(workspace, mlflow_url=mlflow_url)
+    storage = storage_of(place, "MLflow")
+    started = None if storage.served else server_command(place, port)
     for study, address in addresses(place, port).items():
         print(f"{study}: {address}")
+    if started is None:
+        print(f"MLflow: {storage.shown} (your team's server)")
+        return
     print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    if serve(command, environment):
+    if serve(*started):
         raise GateswapError("MLflow's server has ended; what it said is above")
 
 
@@ -600,12 +621,17 @@ def speed(
 
 
 @app.command()
-def doctor(workspace: WorkspaceFolder = DEFAULT, as_json: Json = False) -> None:
+def doctor(
+    workspace: WorkspaceFolder = DEFAULT,
+    optuna_url: OptunaUrl = None,
+    mlflow_url: MlflowUrl = None,
+    as_json: Json = False,
+) -> None:
     """Check what works on this machine and say what to do about the rest."""
     from studies.terminal.display import print_diagnosis
     from studies.terminal.doctor import examine
 
-    found = examine(Workspace(workspace))
+    found = examine(Workspace(workspace, optuna_url=optuna_url, mlflow_url=mlflow_url))
     if as_json:
         _print_json(found.as_dict())
     else:
@@ -671,7 +697,7 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def _where(workspace: Path) -> str:
     """The option that a command to be typed next needs."""
-    return "" if workspace == DEFAULT else f" --workspace {workspace}"
+    return "" if workspace == DEFAULT else f" --workspace {shlex.quote(str(workspace))}"
 
 
 def _baseline(name: str, place: Workspace, given: str | None) -> str:

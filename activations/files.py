@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from activations.errors import GateswapError
+from activations.lock_file import lock_file
 
 UNFINISHED = ".unfinished"
 _LEFTOVER = re.compile(rf"(.+)\.(?:\d+-)?[0-9a-f]{{8}}{re.escape(UNFINISHED)}", re.DOTALL)
@@ -65,13 +66,15 @@ def atomically(path: Path, *, durable: bool = True) -> Iterator[Path]:
 def alone_in(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Lock a folder against other processes that ask for it; the lock ends with this process.
 
-    File systems without locks have none. Raises BlockingIOError where another process has it and
-    this one shall not wait; OSError where there is no such folder.
+    On file systems without locks a file stands in for it, which a warning says. Raises
+    BlockingIOError where another process has it and this one shall not wait; OSError where there is
+    no such folder.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        _lock(handle, wait=wait)
-        yield
+        locked = _lock(handle, wait=wait)
+        with contextlib.nullcontext() if locked else lock_file(folder, wait=wait):
+            yield
     finally:
         os.close(handle)
 

@@ -1,4 +1,4 @@
-"""What MLflow shows beside numbers: a study's page, its sources, data sets, and where to look.
+"""What MLflow shows beside numbers: a study's page, its sources and data sets.
 
 - MLflow 3 opens an experiment of unknown kind as one of language models, where runs have no metric
   columns. An experiment says its kind, and comes with a view: UAR and WAR first, the best on top.
@@ -7,18 +7,17 @@
 """
 
 import json
-import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+import socket
 from typing import TYPE_CHECKING, Any
 
 from bench.training.results import MemberResult
-from studies.workspace import StudyFolder, Workspace
+from studies.workspace import StudyFolder
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow.entities import DatasetInput
 
-LEVEL = "gateswap.level"  # "trial" or "member"
+LEVEL = "gateswap.level"  # "trial", "member" or:
+STUDY = "study"  # the run that has the report
 KIND, NOTE = "mlflow.experimentKind", "mlflow.note.content"
 VIEW = "gateswap"  # the key of the view that the printed address opens
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
@@ -61,7 +60,7 @@ def _view() -> dict[str, Any]:
     """The state of MLflow's page of runs: which columns, in which order."""
     columns = [f"metrics.`{name}`" for name in FIRST] + [f"params.`{name}`" for name in PARAMS]
     return {
-        "searchFilter": f"tags.\"{LEVEL}\" = 'trial'",
+        "searchFilter": f"tags.\"{LEVEL}\" != 'member'",
         "orderByKey": columns[0],
         "orderByAsc": False,
         "startTime": "ALL",
@@ -80,6 +79,19 @@ def source_tags(result: MemberResult) -> dict[str, str]:
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": f"gateswap run {identity.study}".strip(),
         "mlflow.user": identity.host,
+    }
+
+
+def report_tags(study: str) -> dict[str, str]:
+    """What the run says of itself that has a study's report."""
+    return {
+        LEVEL: STUDY,
+        NOTE: "The study's report as files: `index.html` is the page; `figures` has, among others, "
+        "the confusion matrices and the activations before and after training; `tables` has the "
+        "numbers. Written anew by `gateswap report`, taken here by `gateswap mirror`.",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": f"gateswap report {study}",
+        "mlflow.user": socket.gethostname(),
     }
 
 
@@ -108,20 +120,3 @@ def dataset_of(result: MemberResult, *, fold: str = "") -> "DatasetInput":
 def started(result: MemberResult, ended: int) -> int:
     """When a member's training began [ms]: its stack's, whose members ended together."""
     return ended - round(1000 * result.wall_seconds * max(1, result.stack_members))
-
-
-def addresses(workspace: Workspace, port: int) -> Mapping[str, str]:
-    """Of each study that was mirrored, the address of its runs; without MLflow, which is slow."""
-    query = "SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'"
-    place = f"{workspace.mlflow_database.absolute().as_uri()}?mode=ro"
-    try:
-        with closing(sqlite3.connect(place, uri=True)) as database:
-            found = dict(database.execute(query).fetchall())
-    except sqlite3.Error:
-        return {}  # MLflow will say what is wrong with its database
-    page = f"http://127.0.0.1:{port}/#/experiments"
-    return {
-        name: f"{page}/{found[name]}/runs?viewStateShareKey={VIEW}&workflowType=machine_learning"
-        for name in workspace.study_names()
-        if name in found
-    }

@@ -4,47 +4,58 @@
   be used nor finished. So it is made beside its place and renamed, by one process at a time.
 - A mirror can be drawn again, but runs in it may be somebody's own: a database that cannot be
   opened is replaced only where it holds no run, and even then it is only renamed.
-- Both products retry and then raise whatever SQLite said; what to do about it is said here.
+- Both products retry and then raise whatever was said; what to do about it is said here.
 """
 
 import contextlib
 import re
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from activations.errors import GateswapError
 from activations.files import alone_in, atomically, sweep
+from studies.reaching import alone_in_postgres, reach
+from studies.storages import Storage, sqlite_url
 from studies.workspace import Workspace, writable
 
 ASIDE = ".unusable"  # what a database without runs is called that could not be opened
 
 
 @contextlib.contextmanager
-def one_at_a_time(workspace: Workspace) -> Iterator[None]:
-    """Wait for other processes that write to the mirrors of a workspace, and keep them waiting.
+def one_at_a_time(workspace: Workspace, storage: Storage, study: str) -> Iterator[None]:
+    """Reach a storage, and wait for other processes that write to it, and keep them waiting.
 
-    The lock ends with the process. File systems without locks have none.
+    Those of this workspace; of every one, where it is a file or PostgreSQL. The lock ends with the
+    process. Raises whatever says that the storage does not answer.
     """
-    with alone_in(writable(workspace.root)):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(alone_in(writable(workspace.root)))
         sweep(workspace.root)
+        if storage.file and not writable(storage.file.parent).samefile(workspace.root):
+            stack.enter_context(alone_in(storage.file.parent))
+            sweep(storage.file.parent, storage.file.name)
+        reach(storage)
+        if storage.scheme == "postgresql":
+            stack.enter_context(alone_in_postgres(storage, f"{storage.product} {study}"))
         yield
 
 
-def make_mlflow_database(workspace: Workspace) -> None:
+def make_mlflow_database(storage: Storage, artifacts: Path) -> None:
     """Make MLflow's database unless it is there; whatever interrupts it, it is whole or not there.
 
-    To be called under `one_at_a_time`.
+    A server makes its own. artifacts: where files of runs go. To be called under `one_at_a_time`.
     """
-    place = workspace.mlflow_database
-    if place.exists() and place.stat().st_size:
+    place = storage.file
+    if place is None or (place.exists() and place.stat().st_size):
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     with atomically(place) as beside:
         try:
             SqlAlchemyStore(  # type: ignore[no-untyped-call,unused-ignore]
-                uri(beside), workspace.mlflow_artifacts.resolve().as_uri()
+                sqlite_url(beside), artifacts.resolve().as_uri()
             )
         finally:
             _disconnect(beside)
@@ -69,43 +80,45 @@ def set_aside_without_runs(database: Path) -> bool:
     return True
 
 
-def count_runs(database: Path, experiment: str) -> int:
-    """How many runs an experiment has, in whatever state; MLflow can only list them."""
-    with contextlib.closing(sqlite3.connect(database, timeout=60)) as connection:
-        query = "select count(*) from runs where experiment_id = ?"
-        (number,) = connection.execute(query, [int(experiment)]).fetchone()
-    return int(number)
-
-
 @contextlib.contextmanager
-def explained(product: str, database: Path, study: str) -> Iterator[None]:
-    """Turn whatever SQLite, Alembic, MLflow or Optuna raise into words for people."""
+def explained(storage: Storage, study: str) -> Iterator[None]:
+    """Turn whatever databases, Alembic, MLflow or Optuna raise into words for people."""
     try:
         yield
     except GateswapError:
         raise
     except Exception as error:
-        raise trouble(product, database, error, study) from error
+        raise trouble(storage, error, study) from error
 
 
-def trouble(product: str, database: Path, error: Exception, study: str) -> GateswapError:
-    """What to tell the user of a database that cannot be used, by what was raised."""
-    said = " ".join(str(error).split())
+def trouble(storage: Storage, error: Exception, study: str) -> GateswapError:
+    """What to tell the user of a storage that cannot be used, by what was raised."""
+    product = storage.product
+    said = " ".join(str(error).partition("(Background on this error")[0].split())
     again = f"run: gateswap mirror {study}"
     if "database is locked" in said:
         reason, remedy = "another program has locked it", f"wait for that to end, then {again}"
     elif ("out-of-date" in said and _is_earlier(said)) or "storage upgrade" in said:
         reason = f"an older version of {product} made it"
         command = "mlflow db upgrade" if product == "MLflow" else "optuna storage upgrade --storage"
-        remedy = f"upgrade it: {command} {uri(database)}; then {again}"
+        address = sqlite_url(storage.file) if storage.file else storage.shown
+        remedy = f"upgrade it: {command} {shlex.quote(address)}; then {again}"
     elif "out-of-date" in said or "Can't locate revision" in said:
         reason = f"a later version of {product} made it"
         remedy = f"install that version (pip install -U {product.lower()}), then {again}"
+    elif isinstance(error, ImportError):
+        reason = f"its driver is not installed: {said}"
+        driver = "psycopg2-binary" if storage.scheme == "postgresql" else error.name or "it"
+        remedy = f"pip install {driver}, then {again}"
     else:
-        reason = f"{type(error).__name__}: {said[:200] or 'no reason given'}"
+        reason = f"{type(error).__name__}: {storage.hidden(said)[:300] or 'no reason given'}"
         remedy = f"move the file elsewhere and {again}"
+        if storage.file is None:
+            given = f" (its address is given by {storage.given_by})" * bool(storage.given_by)
+            remedy = f"when it answers{given}, {again}"
     return GateswapError(
-        f"{product}'s {database} cannot be used ({reason}). The results are not affected; {remedy}"
+        f"{product}'s {storage.shown} cannot be used ({storage.hidden(reason)}). "
+        f"The results are not affected; {remedy}"
     )
 
 
@@ -120,19 +133,11 @@ def _is_earlier(said: str) -> bool:
     )
 
 
-def uri(database: Path) -> str:
-    """The address of an SQLite file as SQLAlchemy wants it, whatever its folders are called."""
-    path = str(database.resolve())
-    for character in "%?#":  # % first: the others are written with it
-        path = path.replace(character, f"%{ord(character):02X}")
-    return f"sqlite:///{path}"
-
-
 def _disconnect(database: Path) -> None:
     """Close MLflow's connections to a file, which would follow it when it is renamed."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    engine = SqlAlchemyStore._engine_map.pop(uri(database), None)
+    engine = SqlAlchemyStore._engine_map.pop(sqlite_url(database), None)
     if engine is not None:
         engine.dispose()
 

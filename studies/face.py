@@ -46,18 +46,21 @@ def run(
     device: str = "auto",
     precision: str = "ieee",
     mirror: bool = True,
+    optuna_url: str | None = None,
+    mlflow_url: str | None = None,
     display: Display = SILENT,
 ) -> "list[MemberResult]":
     """Train what is missing of a study and return all its results, in the plan's order.
 
     device, precision: as on the command line. mirror: whether MLflow and Optuna are kept up to
-    date. display: who is told what happens, nobody by default.
+    date. optuna_url, mlflow_url: where, instead of in the workspace. display: who is told what
+    happens, nobody by default.
     Raises InputError for what cannot be used, GateswapError where training was stopped or failed.
     `help(studies)` has an example.
     """
     from studies.runner import Machine, run_study
 
-    place = Workspace(Path(workspace))
+    place = Workspace(Path(workspace), optuna_url=optuna_url, mlflow_url=mlflow_url)
     spec = _specification(study, overrides, workspace)
     machine = Machine(device=device, precision=precision)
     run_study(spec, place, machine=machine, mirror=mirror, display=display)
@@ -72,6 +75,8 @@ def tune(
     workspace: str | Path = DEFAULT,
     device: str = "auto",
     precision: str = "ieee",
+    optuna_url: str | None = None,
+    mlflow_url: str | None = None,
     display: Display = SILENT,
 ) -> "dict[str, dict[str, Choice]]":
     """Try settings of every variant on every fold; what was chosen, by variant's label and fold.
@@ -93,7 +98,7 @@ def tune(
     spec = _specification(study, overrides, workspace)
     return tune_study(
         spec if trials is None else with_trials(spec, trials),
-        Workspace(Path(workspace)),
+        Workspace(Path(workspace), optuna_url=optuna_url, mlflow_url=mlflow_url),
         machine=Machine(device=device, precision=precision),
         display=display,
     )

@@ -23,7 +23,6 @@ from activations.kernels.precision import at_precision
 from bench.features.unseen import described
 from bench.training.identity import Origin
 from bench.training.train import TrainingSettings
-from studies import tuning
 from studies.checkpoint_files import CheckpointFolder
 from studies.completion import Status, study_status
 from studies.execution.devices import check_precision, choose_devices
@@ -33,16 +32,15 @@ from studies.frozen import freeze
 from studies.growth import Round, grown
 from studies.keeping import Keeper
 from studies.kinds import kinds_here, kinds_of, mixture
-from studies.loading import load
 from studies.logbook import Logbook
 from studies.material import Material, corpus_folder, foresee, read_material, training_source
 from studies.model_files import ModelFolder, check_disk, without_model
 from studies.plan import Plan
 from studies.progress import SILENT, Display
+from studies.reflecting import Reflection
 from studies.result_files import PlanRecord, ResultFolder
 from studies.spec import StudySpec
-from studies.tracking import Mirror
-from studies.tuned import chosen_settings, known_attempts
+from studies.tuned import chosen_settings
 from studies.workspace import StudyFolder, Workspace, writable
 
 
@@ -145,27 +143,6 @@ def foresee_study(spec: StudySpec, workspace: Workspace, display: Display = SILE
     return Foreseen(now.plan, status, material)
 
 
-def mirror_study(name: str, workspace: Workspace, display: Display = SILENT) -> tuple[int, int]:
-    """Draw what MLflow and Optuna lack of a study from its result files.
-
-    Files that cannot be read are passed over, named and counted. Returns the numbers of members and
-    attempts that were added. Raises InputError for a study that was never run or tuned here,
-    GateswapError where a database cannot be used.
-    """
-    folder = workspace.study(name)
-    attempts = known_attempts(folder)
-    spec = load(str(folder.spec), workspace=workspace)
-    results = ResultFolder(folder.results)
-    found = results.by_hash(report=display.say)
-    if passed := len(results.hashes()) - len(found):
-        display.say(
-            f"warning: {passed} of {passed + len(found)} result files of study {name} are passed "
-            "over, as said above; MLflow and Optuna show the others alone"
-        )
-    members = Mirror(name, workspace).add(results)
-    return members, tuning.tell(spec, attempts, found, workspace)
-
-
 class Session:
     """What one process holds while it trains members of a study."""
 
@@ -186,13 +163,11 @@ class Session:
         self._material: Material | None = None
         self._engine: Engine | None = None
         self._ahead: CompiledAhead | None = None
-        self._mirror: Mirror | None = None
-        self._mirrors = mirror
-        self._mirrored = mirror  # until it fails
         self.folder = workspace.study(spec.name)
         self.results = ResultFolder(writable(self.folder.results))
         gpus = any(device.type == "cuda" for device in self._devices)
         self.display = self._display = Logbook(display, self.folder.log, gpus=gpus)
+        self._reflection = Reflection(spec, workspace, self._display, wanted=mirror)
         self._models = ModelFolder(self.folder.models)
         self._checkpoints = CheckpointFolder(self.folder.checkpoints)
 
@@ -244,7 +219,7 @@ class Session:
         missing = sum(map(len, stacks))
         to_train = [member for stack in stacks for _, member in stack]
         check_disk(to_train, self._spec, self.folder.root)
-        self._update_mlflow()
+        self._reflection.update_mlflow()
         diverged, errors = 0, []
         if stacks:
             devices, work = ", ".join(map(str, self._devices)), float(sum(map(work_of, stacks)))
@@ -252,7 +227,7 @@ class Session:
             with at_precision(self._precision), self._display.training(missing, work) as view:
                 engine = self._prepared(plan)
                 folders = self.results, self._models, self._checkpoints
-                kept = Keeper(*folders, self._display, view, self._update_mlflow, again)
+                kept = Keeper(*folders, self._display, view, self._reflection.update_mlflow, again)
                 try:
                     engine.train(stacks, kept)
                 except KeyboardInterrupt:
@@ -268,7 +243,8 @@ class Session:
                     "some test utterance than their results, which were computed elsewhere or by "
                     "another version; the results stay as they are"
                 )
-        self._update_optuna()
+        self._reflection.update_mlflow(ended=True)
+        self._reflection.update_optuna()
         if errors:
             more = f" ({len(errors) - 1} more stacks failed)" if len(errors) > 1 else ""
             raise GateswapError(f"{errors[0]}{more}. The other members are finished and kept")
@@ -324,28 +300,6 @@ class Session:
             f"stopped. {kept} of {len(plan.members)} members are finished and kept in "
             f"{self.results.path}; the same command continues with the rest"
         )
-
-    def _update_mlflow(self) -> None:
-        """Copy finished members to MLflow; a failure there is reported once and stops nothing."""
-        if not self._mirrored:
-            return
-        try:
-            if self._mirror is None:
-                self._mirror = Mirror(self._spec.name, self._workspace)
-            self._mirror.add(self.results)
-        except GateswapError as error:
-            self._mirrored = False
-            self._display.say(f"warning: {error}")
-
-    def _update_optuna(self) -> None:
-        """Copy finished trials to Optuna; a failure there is reported and stops nothing."""
-        if not self._mirrors:
-            return
-        try:
-            attempts = known_attempts(self.folder)
-            tuning.tell(self._spec, attempts, self.results.by_hash(), self._workspace)
-        except GateswapError as error:
-            self._display.say(f"warning: {error}")
 
 
 def _origin(plan: Plan) -> Origin:

@@ -2,61 +2,69 @@
 
 - Result files are the truth; this is a mirror that may be deleted and drawn again. So it is keyed
   by the members' hashes: what is there is skipped, what was cut off half way is drawn anew.
-- Processes that draw take turns, and read again what another one drew in between.
-- Each call of MLflow is a transaction of some ten milliseconds on SQLite, so a member takes five:
-  create, one batch, data set, one artifact, finish. Its fluent interface would take one for every
-  number. What a trial says of its members is written once for all that came together.
+- Processes that draw take turns where the storage lets them, and read again what another one drew
+  in between, which a mark on the experiment tells.
+- What a trial says of its members is written once for all that came together.
 """
 
-import csv
-import io
+import hashlib
 import logging
 import os
-import socket
-import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tempfile
+import uuid
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from activations.errors import InputError
-from bench.data.members import Member
-from bench.escapes import csv_cell
-from bench.training import metrics
-from bench.training.results import CURVES, SELECTIONS, MemberResult
+from bench.training.results import MemberResult
 from studies import browsing
+from studies.browsing import started
 from studies.databases import (
-    count_runs,
     explained,
     make_mlflow_database,
     one_at_a_time,
     set_aside_without_runs,
-    uri,
 )
+from studies.mlflow_model import save_mlflow_model
+from studies.reaching import bounded
 from studies.result_files import PlanRecord, ResultFolder
+from studies.run_records import (
+    MEMBER,
+    SCORES,
+    TRIAL,
+    mean_curves,
+    member_record,
+    member_scores,
+    settings_of,
+    summary,
+    trial_of,
+    trial_record,
+)
+from studies.run_writing import KnownRun, Writer, writer
+from studies.storages import storage_of
 from studies.workspace import Workspace
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
-    from mlflow.entities import Metric, Run
-    from mlflow.tracking import MlflowClient
+    pass
 
-METRICS_PER_BATCH = 1000  # MLflow's limit on one call of log_batch
-MEMBER, TRIAL, PARENT = "gateswap.member", "gateswap.trial", "mlflow.parentRunId"
+TOGETHER = 50  # members that are written at once
 COUNT, CURVED = "gateswap.members", "gateswap.curves"
+REPORT = "gateswap.report"  # of the study's run: a digest of the page
+SHOWN = (".html", ".json", ".png", ".csv", ".md")  # files of a report that MLflow shows
+DRAWN = "gateswap.drawn"  # of an experiment: changes whenever a process begins to draw
 
 
 class Mirror:
-    """The experiment of one study; reads once which runs exist, then only adds.
+    """The experiment of one study; reads which runs exist, then only adds.
 
-    Raises GateswapError where the database cannot be used.
+    Raises GateswapError where its storage cannot be used.
     """
 
     def __init__(self, study: str, workspace: Workspace) -> None:
         self._workspace = workspace
         self._study = study
+        self._storage = storage_of(workspace, "MLflow")
         self._members: dict[str, str] = {}  # hash → run
         self._trials: dict[str, str] = {}  # variant and setting → run
         self._scores: dict[str, list[dict[str, float]]] = {}  # trial → its members' scores
@@ -64,110 +72,195 @@ class Mirror:
         self._described = False  # by this process
         self._planned: dict[str, list[str]] = {}  # trial → hashes
         self._plan_read = 0  # when the plan that was read was written
-        self._database = workspace.mlflow_database
-        self._runs = -1  # in the experiment, when it was last read or written
-        with one_at_a_time(workspace):
+        self._mark: str | None = None  # of the experiment, as it was known; None: unread
+        self._found, self._begun = "", False  # by this call of `add`: the mark, whether it drew
+        with self._explained(), one_at_a_time(workspace, self._storage, ""):
             try:
                 self._connect()
             except Exception:
-                if not set_aside_without_runs(self._database):
+                file = self._storage.file
+                if self._storage.given_by or file is None or not set_aside_without_runs(file):
                     raise
                 self._connect()
 
     def add(self, results: ResultFolder) -> int:
         """Draw the members that are not there yet, dated as their files; return how many.
 
-        Result files that cannot be read are passed over. Raises GateswapError where the database
-        cannot be used.
+        Result files that cannot be read are passed over. Raises GateswapError where the storage
+        cannot be used; what was drawn until then is mended by the next call.
         """
-        with one_at_a_time(self._workspace), self._explained():
-            if count_runs(self._database, self._experiment) != self._runs:  # another process's
-                self._read()
+        with self._explained(), one_at_a_time(self._workspace, self._storage, self._study):
+            found = self._client.get_experiment(self._experiment).tags.get(DRAWN, "")
+            known, self._mark = self._mark, None
+            self._found, self._begun = found, False
+            if found != known:  # never read, or another process has drawn
+                self._read(results)
             new = results.by_hash(besides=self._members)
-            touched: dict[str, int] = {}  # trial → when its last member ended
-            for key, result in new.items():
-                ended = _milliseconds(results.file(key))
-                trial = self._add(key, result, ended=ended)
-                touched[trial] = max(ended, touched.get(trial, 0))
-            for trial, ended in touched.items():
-                self._summarise(trial, ended)
+            self._draw(new, results)
             if not self._described and (known := new or results.by_hash()):
                 self._describe(next(iter(known.values())))
             if len(self._curved) < len(self._trials):
                 self._draw_means(results)
-            self._runs = count_runs(self._database, self._experiment)
+            self._mark = self._found
         return len(new)
 
+    def add_report(self, folder: Path) -> bool:
+        """Keep a report's page, figures and tables with a run of the study's own; whether they are
+        others than those that are there.
+
+        Raises GateswapError where the storage cannot be used.
+        """
+        page = folder / "index.html"
+        if not page.exists():
+            return False
+        digest = hashlib.sha256(page.read_bytes()).hexdigest()[:16]
+        with self._explained(), one_at_a_time(self._workspace, self._storage, self._study):
+            before = self._client.search_runs(
+                [self._experiment], f"tags.`{browsing.LEVEL}` = '{browsing.STUDY}'"
+            )
+            if any(run.data.tags.get(REPORT) == digest for run in before):
+                return False
+            tags = browsing.report_tags(self._study)
+            run = self._client.create_run(
+                self._experiment, run_name=f"report of {self._study}", tags=tags
+            ).info.run_id
+            for file in sorted(folder.rglob("*")):
+                if file.suffix in SHOWN:
+                    place = file.parent.relative_to(folder).as_posix()
+                    self._client.log_artifact(run, str(file), "" if place == "." else place)
+            self._client.set_tag(run, REPORT, digest)  # last: it is whole
+            self._client.set_terminated(run)
+            for old in before:
+                self._client.delete_run(old.info.run_id)
+        return True
+
+    def add_model(self, key: str, file: Path) -> bool:
+        """Keep a member's network as an MLflow model, made by its run; whether it is another one
+        than the one that is there.
+
+        Raises GateswapError where the storage cannot be used, or the member was not drawn.
+        """
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        with self._explained(), one_at_a_time(self._workspace, self._storage, self._study):
+            before = self._client.search_logged_models([self._experiment])
+            if any(
+                model.tags.get(MEMBER) == key
+                for model in before
+                if model.status == LoggedModelStatus.READY
+            ):
+                return False
+            run = self._members[key]
+            with tempfile.TemporaryDirectory() as folder:
+                save_mlflow_model(file, place := Path(folder) / "model")
+                model = self._client.create_logged_model(
+                    self._experiment, name="best-on-dev", source_run_id=run, tags={MEMBER: key}
+                )
+                self._client.log_model_artifacts(model.model_id, str(place))
+            self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+            self._client.log_outputs(run, [LoggedModelOutput(model.model_id, 0)])
+            for old in before:
+                if MEMBER in old.tags:
+                    self._client.delete_logged_model(old.model_id)
+        return True
+
     def _explained(self) -> AbstractContextManager[None]:
-        return explained("MLflow", self._database, self._study)
+        return explained(self._storage, self._study)
 
     def _connect(self) -> None:
-        with self._explained():
-            _quiet()
-            make_mlflow_database(self._workspace)
-            self._client = _client(self._database)
-            self._experiment = self._open()
-            self._read()
+        _quiet()
+        from mlflow.tracking import MlflowClient
+
+        make_mlflow_database(self._storage, self._workspace.mlflow_artifacts)
+        self._client: MlflowClient = MlflowClient(tracking_uri=bounded(self._storage))
+        self._experiment = self._open()
+        self._runs: Writer = writer(self._client, self._experiment)
 
     def _open(self) -> str:
         found = self._client.get_experiment_by_name(self._study)
         if found is None:
             place = (self._workspace.mlflow_artifacts / self._study).resolve().as_uri()
-            return str(self._client.create_experiment(self._study, artifact_location=place))
+            own = None if self._storage.served else place  # a server has its own place for files
+            return str(self._client.create_experiment(self._study, artifact_location=own))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def _read(self) -> None:
+    def _to_write(self) -> Writer:
+        """What writes, once others are told that there is something new to read."""
+        if not self._begun:
+            self._found, self._begun = uuid.uuid4().hex, True
+            self._client.set_experiment_tag(self._experiment, DRAWN, self._found)
+        return self._runs
+
+    def _read(self, results: ResultFolder) -> None:
         """Learn which runs there are, and mend what a process left that was killed in between."""
         self._members, self._trials, self._scores, self._curved = {}, {}, {}, set()
-        trials: dict[str, Run] = {}
-        children: dict[str, list[Run]] = {}
-        for run in list(self._all_runs()):
-            tags = run.data.tags
-            if MEMBER not in tags:
-                if TRIAL in tags:
-                    trials[tags[TRIAL]] = run
-            elif run.info.status == "FINISHED" and tags[MEMBER] not in self._members:
-                self._members[tags[MEMBER]] = run.info.run_id
-                children.setdefault(tags[TRIAL], []).append(run)
-            else:  # its process was killed in the middle, or it was drawn twice
-                self._client.delete_run(run.info.run_id)
+        trials: dict[str, KnownRun] = {}
+        children: dict[str, list[KnownRun]] = {}
+        ours = results.hashes()
+        for run in self._runs.known():
+            key = run.tags.get(MEMBER)
+            if key is None:
+                if TRIAL in run.tags:
+                    trials[run.tags[TRIAL]] = run
+            elif run.finished and key not in self._members:
+                self._members[key] = run.id
+                children.setdefault(run.tags[TRIAL], []).append(run)
+            elif key in ours or not self._storage.served:
+                # its process was killed in the middle, or it was drawn twice; a server keeps
+                # nobody waiting, and another workspace's may be being drawn
+                self._client.delete_run(run.id)
         for trial, run in trials.items():
             self._mend(trial, run, children.get(trial, []))
-        self._runs = count_runs(self._database, self._experiment)
 
-    def _all_runs(self) -> "Iterator[Run]":
-        token = None
-        while True:
-            page = self._client.search_runs([self._experiment], max_results=1000, page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
-
-    def _mend(self, trial: str, run: "Run", members: "list[Run]") -> None:
+    def _mend(self, trial: str, run: KnownRun, members: list[KnownRun]) -> None:
         """Give a trial's run the parameters and the summary that it lacks."""
         from mlflow.entities import Param
 
-        if not run.data.params and not members:
-            self._client.delete_run(run.info.run_id)
+        if not run.has_params and not members:
+            self._client.delete_run(run.id)
             return
-        self._trials[trial] = run.info.run_id
-        self._scores[trial] = [
-            {name: member.data.metrics[name] for name in _SCORES} for member in members
-        ]
-        if not run.data.params:
-            params = members[0].data.params.items()
+        self._trials[trial] = run.id
+        self._scores[trial] = [{name: member.scores[name] for name in SCORES} for member in members]
+        if not run.has_params:
+            params = self._client.get_run(members[0].id).data.params.items()
             own = [Param(name, value) for name, value in params if name not in ("fold", "seed")]
-            self._client.log_batch(run.info.run_id, params=own)
-        if browsing.LEVEL not in run.data.tags:  # of an earlier version
-            self._client.set_tag(run.info.run_id, browsing.LEVEL, "trial")
-        if CURVED in run.data.tags:
+            self._client.log_batch(run.id, params=own)
+        if browsing.LEVEL not in run.tags:  # of an earlier version
+            self._client.set_tag(run.id, browsing.LEVEL, "trial")
+        if CURVED in run.tags:
             self._curved.add(trial)
-        known = run.data.tags.get(COUNT)
-        if members and (known != str(len(members)) or run.info.status != "FINISHED"):
-            self._summarise(trial, max(member.info.end_time for member in members))
+        known = run.tags.get(COUNT)
+        if members and (known != str(len(members)) or not run.finished):
+            self._summarise(trial, max(member.ended for member in members))
+
+    def _draw(self, new: dict[str, MemberResult], results: ResultFolder) -> None:
+        """Draw members, their trials first, and what these say of them."""
+        ended = {key: _milliseconds(results.file(key)) for key in new}
+        trials = {key: trial_of(settings_of(result.member)) for key, result in new.items()}
+        for keys in _chunks(sorted(new, key=ended.__getitem__), TOGETHER):
+            first = {trials[key]: key for key in reversed(keys) if trials[key] not in self._trials}
+            begun = [
+                trial_record(new[key], started=started(new[key], ended[key]), ended=ended[key])
+                for key in first.values()
+            ]
+            self._trials |= dict(zip(first, self._to_write().create(begun), strict=True))
+            records = [
+                member_record(key, new[key], self._trials[trials[key]], ended=ended[key])
+                for key in keys
+            ]
+            self._members |= dict(zip(keys, self._runs.create(records), strict=True))
+            for key in keys:
+                self._scores.setdefault(trials[key], []).append(member_scores(new[key]))
+        for trial in dict.fromkeys(trials.values()):
+            self._summarise(trial, max(ended[key] for key in ended if trials[key] == trial))
+
+    def _summarise(self, trial: str, ended: int) -> None:
+        """The trial's means over the members there are, and their standard deviations."""
+        known = self._scores[trial]
+        tags = {COUNT: str(len(known))}
+        self._to_write().extend(self._trials[trial], summary(known), tags, ended)
 
     def _describe(self, result: MemberResult) -> None:
         """Let the experiment say what it is, where it does not yet."""
@@ -180,17 +273,13 @@ class Mirror:
 
     def _draw_means(self, results: ResultFolder) -> None:
         """Give every trial all of whose planned members are drawn their mean curves, once."""
-        from mlflow.entities import RunTag
-
         for trial, keys in self._plan().items():
             if trial in self._curved or any(key not in self._members for key in keys):
                 continue
-            curves = _mean_curves([results.read(key) for key in keys], _now())
-            for start in range(0, len(curves), METRICS_PER_BATCH):
-                batch = curves[start : start + METRICS_PER_BATCH]
-                self._client.log_batch(self._trials[trial], metrics=batch)
-            tags = [RunTag(CURVED, f"means over {len(keys)} members")]
-            self._client.log_batch(self._trials[trial], tags=tags)
+            curves = mean_curves([results.read(key) for key in keys])
+            tags = {CURVED: f"means over {len(keys)} members"}
+            ended = max(_milliseconds(results.file(key)) for key in keys)
+            self._to_write().extend(self._trials[trial], curves, tags, ended)
             self._curved.add(trial)
 
     def _plan(self) -> dict[str, list[str]]:
@@ -201,193 +290,20 @@ class Mirror:
         if file.stat().st_mtime_ns != self._plan_read:
             self._plan_read, self._planned = file.stat().st_mtime_ns, {}
             for key, member in PlanRecord.read(self._workspace.study(self._study)).members.items():
-                self._planned.setdefault(_trial_of(_settings(member)), []).append(key)
+                self._planned.setdefault(trial_of(settings_of(member)), []).append(key)
         return self._planned
 
-    def _add(self, key: str, result: MemberResult, *, ended: int) -> str:
-        from mlflow.entities import Metric, Param
 
-        settings = _settings(result.member)
-        trial = _trial_of(settings)
-        began = browsing.started(result, ended)
-        params = [Param(name, str(value)) for name, value in settings.items()]
-        if trial not in self._trials:
-            tags = _shared_tags(result) | {TRIAL: trial, browsing.LEVEL: "trial"}
-            run = self._client.create_run(
-                self._experiment, run_name=result.variant.label, tags=tags, start_time=began
-            )
-            self._client.log_batch(run.info.run_id, params=params)
-            self._client.log_inputs(run.info.run_id, [browsing.dataset_of(result)])
-            self._trials[trial] = run.info.run_id
-        parent = self._trials[trial]
-        run_id = self._client.create_run(
-            self._experiment,
-            run_name=f"{result.variant.label} · {result.fold} · seed {result.seed}",
-            tags=_member_tags(result)
-            | {TRIAL: trial, MEMBER: key, PARENT: parent, browsing.LEVEL: "member"},
-            start_time=began,
-        ).info.run_id
-        scores = member_scores(result)
-        numbers = [Metric(name, value, ended, 0) for name, value in scores.items()]
-        numbers.append(Metric("wall_seconds", result.wall_seconds, ended, 0))
-        numbers += _curves(result, ended)
-        params += [Param("fold", result.fold), Param("seed", str(result.seed))]
-        for start in range(0, len(numbers), METRICS_PER_BATCH):
-            batch = numbers[start : start + METRICS_PER_BATCH]
-            self._client.log_batch(run_id, metrics=batch, params=() if start else params)
-        self._client.log_inputs(run_id, [browsing.dataset_of(result, fold=result.fold)])
-        self._client.log_text(run_id, confusion_table(result, "dev"), "confusion.csv")
-        self._client.set_terminated(run_id, "FINISHED", ended)
-        self._members[key] = run_id
-        self._scores.setdefault(trial, []).append(scores)
-        return trial
-
-    def _summarise(self, trial: str, ended: int) -> None:
-        """The trial's means over the members there are, and their standard deviations."""
-        from mlflow.entities import Metric, RunTag
-
-        known, now = self._scores[trial], _now()
-        numbers = []
-        for name in _SCORES:
-            values = [entry[name] for entry in known]
-            numbers.append(Metric(name, float(np.mean(values)), now, 0))
-            if len(values) > 1:
-                numbers.append(Metric(f"{name}.std", float(np.std(values, ddof=1)), now, 0))
-        tags = [RunTag(COUNT, str(len(known)))]
-        self._client.log_batch(self._trials[trial], metrics=numbers, tags=tags)
-        self._client.set_terminated(self._trials[trial], "FINISHED", ended)
-
-
-def server_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str, str]]:
-    """The command line and environment that serve a workspace's runs on 127.0.0.1.
-
-    Raises InputError where nothing was mirrored yet or the port is taken.
-    """
-    if not workspace.mlflow_database.exists():
-        raise InputError(
-            f"there are no runs in {workspace.root} yet; make some with: gateswap demo "
-            "(or name another folder with --workspace)"
-        )
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise InputError(
-                f"port {port} of this machine cannot be used ({error.strerror}); "
-                f"choose another: gateswap ui --port {port % 65535 + 1}"
-            ) from None
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri"]
-    command += [uri(workspace.mlflow_database), "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--artifacts-destination", workspace.mlflow_artifacts.resolve().as_uri()]
-    command += ["--workers", "1"]
-    # jobs that MLflow runs for whoever evaluates language models take eight more processes
-    options = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return command, os.environ | options
-
-
-def member_scores(result: MemberResult) -> dict[str, float]:
-    """UAR and WAR on the test fold, as shares, for each selection: {"test_uar.dev": …}."""
-    scores = {}
-    for selection in SELECTIONS:
-        matrix = result.confusion(selection)
-        scores[f"test_uar.{selection}"] = float(metrics.uar_from(matrix))
-        scores[f"test_war.{selection}"] = float(metrics.war_from(matrix))
-    return scores
-
-
-def confusion_table(result: MemberResult, selection: str) -> str:
-    """The confusion matrix of a selection as CSV: a row per true class, a column per predicted."""
-    matrix = result.confusion(selection)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["true \\ predicted", *map(csv_cell, result.classes)])
-    writer.writerows(
-        [csv_cell(name), *row] for name, row in zip(result.classes, matrix.tolist(), strict=True)
-    )
-    return text.getvalue()
-
-
-_SCORES = tuple(f"test_{score}.{selection}" for selection in SELECTIONS for score in ("uar", "war"))
-
-
-def _client(database: Path) -> "MlflowClient":
-    from mlflow.tracking import MlflowClient
-
-    return MlflowClient(tracking_uri=uri(database))
+def _chunks(keys: list[str], size: int) -> Iterable[list[str]]:
+    return (keys[start : start + size] for start in range(0, len(keys), size))
 
 
 def _quiet() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
     for name in ("mlflow", "alembic"):  # they announce every table they create
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _curves(result: MemberResult, ended: int) -> "Iterable[Metric]":
-    from mlflow.entities import Metric
-
-    steps = result.curves["step"].astype(int).tolist()
-    for name in CURVES[1:]:
-        for step, value in zip(steps, result.curves[name].tolist(), strict=True):
-            yield Metric(name, value, ended, step)
-
-
-def _mean_curves(results: Sequence[MemberResult], now: int) -> "list[Metric]":
-    """Means of members' curves at the steps that all who did not diverge have, and deviations."""
-    from mlflow.entities import Metric
-
-    curves = [result.curves for result in results if result.outcome == "ok"]
-    common = set.intersection(*(set(own["step"].tolist()) for own in curves)) if curves else set()
-    steps = sorted(common)
-    numbers = []
-    for name in CURVES[1:]:
-        rows = [own[name][np.isin(own["step"], steps)] for own in curves]
-        for step, values in zip(steps, np.array(rows).T, strict=False):
-            numbers.append(Metric(name, float(values.mean()), now, int(step)))
-            if len(values) > 1:
-                spread = float(values.std(ddof=1))
-                numbers.append(Metric(f"{name}.std", spread, now, int(step)))
-    return numbers
-
-
-def _settings(member: Member) -> dict[str, object]:
-    """What a trial's members share, by name."""
-    return {**member.variant.names, **member.hyper.as_dict()}
-
-
-def _trial_of(settings: Mapping[str, object]) -> str:
-    return " ".join(f"{name}={value}" for name, value in settings.items())
-
-
-def _now() -> int:
-    return round(1000 * time.time())
-
-
-def _shared_tags(result: MemberResult) -> dict[str, str]:
-    identity = result.identity
-    corpus = identity.corpus
-    return {
-        "corpus": f"{corpus.name}{' (synthetic)' if corpus.synthetic else ''}",
-        "corpus.fingerprint": corpus.fingerprint,
-        "protocol": str(identity.protocol.as_dict()),
-        "features": identity.features,
-    }
-
-
-def _member_tags(result: MemberResult) -> dict[str, str]:
-    identity = result.identity
-    tags = {
-        "code_version": identity.code_version,
-        "kernel": identity.kernel,
-        "device": identity.device,
-        "precision": identity.precision,
-        "torch": identity.torch,
-        "host": identity.host,
-    }
-    tags |= {"outcome": result.outcome, "stack_members": str(result.stack_members)}
-    if result.diverged_at is not None:
-        tags["diverged_at"] = str(result.diverged_at)
-    return _shared_tags(result) | browsing.source_tags(result) | tags
+    # what fails is told in our words, without a traceback
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def _milliseconds(file: Path) -> int:

@@ -13,18 +13,20 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from activations.errors import InputError
+from activations.errors import GateswapError, InputError
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.data.protocol import Protocol
 from bench.training.results import MemberResult
-from studies.databases import explained, one_at_a_time, uri
+from studies.databases import explained, one_at_a_time
 from studies.plan import Attempt, Data, member_hash
+from studies.reaching import bounded
 from studies.result_files import PlanRecord, ResultFolder
 from studies.search import SearchSpec, grid_cells
 from studies.spec import PUBLISHED, StudySpec
+from studies.storages import storage_of
 from studies.tuned import scored
 from studies.workspace import Workspace
 
@@ -147,24 +149,32 @@ def tell(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    database = workspace.optuna_database
+    place = storage_of(workspace, "Optuna")
     finished = scored(attempts, results)
     space = _space(spec) | _places(attempts)
-    with explained("Optuna", database, spec.name), one_at_a_time(workspace):
-        storage = optuna.storages.RDBStorage(uri(database))
-        study = _open(spec.name, storage, space)
-        known = {trial.user_attrs.get("gateswap") for trial in study.get_trials(deepcopy=False)}
-        new = {each: value for each, value in finished.items() if _digest(each) not in known}
-        added = [_frozen(spec, each, value, space) for each, value in new.items()]
-        study.add_trials(added)
-        storage.engine.dispose()
+    with explained(place, spec.name), one_at_a_time(workspace, place, ""):
+        storage = optuna.storages.RDBStorage(bounded(place))
+        try:
+            study = _open(spec.name, storage, space, results if place.given_by else None)
+            known = {trial.user_attrs.get("gateswap") for trial in study.get_trials(deepcopy=False)}
+            new = {each: value for each, value in finished.items() if _digest(each) not in known}
+            study.add_trials([_frozen(spec, each, value, space) for each, value in new.items()])
+        finally:
+            storage.engine.dispose()
     return len(new)
 
 
 def _open(
-    name: str, storage: "optuna.storages.RDBStorage", space: "Mapping[str, BaseDistribution]"
+    name: str,
+    storage: "optuna.storages.RDBStorage",
+    space: "Mapping[str, BaseDistribution]",
+    ours: Collection[str] | None,
 ) -> "optuna.Study":
-    """Optuna's study, empty if its trials were drawn from other choices (Optuna forbids a mix)."""
+    """Optuna's study, empty if its trials were drawn from other choices (Optuna forbids a mix).
+
+    ours: hashes of the members that can be drawn again, where others use the storage, too. Raises
+    GateswapError where the study would have to be emptied of what is somebody else's.
+    """
     import optuna
 
     described = json.dumps(
@@ -175,6 +185,13 @@ def _open(
         storage=storage, study_name=name, direction="maximize", load_if_exists=True
     )
     if study.user_attrs.get("space", described) != described:
+        there = [each.user_attrs.get("members", ["?"]) for each in study.get_trials(deepcopy=False)]
+        if ours is not None and not all(set(members) <= set(ours) for members in there):
+            raise GateswapError(
+                f"Optuna's study {name} has trials of other choices, whose results are not here: "
+                "it is somebody else's, or results were removed. The results are not affected; "
+                "give this study another name=…"
+            )
         optuna.delete_study(study_name=name, storage=storage)
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
     if "space" not in study.user_attrs:

@@ -5,7 +5,7 @@
 """
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from activations.errors import InputError
@@ -77,9 +77,20 @@ class StudyFolder:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The layout of a workspace; creating the object touches nothing on disk."""
+    """The layout of a workspace; creating the object touches nothing on disk.
+
+    optuna_url, mlflow_url: where the mirrors are kept instead, for this command; None: as the
+    environment or the workspace's file have it. They may hold passwords.
+    """
 
     root: Path
+    optuna_url: str | None = field(default=None, repr=False, kw_only=True)
+    mlflow_url: str | None = field(default=None, repr=False, kw_only=True)
+
+    @property
+    def settings(self) -> Path:
+        """What a person may write of the workspace: where its mirrors are kept."""
+        return self.root / "workspace.yaml"
 
     @property
     def digests(self) -> Path:

@@ -17,6 +17,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """File systems as some network ones are, which know no locks."""
+
+    def unsupported(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     # whole studies first: whichever worker has them keeps them and what they share, and both
     # workers end with tests that are small enough to end together

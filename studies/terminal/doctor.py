@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
-from activations.errors import GateswapError
+from activations.errors import GateswapError, on_one_line
+from studies.reaching import reach
+from studies.storages import PRODUCTS, Product, storage_of
 from studies.workspace import Workspace, writable
 
 LIBRARIES = (
@@ -102,6 +104,13 @@ def _checks(workspace: Workspace, of_gpus: Iterable[Diagnostic]) -> Iterator[Dia
         lambda: _workspace(workspace),
         "choose another folder with --workspace",
     )
+    for product in PRODUCTS:
+        yield _attempt(
+            f"{product.lower()} storage",
+            False,
+            lambda product=product: _storage(workspace, product),
+            "training goes on without it, and gateswap mirror adds later what it missed",
+        )
     yield _attempt(
         "features",
         False,
@@ -217,6 +226,20 @@ def _workspace(workspace: Workspace) -> str:
     root = workspace.root.absolute()
     writable(next(folder for folder in (root, *root.parents) if folder.exists()))
     return str(root)
+
+
+def _storage(workspace: Workspace, product: Product) -> str:
+    """Where a mirror is and who says so; nothing is created. Raises GateswapError for silence."""
+    storage = storage_of(workspace, product)
+    if storage.file and not storage.file.exists():
+        return f"SQLite, {storage.shown} (nothing there yet)"
+    try:
+        reach(storage)
+    except Exception as error:  # whatever a driver raises
+        reason = storage.hidden(on_one_line(error))
+        raise GateswapError(f"{storage.shown} does not answer: {reason}") from None
+    by = f", given by {storage.given_by}" * bool(storage.given_by)
+    return f"{'SQLite, ' * bool(storage.file)}{storage.shown} answers{by}"
 
 
 def _features(workspace: Workspace) -> str:

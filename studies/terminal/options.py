@@ -15,6 +15,14 @@ Overrides = Annotated[
 WorkspaceFolder = Annotated[
     Path, typer.Option("--workspace", help="The folder that everything is written to.")
 ]
+OptunaUrl = Annotated[
+    str | None,
+    typer.Option("--optuna-url", help="A team's database instead of the workspace's file."),
+]
+MlflowUrl = Annotated[
+    str | None,
+    typer.Option("--mlflow-url", help="A team's MLflow server or database instead of that file."),
+]
 Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda (all GPUs that are visible) or one as in cuda:1.")
 ]

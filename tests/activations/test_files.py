@@ -108,9 +108,7 @@ def test_folders_change_places_in_one_step(tmp_path: Path) -> None:
     assert (tmp_path / "b" / "a").exists()
 
 
-def test_a_lock_keeps_others_out_and_a_file_system_without_locks_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_keeps_others_out(tmp_path: Path) -> None:
     with (
         alone_in(tmp_path),
         pytest.raises(BlockingIOError),
@@ -118,10 +116,9 @@ def test_a_lock_keeps_others_out_and_a_file_system_without_locks_is_none(
     ):
         pass
 
-    def unsupported(*_: object) -> None:
-        raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr("fcntl.flock", unsupported)
-    with alone_in(tmp_path), alone_in(tmp_path, wait=False):
-        write_atomically(tmp_path / "file", "text")
+def test_a_file_system_without_locks_takes_files_as_it_does(
+    tmp_path: Path, without_locks: None
+) -> None:
+    write_atomically(tmp_path / "file", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -1,6 +1,7 @@
 """MLflow and Optuna: pictures of the result files that can be drawn again and stay the same."""
 
 import itertools
+import json
 import math
 import sqlite3
 from collections.abc import Callable
@@ -14,13 +15,17 @@ import pytest
 
 from activations.errors import GateswapError, InputError
 from bench.data.members import Hyperparameters
-from studies import databases, tuning
+from studies import databases, run_writing, tuning
 from studies.loading import load
 from studies.plan import Plan, group_attempts
+from studies.reaching import bounded
+from studies.reflecting import mirror_study
 from studies.result_files import ResultFolder
-from studies.runner import mirror_study
+from studies.run_records import confusion_table
+from studies.serving import server_command
 from studies.spec import StudySpec
-from studies.tracking import Mirror, confusion_table, server_command
+from studies.storages import Storage, storage_of
+from studies.tracking import Mirror
 from studies.tuned import objective
 from studies.workspace import StudyFolder, Workspace
 from tests.studies.conftest import MakeResult, Said
@@ -42,12 +47,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place.mlflow_database
 
 
-def picture(workspace: Workspace) -> dict[str, dict[str, Any]]:
-    """Everything MLflow shows of the study demo, by run name, without the runs' own ids."""
+def picture(workspace: Workspace, study: str = "demo") -> dict[str, dict[str, Any]]:
+    """Everything MLflow shows of a study, by run name, without the runs' own ids."""
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(databases.uri(workspace.mlflow_database))
-    experiment = client.get_experiment_by_name("demo")
+    client = MlflowClient(bounded(storage_of(workspace, "MLflow")))
+    experiment = client.get_experiment_by_name(study)
     runs: list[Run] = client.search_runs([experiment.experiment_id], max_results=1000)
     names = {run.info.run_id: run.info.run_name for run in runs}
     drawn = {}
@@ -61,6 +66,12 @@ def picture(workspace: Workspace) -> dict[str, dict[str, Any]]:
             "metrics": run.data.metrics,
             "tags": tags,
             "status": run.info.status,
+            "when": (run.info.start_time, run.info.end_time),
+            "artifact_uri": run.info.artifact_uri.replace(run.info.run_id, "RUN"),
+            "data": [
+                (each.dataset.name, each.dataset.digest, each.dataset.profile, each.tags[0].value)
+                for each in run.inputs.dataset_inputs
+            ],
             "train_loss": [(point.step, point.value) for point in curve],
             "artifacts": [file.path for file in client.list_artifacts(run.info.run_id)],
         }
@@ -69,9 +80,13 @@ def picture(workspace: Workspace) -> dict[str, dict[str, Any]]:
 
 
 def rounded(drawn: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """A picture whose means do not depend on the order in which members were drawn."""
+    """A picture that does not depend on the order in which members were drawn, as means do, and
+    trials, which begin with the first of them.
+    """
     return {
-        name: run | {"metrics": {key: round(value, 12) for key, value in run["metrics"].items()}}
+        name: run
+        | {"metrics": {key: round(value, 12) for key, value in run["metrics"].items()}}
+        | ({} if run["parent"] else {"when": None})
         for name, run in drawn.items()
     }
 
@@ -129,11 +144,33 @@ def test_mlflow_shows_trials_with_their_members_and_rebuilding_shows_the_same(
     assert rounded(again) == rounded(drawn)
 
 
+def test_rows_inserted_at_once_show_what_mlflow_s_interface_shows(
+    database: Path, finished: StudyFolder, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = min(ResultFolder(finished.results).hashes())
+    results = ResultFolder(finished.results)
+    odd = results.read(key)
+    odd.curves["train_loss"][:] = [math.nan, math.inf, -math.inf]
+    results.file(key).unlink()
+    results.write(key, odd)
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    Mirror("demo", workspace).add(results)
+    inserted = json.dumps(rounded(picture(workspace)), sort_keys=True)  # NaN equals itself
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    monkeypatch.setattr(run_writing, "_is_known", lambda _: False)
+    assert Mirror("demo", workspace).add(results) == 8
+    assert json.dumps(rounded(picture(workspace)), sort_keys=True) == inserted
+    monkeypatch.undo()
+    assert Mirror("demo", workspace).add(results) == 0
+    assert json.dumps(rounded(picture(workspace)), sort_keys=True) == inserted
+
+
 def test_a_run_that_was_cut_off_half_way_is_drawn_anew(
     database: Path, finished: StudyFolder, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow.tracking import MlflowClient
 
+    monkeypatch.setattr(run_writing, "_is_known", lambda _: False)
     workspace.mlflow_database.write_bytes(database.read_bytes())
     mirror = Mirror("demo", workspace)
     with monkeypatch.context() as patched:
@@ -159,12 +196,13 @@ def test_what_a_kill_left_of_a_trial_is_mended(
     Mirror("demo", workspace).add(results)
     expected = picture(workspace)
     workspace.mlflow_database.write_bytes(database.read_bytes())
-    mirror = Mirror("demo", workspace)
     with monkeypatch.context() as patched:
         if moment == "after the trial's run":
+            patched.setattr(run_writing, "_is_known", lambda _: False)
             patched.setattr(MlflowClient, "log_batch", _killed)
         else:
             patched.setattr(Mirror, "_summarise", _nth_call_kills(1, Mirror._summarise))
+        mirror = Mirror("demo", workspace)
         with pytest.raises(KeyboardInterrupt):
             mirror.add(results)
     added = Mirror("demo", workspace).add(results)
@@ -185,7 +223,7 @@ def test_a_trial_without_parameters_gets_those_of_its_members(
             "(select run_uuid from tags where key = 'gateswap.member')"
         )
     assert picture(workspace) != expected
-    Mirror("demo", workspace)
+    Mirror("demo", workspace).add(results)
     assert rounded(picture(workspace)) == rounded(expected)
 
 
@@ -257,7 +295,8 @@ def test_a_database_of_another_mlflow_is_told_how_to_go_on_and_stays(
 
 def test_a_locked_database_is_told_to_be_waited_for() -> None:
     error = sqlite3.OperationalError("database is locked")
-    said = str(databases.trouble("Optuna", Path("optuna.db"), error, "demo"))
+    storage = Storage("Optuna", "sqlite:///optuna.db", file=Path("optuna.db"))
+    said = str(databases.trouble(storage, error, "demo"))
     assert "another program has locked it" in said
     assert "wait for that to end, then run: gateswap mirror demo" in said
 
@@ -292,7 +331,10 @@ def test_the_confusion_table_counts_every_test_utterance(
     plan: Plan, make_result: MakeResult
 ) -> None:
     result = make_result(next(iter(plan.members.values())))
-    header, *rows = [line.split(",") for line in confusion_table(result, "last").splitlines()]
+    header, *rows = [
+        line.split(",")
+        for line in confusion_table(result.confusion("last"), result.classes).splitlines()
+    ]
     assert header == ["true \\ predicted", "ang", "hap"]
     assert [row[0] for row in rows] == ["ang", "hap"]
     assert [sum(map(int, row[1:])) for row in rows] == [2, 2]

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from studies.browsing import addresses
 from studies.loading import load
 from studies.plan import Plan, make_plan
 from studies.result_files import ResultFolder
-from studies.tracking import Mirror, member_scores, server_command
+from studies.run_records import member_scores
+from studies.serving import addresses, server_command
+from studies.tracking import Mirror
 from studies.workspace import Workspace
 from tests.studies.conftest import DATA, fake_result
 
