@@ -15,15 +15,17 @@ from activations.lock_file import ABANDONED, NAME, lock_file
 
 pytestmark = [
     pytest.mark.usefixtures("without_locks"),
-    pytest.mark.filterwarnings("default:the file system of"),
+    pytest.mark.filterwarnings("ignore:the file system of"),
 ]
 
 
 def test_a_lock_file_keeps_others_out_is_told_and_is_gone_in_the_end(tmp_path: Path) -> None:
-    with warnings.catch_warnings(record=True) as said, alone_in(tmp_path):
-        assert [path.name for path in tmp_path.iterdir()] == [NAME]
-        with pytest.raises(BlockingIOError), alone_in(tmp_path, wait=False):
-            pass
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with alone_in(tmp_path):
+            assert [path.name for path in tmp_path.iterdir()] == [NAME]
+            with pytest.raises(BlockingIOError), alone_in(tmp_path, wait=False):
+                pass
     assert f"the file system of {tmp_path} has no locks" in str(said[0].message)
     assert list(tmp_path.iterdir()) == []
 

@@ -421,6 +421,32 @@ def test_mirroring_a_study_needs_nothing_but_its_result_files(
         assert connection.execute("select count(*) from trials").fetchone() == (4,)
 
 
+def test_a_report_is_kept_with_a_run_of_its_own_and_replaced_when_it_has_changed(
+    database: Path, finished: StudyFolder, workspace: Workspace
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    mirror = Mirror("demo", workspace)
+    assert not mirror.add_report(finished.report)  # there is none
+    (finished.report / "figures").mkdir(parents=True)
+    for name in ("figures/confusion.png", "figures/confusion.pdf", "index.html"):
+        (finished.report / name).write_text("first")
+    assert mirror.add_report(finished.report)
+    assert not Mirror("demo", workspace).add_report(finished.report)
+    (finished.report / "index.html").write_text("second")
+    assert mirror.add_report(finished.report)
+    mirror.add(ResultFolder(finished.results))  # whose runs leave it alone
+    client = MlflowClient(bounded(storage_of(workspace, "MLflow")))
+    experiment = client.get_experiment_by_name("demo").experiment_id
+    (run,) = client.search_runs([experiment], "tags.`gateswap.level` = 'study'")
+    assert run.info.status == "FINISHED"
+    page = client.download_artifacts(run.info.run_id, "index.html")
+    assert Path(page).read_text() == "second"
+    figures = client.list_artifacts(run.info.run_id, "figures")
+    assert [file.path for file in figures] == ["figures/confusion.png"]
+
+
 def test_files_that_the_mirrors_pass_over_are_named_and_counted(
     database: Path, finished: StudyFolder, workspace: Workspace
 ) -> None:

@@ -21,6 +21,7 @@ import optuna
 import pytest
 
 from studies.loading import load
+from studies.predicting import predict_files
 from studies.progress import StackAt, TrainingView
 from studies.reaching import bounded
 from studies.reflecting import mirror_study
@@ -174,9 +175,29 @@ def no_secrets(place: Workspace, said: Said) -> None:
             assert b"geheim" not in file.read_bytes(), file
 
 
+def the_model_says_what_predict_says(place: Workspace, study: str) -> None:
+    """Compare the one model that the server has with the member it says it is."""
+    import mlflow.pyfunc
+    import pandas as pd
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name(study).experiment_id
+    (model,) = client.search_logged_models([experiment])
+    recording = next(place.corpora.glob("demo-*/**/*.wav"))
+    table = pd.DataFrame({"audio": [str(recording)], "speaker": "one"})
+    loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}").predict(table)
+    own = predict_files(study, [recording], place, members=[model.tags["gateswap.member"]])
+    assert loaded.iloc[0].to_dict() == pytest.approx(own.predictions[0].probabilities)
+
+
 @pytest.mark.parametrize("which", ["mlflow", "optuna"])
 def test_a_service_that_is_killed_in_the_middle_of_a_study_gets_what_it_missed(
-    which: str, postgres: Postgres, mlflow_server: MlflowServer, tmp_path: Path
+    which: str,
+    postgres: Postgres,
+    mlflow_server: MlflowServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     place = Workspace(tmp_path / "runs", optuna_url=postgres.url, mlflow_url=mlflow_server.url)
     spec = tiny(place).model_copy(update={"name": f"tiny-{which}"})
@@ -201,6 +222,8 @@ def test_a_service_that_is_killed_in_the_middle_of_a_study_gets_what_it_missed(
     no_secrets(place, said)
     assert not place.mlflow_artifacts.exists()  # the server has its own place for files
     assert list(mlflow_server.files.rglob("confusion.csv"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.url)
+    the_model_says_what_predict_says(place, spec.name)
     assert "answers, given by --mlflow-url" in _storage(place, "MLflow")
     assert "postgres:***@" in _storage(place, "Optuna")
 
