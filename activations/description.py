@@ -17,6 +17,7 @@ from activations.errors import InputError
 from activations.formula.estimate import estimate_facts
 from activations.formula.facts import Facts
 from activations.formula.formula import Formula
+from activations.formula.slopes import count_parts
 from activations.formula.text import to_latex, to_text
 from activations.formula.torch_code import compile_torch
 from activations.registry import get, names
@@ -24,6 +25,8 @@ from activations.registry import get, names
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_MOST_PARTS = 5_000  # of a derivative that is written out: 12,000 characters
 
 
 def listing() -> list[dict[str, Any]]:
@@ -40,14 +43,21 @@ def describe(spec: object) -> dict[str, Any]:
     spec: anything `activations.get` takes. More keys: latex; derivatives and derivatives_latex, by
     the name they are taken by; facts, at the initial parameters; facts_are ("checked" by the tests
     for shipped formulas, "estimated" on a grid for others); torch, the source code of value and
-    derivatives. Raises InputError as `get` does.
+    derivatives. A derivative of more than 5,000 parts, which nobody reads, is not written out but
+    counted: `torch` has it. Raises InputError as `get` does.
     """
     formula = get(spec)
     slopes = {name: formula.derivative(name) for name in formula.inputs}
+    sizes = {name: count_parts(slope) for name, slope in slopes.items()}
+    texts = {name: f"not written out: it has {size:,} parts" for name, size in sizes.items()}
+    latex = {name: rf"\text{{{text}}}" for name, text in texts.items()}
+    for name, slope in slopes.items():
+        if sizes[name] <= _MOST_PARTS:
+            texts[name], latex[name] = to_text(slope), to_latex(slope)
     return _row(formula) | {
         "latex": formula.latex,
-        "derivatives": {name: to_text(slope) for name, slope in slopes.items()},
-        "derivatives_latex": {name: to_latex(slope) for name, slope in slopes.items()},
+        "derivatives": texts,
+        "derivatives_latex": latex,
         "facts": _facts(formula.facts or estimate_facts(formula)),
         "facts_are": "checked" if formula.facts else "estimated",
         "torch": formula.torch_source,

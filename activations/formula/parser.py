@@ -4,7 +4,8 @@
   what is on a short list becomes an expression. No attribute, no name that was not declared, no
   call but the primitives'.
 - It must answer quickly: the text's length, its depth, the exponents and the size of its numbers
-  are limited before SymPy sees them, since (9**16)**16 is already a large number.
+  are limited before SymPy sees them, since (9**16)**16 is already a large number; and so is what
+  its derivatives would come to, before they are made.
 - The grammar: `expression; name=value, name=value per unit`, where the expression is over x.
 """
 
@@ -28,6 +29,7 @@ from activations.formula.primitives import (
     Primitive,
     exact_value,
 )
+from activations.formula.slopes import expect_parts
 from activations.formula.text import to_text
 
 MAX_LENGTH = 2000
@@ -35,6 +37,7 @@ MAX_DEPTH = 50
 MAX_EXPONENT = 16
 MAX_BITS = 512  # of a numerator or denominator: 1e30 has 100
 MAX_PARAMETERS = 32
+MAX_DERIVATIVE = 20_000  # parts of all derivatives: about 80 factors in one product
 
 _PRINTABLE = set(string.printable) - set("\x0b\x0c")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,23}")
@@ -320,6 +323,12 @@ def _check(expression: sympy.Expr, parameters: tuple[Parameter, ...], shown: str
     for power in expression.atoms(sympy.Pow):
         if not power.exp.is_Integer or abs(power.exp) > 4 * MAX_EXPONENT:
             raise InputError(f"formula {shown}: its powers add up to {power.exp}; use smaller ones")
+    parts = sum(expect_parts(expression, name) for name in ("x", *(p.name for p in parameters)))
+    if parts > MAX_DERIVATIVE:
+        raise InputError(
+            f"formula {shown}: its derivatives would have {parts:,} parts, and at most "
+            f"{MAX_DERIVATIVE:,} are made; multiply fewer factors, or nest less"
+        )
 
 
 def _constants(expression: sympy.Expr) -> Iterator[sympy.Expr]:

@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import sympy
 
@@ -22,6 +23,43 @@ _OPPOSITE: dict[type[Comparison], type[Comparison]] = {
 def derivative(expression: sympy.Expr, name: str) -> sympy.Expr:
     """The derivative by a symbol; at a kink the side that the primitives choose."""
     return _select(expression.diff(sympy.Symbol(name)))
+
+
+def count_parts(expression: sympy.Expr) -> int:
+    """How many operations, symbols and numbers an expression has where it is written out."""
+    return _count(expression, {})
+
+
+def expect_parts(expression: sympy.Expr, name: str) -> int:
+    """About how many parts the derivative by a symbol would have, without making it.
+
+    A product of n factors becomes a sum of n products: 300 of them make 90,000.
+    """
+    return _expect(expression, sympy.Symbol(name), {}, {})
+
+
+def _count(expression: sympy.Expr, known: dict[sympy.Expr, int]) -> int:
+    if expression not in known:
+        known[expression] = 1 + sum(_count(part, known) for part in expression.args)
+    return known[expression]
+
+
+def _expect(
+    expression: sympy.Expr, by: sympy.Expr, known: dict[sympy.Expr, int], sizes: dict[Any, int]
+) -> int:
+    if not expression.args:
+        return int(expression == by)
+    if expression not in known:
+        inner = [_expect(part, by, known, sizes) for part in expression.args]
+        depend = sum(map(bool, inner))
+        if isinstance(expression, sympy.Add) or not depend:
+            others = 0
+        elif isinstance(expression, sympy.Mul):  # each of them beside all others
+            others = depend * _count(expression, sizes)
+        else:  # the slope of a function is made of what is inside it, mostly twice
+            others = 2 * _count(expression, sizes)
+        known[expression] = depend and sum(inner) + others
+    return known[expression]
 
 
 def _select(expression: sympy.Expr) -> sympy.Expr:

@@ -1,6 +1,8 @@
 """What is told about activations: complete, ready for JSON, and drawn."""
 
 import json
+import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,25 @@ def test_detail_of_a_typed_formula_says_that_its_facts_are_estimated() -> None:
         "a": "x*tanh(x)",
     }
     assert told["latex"] == r"a x \tanh\left(x\right)"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["*".join(f"sin({k}*x)" for k in range(1, 61)), "tanh(" * 40 + "x" + ")" * 40],
+    ids=["sixty factors", "forty nested"],
+)
+def test_detail_of_a_large_formula_takes_less_than_two_seconds(formula: str) -> None:
+    before = time.process_time()
+    told = describe(formula)
+    assert time.process_time() - before < 2.0
+    assert told["facts"]["smoothness"] == "inf"
+    assert all(len(text) < 20_000 for text in told["derivatives"].values())
+
+
+def test_detail_of_what_grows_beyond_every_number_says_nothing_on_the_way() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert describe("exp(exp(x))")["facts"]["lipschitz"] == "inf"
 
 
 def test_detail_of_nonsense_is_an_input_error() -> None:

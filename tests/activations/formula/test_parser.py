@@ -167,6 +167,7 @@ HOSTILE = [
     "tanh(" * 300 + "x" + ")" * 300,
     "x" + "+x" * 5000,
     "sin(x)" + "*(x+1)" * 300 + "**9" * 20,
+    "*".join(f"(x+{k})" for k in range(250)),  # a derivative of 190,000 parts
     "x if " * 200 + "x",
     "ｘ",  # fullwidth x, which Python would normalise to x
     "𝘵anh(x)",
