@@ -13,12 +13,28 @@ MOST_ROWS = 100  # speakers or folds of a printed table; --json has all
 def print_corpus(found: Mapping[str, Any]) -> None:
     """Print on stdout what `bench.data.describe` found."""
     tables = ("speakers", "folds", "notes", "problems")
-    print_fields({name: value for name, value in found.items() if name not in tables})
+    fields = {name: value for name, value in found.items() if name not in tables}
+    print_fields(fields | {"labels": _first(found["labels"])} | {"examples": _short(found)})
     labels = list(found["labels"])[:MOST_LABELS]
     print_counts("speaker", labels, found["speakers"])
     sides = ("train", "dev", "test")
     print_counts("fold", sides, found["folds"])
     print_fields({name: found[name] for name in ("notes", "problems")})
+
+
+def _short(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The examples' counts, without those that would fill the terminal."""
+    return {
+        name: _first(value) if isinstance(value, Mapping) else value
+        for name, value in found["examples"].items()
+    }
+
+
+def _first(counts: Mapping[str, int]) -> dict[str, Any]:
+    """Counts by name, the first of them where there are many."""
+    shown = dict(list(counts.items())[:MOST_ROWS])
+    more = len(counts) - len(shown)
+    return shown | ({"…": f"and {more:,} more; all: --json"} if more else {})
 
 
 def print_counts(what: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, int]]) -> None:
