@@ -11,7 +11,8 @@ from activations.errors import one_line
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins one in a spreadsheet
 _LATEX = {"\\": r"\textbackslash{}", "·": r"$\cdot$", "~": r"\textasciitilde{}"}
-_LATEX |= {"^": r"\textasciicircum{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}"}
+_LATEX |= {"^": r"\textasciicircum{}", "`": r"\textasciigrave{}"}
+_LATEX |= {'"': r"\symbol{34}"}  # \textquotedbl is not in every encoding of fonts
 _LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 _LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}
 _MARKDOWN = frozenset("\\`*_{}[]<>#|!$~&")
@@ -24,8 +25,12 @@ def csv_cell(text: str) -> str:
 
 
 def latex(text: str) -> str:
-    """Plain text for LaTeX, also within a comment."""
-    return "".join(_LATEX.get(character, character) for character in one_line(text))
+    """Plain text for LaTeX, also within a comment and at the beginning of a table's row."""
+    plain = "".join(_LATEX.get(character, character) for character in one_line(text))
+    for pair in ("--", "''", ",,"):  # a dash and quotes, not two signs
+        plain = plain.replace(pair, f"{pair[0]}{{}}" * 2)
+    # after two backslashes a bracket would be read as a length, and a star swallowed
+    return f"{{{plain[0]}}}{plain[1:]}" if plain[:1] in ("[", "*") else plain
 
 
 def markdown(text: str) -> str:

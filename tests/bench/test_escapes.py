@@ -3,19 +3,33 @@
 import csv
 import re
 from io import StringIO
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from pylatexenc.latexwalker import (
+    LatexCharsNode,
+    LatexGroupNode,
+    LatexMacroNode,
+    LatexMathNode,
+    LatexWalker,
+)
 
-from activations.errors import printable
+from activations.errors import one_line, printable
 from bench.escapes import csv_cell, latex, markdown
 
 HOSTILE = '\n\\immediate\\write18{touch /tmp/x}\n% &$a$b #_{}~^"`<script>|=1+1\x1b[2J\u202e\x00'
 LATEX_WORDS = {
-    *(r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"\textquotedbl{}"),
+    *(r"\textbackslash{}", r"\textasciitilde{}", r"\textasciicircum{}", r"\symbol{34}"),
     *(r"\textasciigrave{}", r"\textless{}", r"\textgreater{}", r"\textbar{}", r"$\cdot$"),
     *(f"\\{c}" for c in "&%$#_{}"),
+    *("{}", "{[}", "{*}"),
+}
+
+CHARACTERS = {
+    **{"textbackslash": "\\", "textasciitilde": "~", "textasciicircum": "^"},
+    **{"textasciigrave": "`", "textless": "<", "textgreater": ">", "textbar": "|"},
 }
 
 
@@ -25,6 +39,38 @@ def test_latex_is_text_and_the_escapes_alone(text: str) -> None:
     for word in sorted(LATEX_WORDS, key=len, reverse=True):
         rest = rest.replace(word, "")
     assert not set(rest) & set("\\&%$#_{}~^\n\r")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\xa0")))
+@example(HOSTILE)
+@example("a--b ''c'' ,,d -----")
+def test_a_parser_of_latex_that_forgives_nothing_reads_the_text_that_was_given(text: str) -> None:
+    nodes, _, length = LatexWalker(latex(text), tolerant_parsing=False).get_latex_nodes()
+    assert length == len(latex(text))
+    assert _shown(nodes) == one_line(text)
+
+
+def _shown(nodes: list[Any]) -> str:
+    """What LaTeX would print of its parts, by LaTeX's own names of characters; no other is known."""
+    text, rest = "", iter(nodes)
+    for node in rest:
+        if node.isNodeType(LatexCharsNode):
+            text += node.chars
+        elif node.isNodeType(LatexGroupNode):
+            text += _shown(node.nodelist)
+        elif node.isNodeType(LatexMathNode):
+            text += {r"$\cdot$": "·"}[node.latex_verbatim()]
+        elif node.isNodeType(LatexMacroNode) and node.macroname == "symbol":
+            text += chr(int(_shown([next(rest)])))
+        else:
+            assert node.isNodeType(LatexMacroNode), node
+            text += CHARACTERS.get(node.macroname, node.macroname)
+    return text
+
+
+@pytest.mark.parametrize("name", ["[5pt]x", "*x", " [", "*"])
+def test_the_first_cell_of_a_row_is_no_argument_of_the_row_before(name: str) -> None:
+    assert latex(name).startswith("{")
 
 
 def test_a_command_for_latex_becomes_text_on_one_line() -> None:
