@@ -28,8 +28,13 @@ LATEX_WORDS = {
 }
 
 CHARACTERS = {
-    **{"textbackslash": "\\", "textasciitilde": "~", "textasciicircum": "^"},
-    **{"textasciigrave": "`", "textless": "<", "textgreater": ">", "textbar": "|"},
+    "textbackslash": "\\",
+    "textasciitilde": "~",
+    "textasciicircum": "^",
+    "textasciigrave": "`",
+    "textless": "<",
+    "textgreater": ">",
+    "textbar": "|",
 }
 
 
@@ -51,7 +56,7 @@ def test_a_parser_of_latex_that_forgives_nothing_reads_the_text_that_was_given(t
 
 
 def _shown(nodes: list[Any]) -> str:
-    """What LaTeX would print of its parts, by LaTeX's own names of characters; no other is known."""
+    """What LaTeX prints of these parts, by its own names of characters; no other is known."""
     text, rest = "", iter(nodes)
     for node in rest:
         if node.isNodeType(LatexCharsNode):
