@@ -183,7 +183,10 @@ def features(
     jobs: Jobs = None,
     workspace: WorkspaceFolder = DEFAULT,
     compare: Annotated[
-        int, typer.Option("--compare", metavar="N", help="Correlate with openSMILE's on N files.")
+        int,
+        typer.Option(
+            "--compare", min=0, metavar="N", help="Correlate with openSMILE's on N files."
+        ),
     ] = 0,
 ) -> None:
     """Compute the features of a corpus ahead of a study, with the default settings."""
@@ -267,7 +270,9 @@ def tune(
     overrides: Overrides = None,
     trials: Annotated[
         int | None,
-        typer.Option(min=1, help="Settings of each variant on each fold; as the study says."),
+        typer.Option(
+            min=1, max=10_000, help="Settings of each variant on each fold; as the study says."
+        ),
     ] = None,
     device: Device = "auto",
     precision: Precision = "ieee",
@@ -502,7 +507,7 @@ def validate_statistics(
     simulations: Annotated[
         int | None, typer.Option(min=20, max=1_000_000, help="Simulated studies of each kind.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the simulation.")] = 0,
     write: Annotated[
         Path | None, typer.Option(help="Replace the table of this Markdown page.")
     ] = None,

@@ -18,6 +18,8 @@ from studies.fields import Distinct, Float, Int, Section, hint
 Scalar = bool | int | float | str | None
 Sampler = Literal["tpe", "grid"]
 SettingsRule = Literal["given", "tuned"]
+MOST_CELLS = 10_000  # combinations of choices, of a grid or crossed
+MOST_TRIALS = 10_000  # of each variant on each fold, or at once
 MOST_CHECKED = 4096  # combinations of a search that are tried out before training
 SEARCH_SEED = 1000  # of the default search: far from the seeds 0, 1, … of studies
 
@@ -71,15 +73,15 @@ class TuningSpec(Section):
     """
 
     sampler: Sampler = "tpe"
-    trials: Annotated[int, Strict(), Field(ge=1)] = 10
-    batch: Annotated[int, Strict(), Field(ge=1)] = 5
+    trials: Annotated[int, Strict(), Field(ge=1, le=MOST_TRIALS)] = 10
+    batch: Annotated[int, Strict(), Field(ge=1, le=MOST_TRIALS)] = 5
     seeds: Annotated[tuple[Annotated[Int, Field(ge=0)], ...], Distinct] = (SEARCH_SEED,)
 
 
 def grid_cells(search: Mapping[str, SearchSpec]) -> list[dict[str, Any]]:
     """Every combination of the choices, by dotted key; the last field varies fastest.
 
-    Raises ValueError naming a field that has a range.
+    Raises ValueError naming a field that has a range, and for more than 10,000 of them.
     """
     for key, entry in search.items():
         if entry.choices is None:
@@ -87,8 +89,17 @@ def grid_cells(search: Mapping[str, SearchSpec]) -> list[dict[str, Any]]:
                 f"search.{key}: a grid needs a list of choices, not low and high "
                 "(tuning.sampler: tpe takes both)"
             )
-    choices = [entry.choices or () for entry in search.values()]
-    return [dict(zip(search, cell, strict=True)) for cell in itertools.product(*choices)]
+    return _cells("search", {key: entry.choices or () for key, entry in search.items()})
+
+
+def _cells(section: str, choices: Mapping[str, Collection[Any]]) -> list[dict[str, Any]]:
+    """Every combination, the last varying fastest; ValueError where they are too many."""
+    if (number := math.prod(map(len, choices.values()))) > MOST_CELLS:
+        raise ValueError(
+            f"{section}: {number:,} combinations, and at most {MOST_CELLS:,} are taken; give "
+            "fewer fields or values"
+        )
+    return [dict(zip(choices, cell, strict=True)) for cell in itertools.product(*choices.values())]
 
 
 def check_search(
@@ -153,13 +164,8 @@ def check_across(
             raise ValueError(f"across.{key}: needs a list of different values")
         for value in values:
             _try(key, {key: value}, check, section="across")
-    for cell in itertools.product(*across.values()):
-        _try(
-            next(iter(across), ""),
-            dict(zip(across, cell, strict=True)),
-            check,
-            section="across",
-        )
+    for cell in _cells("across", across):
+        _try(next(iter(across), ""), cell, check, section="across")
 
 
 def check_fresh(

@@ -1,6 +1,7 @@
 """Specifications: what is written is what runs, and a mistake is named with its remedy."""
 
 import itertools
+import json
 import re
 from pathlib import Path
 
@@ -159,6 +160,13 @@ def test_settings_that_the_network_or_the_features_would_not_read_are_refused(
         load("demo", [change], workspace=workspace)
 
 
+SIZES = list(range(8, 108))
+MANY = json.dumps(
+    {f"model.{name}": SIZES for name in ("hidden_size", "attention_size", "dense_size")}
+    | {"training.batch_size": SIZES}
+)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -169,13 +177,18 @@ def test_settings_that_the_network_or_the_features_would_not_read_are_refused(
         ("training.steps=1000000000", "at most 100,000,000"),
         ("corpus.seed=100000000000000000000", "less than or equal to 9223372036854775807"),
         ("corpus.dialogues_per_session=1000000000", "less than or equal to 1000"),
+        ("tuning.trials=1000000000", "less than or equal to 10000"),
+        ("tuning.batch=1000000000", "less than or equal to 10000"),
+        (f"across={MANY}", "across: 100,000,000 combinations, and at most 10,000"),
+        ([f"search={MANY}", "tuning.sampler=grid"], "search: 100,000,000 combinations"),
     ],
 )
 def test_sizes_from_outside_have_limits_that_are_said_at_once(
-    workspace: Workspace, change: str, said: str
+    workspace: Workspace, change: str | list[str], said: str
 ) -> None:
+    changes = [change] if isinstance(change, str) else change
     with pytest.raises(InputError, match=said):
-        make_plan(load("demo", [change], workspace=workspace), DATA)
+        make_plan(load("demo", changes, workspace=workspace), DATA)
 
 
 def test_an_alias_bomb_is_refused_before_it_is_built(workspace: Workspace, tmp_path: Path) -> None:

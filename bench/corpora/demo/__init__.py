@@ -32,6 +32,7 @@ __all__ = ["write_demo_corpus"]
 
 REVISION = 3  # of the recipe: a demo of another revision is made again
 NAME = "demo (synthetic speech)"
+LARGEST_SEED = 2**63 - 1  # what random streams take
 MOST_DIALOGUES = 1_000  # of a session: a hundred times the default, a day of speaking
 # a file of any demo, also of another revision
 _OF_A_DEMO = re.compile(
@@ -67,10 +68,10 @@ def write_demo_corpus(
         "seed": seed,
         "dialogues_per_session": dialogues_per_session,
     }
-    if seed < 0 or not 1 <= dialogues_per_session <= MOST_DIALOGUES:
+    if not 0 <= seed <= LARGEST_SEED or not 1 <= dialogues_per_session <= MOST_DIALOGUES:
         raise InputError(
-            f"the demo corpus needs a seed from 0 up and 1 to {MOST_DIALOGUES:,} dialogues per "
-            f"session, not seed {seed} and {dialogues_per_session}"
+            f"the demo corpus needs a seed from 0 up to {LARGEST_SEED:,} and 1 to "
+            f"{MOST_DIALOGUES:,} dialogues per session, not seed {seed} and {dialogues_per_session}"
         )
     root = Path(root).absolute()
     try:

@@ -40,6 +40,8 @@ from bench.speed.machine import (
 PARTS = ("step", "layer", "stack", "lengths", "peers")
 
 HEAT = 6  # activations timed against the same torch.nn.GRU: a round of a heat stays within seconds
+MOST_REPEATS = 10_000
+LARGEST_HIDDEN = 4_096  # units: eight times the largest that is measured by default
 SHORTEST = 5e-3  # s: shorter work is repeated inside one measurement, for the clock's sake
 
 # torch.compile unrolls the loop: minutes at T = 100, so it runs at 20 steps (see docs/speed.md)
@@ -85,8 +87,11 @@ def measure(
         precision = precision_called(precision)
     if precision not in (None, "ieee") and place.type == "cpu":
         raise InputError(f"on a CPU products are float32's own: 'ieee', not {precision!r}")
-    if repeats < 1 or any(size < 1 for size in hidden or ()):
-        raise InputError("repeats and hidden sizes must be at least 1")
+    if not 1 <= repeats <= MOST_REPEATS:
+        raise InputError(f"repeats must be from 1 to {MOST_REPEATS:,}, not {repeats:,}")
+    for size in hidden or ():
+        if not 1 <= size <= LARGEST_HIDDEN:
+            raise InputError(f"hidden sizes must be from 1 to {LARGEST_HIDDEN:,}, not {size:,}")
     named = None if activations is None else [registry.get(name) for name in activations]
     wanted = tuple(contestants or CONTESTANTS)
     heats = [heat for part in parts for heat in _heats(part, place, named, hidden, wanted)]
