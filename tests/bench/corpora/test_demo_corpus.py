@@ -285,7 +285,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("settings", [{"seed": -1}, {"dialogues_per_session": 0}])
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, settings: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="a seed from 0 up to .* and 1 to 1,000 dialogues"):
+    with pytest.raises(InputError, match=r"a seed from 0 up to .* and 1 to 1,000 dialogues"):
         write_demo_corpus(tmp_path / "demo", **settings)  # type: ignore[arg-type]
 
 
