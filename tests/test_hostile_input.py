@@ -209,6 +209,8 @@ def test_records_of_a_study(finished: Path, name: str) -> None:
     path = folder.root / name
     text = path.read_text()
     valid = yaml.safe_load(text) if name.endswith("yaml") else json.loads(text)
+    for command in ("status", "plan"):  # what they import is none of a case's cost
+        assert gateswap.main([command, "demo"]) == 0
     for chance in cases(name):
         if chance.random() < 0.7:
             data = changed(valid, chance)
