@@ -24,7 +24,9 @@ from typer.exceptions import TyperException
 from activations.errors import GateswapError, InputError, one_line
 from activations.kernels.cpu.threads import wait_asleep
 from studies.terminal.options import (
+    Address,
     Device,
+    Engine,
     Jobs,
     Json,
     Layout,
@@ -34,6 +36,8 @@ from studies.terminal.options import (
     Precision,
     Quiet,
     Study,
+    WorkerCpus,
+    WorkerGpus,
     WorkspaceFolder,
 )
 from studies.workspace import DEFAULT, Workspace
@@ -55,8 +59,9 @@ app.add_typer(corpus, name="corpus")
 def demo(workspace: WorkspaceFolder = DEFAULT, device: Device = "auto") -> None:
     """Make the demo corpus, run a small study on it and write its report."""
     from reports.study import write
+    from studies.execution.machine import Machine
     from studies.loading import load
-    from studies.runner import Machine, run_study
+    from studies.runner import run_study
     from studies.terminal.display import TerminalDisplay
 
     place = Workspace(workspace)
@@ -212,6 +217,10 @@ def run(
     overrides: Overrides = None,
     device: Device = "auto",
     precision: Precision = "ieee",
+    engine: Engine = "local",
+    address: Address = "",
+    worker_cpus: WorkerCpus = None,
+    worker_gpus: WorkerGpus = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and what it will take.")
     ] = False,
@@ -224,17 +233,25 @@ def run(
     mlflow_url: MlflowUrl = None,
 ) -> None:
     """Train what is missing of a study; the same command continues after an interruption."""
+    from studies.execution.machine import Machine
     from studies.forecast import forecast_study
     from studies.loading import load
     from studies.model_files import disk_use
-    from studies.runner import Machine, foresee_study, run_study
+    from studies.runner import foresee_study, run_study
     from studies.terminal.display import TerminalDisplay, print_status
     from studies.terminal.forecasts import print_forecast
 
     place = Workspace(workspace, optuna_url=optuna_url, mlflow_url=mlflow_url)
     display = TerminalDisplay(quiet=quiet)
     spec = load(study, overrides or [], workspace=place)
-    machine = Machine(device=device, precision=precision)
+    machine = Machine(
+        device=device,
+        precision=precision,
+        engine=engine,
+        address=address,
+        worker_cpus=worker_cpus,
+        worker_gpus=worker_gpus,
+    )
     if dry_run:
         found = foresee_study(spec, place, display)
         plan = found.plan
@@ -242,9 +259,10 @@ def run(
         print(f"{len(plan.stacks)} stacks of up to {max(map(len, plan.stacks))} members")
         if models_line := disk_use(plan.members, spec, place.study(spec.name).root):
             print(models_line)
-        print_forecast(
-            forecast_study(plan, found.material, place, device=device, precision=precision)
-        )
+        if engine == "local":
+            print_forecast(
+                forecast_study(plan, found.material, place, device=device, precision=precision)
+            )
         return
     done = run_study(spec, place, machine=machine, models=models, display=display)
     print(
@@ -276,6 +294,10 @@ def tune(
     ] = None,
     device: Device = "auto",
     precision: Precision = "ieee",
+    engine: Engine = "local",
+    address: Address = "",
+    worker_cpus: WorkerCpus = None,
+    worker_gpus: WorkerGpus = None,
     quiet: Quiet = False,
     workspace: WorkspaceFolder = DEFAULT,
     optuna_url: OptunaUrl = None,
@@ -295,6 +317,10 @@ def tune(
         workspace=workspace,
         device=device,
         precision=precision,
+        engine=engine,
+        address=address,
+        worker_cpus=worker_cpus,
+        worker_gpus=worker_gpus,
         optuna_url=optuna_url,
         mlflow_url=mlflow_url,
         display=TerminalDisplay(quiet=quiet),

@@ -1,10 +1,11 @@
 """What `import studies` offers to notebooks: a study by name, file or specification.
 
-- Silent unless a display is given, and every word of a workspace is a folder's path: nothing here
-  needs another import.
+- Silent unless a display is given, but for a notebook's kernel, which shows a bar. Every word of a
+  workspace is a folder's path: nothing here needs another import.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,27 +44,46 @@ def run(
     overrides: Sequence[str] = (),
     *,
     workspace: str | Path = DEFAULT,
+    engine: str = "local",
+    address: str = "",
+    worker_cpus: int | None = None,
+    worker_gpus: float | None = None,
     device: str = "auto",
     precision: str = "ieee",
     mirror: bool = True,
     optuna_url: str | None = None,
     mlflow_url: str | None = None,
-    display: Display = SILENT,
+    display: Display | None = None,
+    callbacks: "Sequence[Callable[[MemberResult], None]]" = (),
 ) -> "list[MemberResult]":
     """Train what is missing of a study and return all its results, in the plan's order.
 
-    device, precision: as on the command line. mirror: whether MLflow and Optuna are kept up to
-    date. optuna_url, mlflow_url: where, instead of in the workspace. display: who is told what
-    happens, nobody by default.
-    Raises InputError for what cannot be used, GateswapError where training was stopped or failed.
-    `help(studies)` has an example.
+    engine, address, worker_cpus, worker_gpus, device, precision: as on the command line. mirror:
+    whether MLflow and Optuna are kept up to date. optuna_url, mlflow_url: where, instead of in the
+    workspace. display: who is told what happens; by default a notebook shows it, and nobody
+    elsewhere. callbacks: each is called with every new result.
+    Raises InputError for what cannot be used, GateswapError where training failed. An interrupt
+    (Ctrl-C, the kernel's) raises KeyboardInterrupt; what is finished is kept, and the same call
+    goes on. `help(studies)` has an example.
     """
-    from studies.runner import Machine, run_study
+    from studies.execution.machine import Machine
+    from studies.runner import StudyStoppedError, run_study
 
     place = Workspace(Path(workspace), optuna_url=optuna_url, mlflow_url=mlflow_url)
     spec = _specification(study, overrides, workspace)
-    machine = Machine(device=device, precision=precision)
-    run_study(spec, place, machine=machine, mirror=mirror, display=display)
+    machine = Machine(
+        device=device,
+        precision=precision,
+        engine=engine,
+        address=address,
+        worker_cpus=worker_cpus,
+        worker_gpus=worker_gpus,
+    )
+    shown = shown_here() if display is None else display
+    try:
+        run_study(spec, place, machine=machine, mirror=mirror, display=shown, callbacks=callbacks)
+    except StudyStoppedError as error:
+        raise KeyboardInterrupt(str(error)) from None
     return results(spec.name, workspace=workspace)
 
 
@@ -73,11 +93,15 @@ def tune(
     *,
     trials: int | None = None,
     workspace: str | Path = DEFAULT,
+    engine: str = "local",
+    address: str = "",
+    worker_cpus: int | None = None,
+    worker_gpus: float | None = None,
     device: str = "auto",
     precision: str = "ieee",
     optuna_url: str | None = None,
     mlflow_url: str | None = None,
-    display: Display = SILENT,
+    display: Display | None = None,
 ) -> "dict[str, dict[str, Choice]]":
     """Try settings of every variant on every fold; what was chosen, by variant's label and fold.
 
@@ -91,17 +115,29 @@ def tune(
     Traceback (most recent call last):
     activations.errors.InputError: study demo does not say what to tune; add to it, for example, ...
     """
-    from studies.runner import Machine
+    from studies.execution.machine import Machine
+    from studies.runner import StudyStoppedError
     from studies.tuner import tune_study
     from studies.tuning import with_trials
 
     spec = _specification(study, overrides, workspace)
-    return tune_study(
-        spec if trials is None else with_trials(spec, trials),
-        Workspace(Path(workspace), optuna_url=optuna_url, mlflow_url=mlflow_url),
-        machine=Machine(device=device, precision=precision),
-        display=display,
+    machine = Machine(
+        device=device,
+        precision=precision,
+        engine=engine,
+        address=address,
+        worker_cpus=worker_cpus,
+        worker_gpus=worker_gpus,
     )
+    try:
+        return tune_study(
+            spec if trials is None else with_trials(spec, trials),
+            Workspace(Path(workspace), optuna_url=optuna_url, mlflow_url=mlflow_url),
+            machine=machine,
+            display=shown_here() if display is None else display,
+        )
+    except StudyStoppedError as error:
+        raise KeyboardInterrupt(str(error)) from None
 
 
 def status(study: str, *, workspace: str | Path = DEFAULT) -> "Status":
@@ -173,3 +209,13 @@ def _specification(
     if overrides:
         raise ValueError("overrides belong to a study's name or file, not to its specification")
     return study
+
+
+def shown_here() -> Display:
+    """What shows a study where this runs: a notebook's kernel does, and nothing elsewhere."""
+    find = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    if find is None or getattr(find(), "kernel", None) is None:  # a terminal's shell has none
+        return SILENT
+    from studies.notebook import NotebookDisplay
+
+    return NotebookDisplay()

@@ -5,7 +5,7 @@
   written over. Whether both say the same is compared and told.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -19,13 +19,16 @@ from studies.model_files import ModelFolder
 from studies.progress import Display, StackAt, TrainingView
 from studies.result_files import ResultFolder
 
+Callback = Callable[[MemberResult], None]  # called with a member's result once it is kept
+
 
 class Keeper:
     """Keeps what an engine reports: results and networks in files, the rest on the display.
 
     again: members that have a result and are trained for their networks. reflect: called when
-    results were written. diverged: how many members did. errors: of the stacks that failed.
-    differing: of the members trained again, those whose predictions are not those of their results.
+    results were written. callbacks: called with each of them. diverged: how many members did.
+    errors: of the stacks that failed. differing: of the members trained again, those whose
+    predictions are not those of their results.
     """
 
     def __init__(
@@ -37,12 +40,13 @@ class Keeper:
         view: TrainingView,
         reflect: Callable[[], None],
         again: Collection[str] = (),
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self.diverged = 0
         self.errors: list[str] = []
         self.differing: list[str] = []
         self._results, self._models, self._checkpoints = results, models, checkpoints
-        self._again, self._refused = set(again), False
+        self._again, self._callbacks, self._refused = set(again), callbacks, False
         self._display, self._view, self._reflect = display, view, reflect
 
     def say(self, text: str) -> None:
@@ -93,6 +97,10 @@ class Keeper:
         said = done.error or (f"{diverged} diverged" if diverged else "ok")
         self._view.finish(place, _at(done.stack), said)
         self._reflect()
+        for callback in self._callbacks:
+            for key, result in done.results.items():
+                if key not in self._again:
+                    callback(result)
 
 
 def _at(stack: NamedStack, progress: StackProgress | None = None) -> StackAt:

@@ -6,14 +6,17 @@
   command before it.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 
 from activations.errors import InputError
+from bench.arrays import FloatArray, IntArray
 from bench.corpora.corpus import Corpus
 from bench.corpora.demo import write_demo_corpus
 from bench.corpora.reading import read_corpus
@@ -23,6 +26,7 @@ from bench.data.folds import Fold, make_folds
 from bench.data.review import fold_notes
 from bench.data.suspicions import suspicions
 from bench.features import FeatureStore, compute_features
+from bench.features.moments import Moments
 from bench.network.kinds import KINDS
 from bench.training.identity import CorpusIdentity
 from studies.plan import Data
@@ -53,6 +57,37 @@ class StoredFeatures:
     def build(self, device: torch.device) -> TrainingData:
         """Read the store and put it on a device."""
         return TrainingData.build(FeatureStore.open(self.folder), self.examples, self.folds, device)
+
+    def carried(self) -> "CarriedFeatures":
+        """The same with the frames in it, for machines that do not see the folder."""
+        store = FeatureStore.open(self.folder)
+        return CarriedFeatures(
+            np.asarray(store.frames),
+            store.offsets,
+            store.lengths,
+            store.moments,
+            self.examples,
+            self.folds,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CarriedFeatures:
+    """Training data with its frames [F, I]; offsets, lengths [U], moments as in a store."""
+
+    frames: FloatArray
+    offsets: IntArray
+    lengths: IntArray
+    moments: Moments | None
+    examples: Examples
+    folds: Sequence[Fold]
+
+    def build(self, device: torch.device) -> TrainingData:
+        """Put it on a device; on a CPU the frames stay where they are."""
+        with warnings.catch_warnings():
+            # an object store's arrays must not be written, and nobody writes frames
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            return TrainingData.build(self, self.examples, self.folds, device)
 
 
 @dataclass(frozen=True, eq=False)

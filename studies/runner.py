@@ -8,12 +8,10 @@
 
 import contextlib
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-
-import torch
 
 from activations.errors import GateswapError, InputError
 from activations.files import alone_in, sweep, write_atomically
@@ -25,13 +23,12 @@ from bench.training.identity import Origin
 from bench.training.train import TrainingSettings
 from studies.checkpoint_files import CheckpointFolder
 from studies.completion import Status, study_status
-from studies.execution.devices import check_precision, choose_devices
-from studies.execution.engines import Engine, OneDevice, work_of
-from studies.execution.pool import Pool
+from studies.execution.engines import Engine, work_of
+from studies.execution.machine import AUTOMATIC, Machine, Trainers
 from studies.frozen import freeze
 from studies.growth import Round, grown
-from studies.keeping import Keeper
-from studies.kinds import kinds_here, kinds_of, mixture
+from studies.keeping import Callback, Keeper
+from studies.kinds import kinds_of, mixture
 from studies.logbook import Logbook
 from studies.material import Material, corpus_folder, foresee, read_material, training_source
 from studies.model_files import ModelFolder, check_disk, without_model
@@ -44,15 +41,8 @@ from studies.tuned import chosen_settings
 from studies.workspace import StudyFolder, Workspace, writable
 
 
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """What trains. device: auto, cpu, cuda (all GPUs) or cuda:N. precision: ieee, tf32 or bf16."""
-
-    device: str = "auto"
-    precision: str = "ieee"
-
-
-AUTOMATIC = Machine()
+class StudyStoppedError(GateswapError):
+    """A study was interrupted; what is finished is kept."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +73,19 @@ def run_study(
     mirror: bool = True,
     models: bool = False,
     display: Display = SILENT,
+    callbacks: Sequence[Callback] = (),
 ) -> Outcome:
     """Train every member of a study that has no result file.
 
     mirror: whether MLflow and Optuna learn of it at once; `mirror_study` tells them later. models:
-    train those again, too, that have a result and no model file, for the models alone.
+    train those again, too, that have a result and no model file, for the models alone. callbacks:
+    each is called with every result that is new, once it is kept.
 
-    Raises InputError for a corpus, device, precision or folder that cannot be used; GateswapError
-    after an interruption, or after the other stacks where one failed.
+    Raises InputError for a corpus, device, precision or folder that cannot be used;
+    StudyStoppedError after an interruption, GateswapError after the other stacks where one failed.
+    What a callback raises ends the run; what is finished is kept.
     """
-    session = Session(spec, workspace, machine, display, mirror=mirror)
+    session = Session(spec, workspace, machine, display, mirror=mirror, callbacks=callbacks)
     with alone(session.folder), contextlib.closing(session):
         now = session.round()
         again = session.without_model(now.plan, wanted=models)
@@ -154,18 +147,17 @@ class Session:
         display: Display,
         *,
         mirror: bool = True,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self._spec, self._workspace = spec, workspace
         corpus_folder(spec, workspace)  # which has to be said, before any folder is made
-        self._devices = choose_devices(machine.device)
-        self._precision = check_precision(machine.precision, self._devices)
-        self._kinds = kinds_here(self._devices, self._precision)
+        self._trainers, self._callbacks = Trainers(machine), callbacks
         self._material: Material | None = None
         self._engine: Engine | None = None
         self._ahead: CompiledAhead | None = None
         self.folder = workspace.study(spec.name)
         self.results = ResultFolder(writable(self.folder.results))
-        gpus = any(device.type == "cuda" for device in self._devices)
+        gpus = self._trainers.gpus
         self.display = self._display = Logbook(display, self.folder.log, gpus=gpus)
         self._reflection = Reflection(spec, workspace, self._display, wanted=mirror)
         self._models = ModelFolder(self.folder.models)
@@ -222,17 +214,18 @@ class Session:
         self._reflection.update_mlflow()
         diverged, errors = 0, []
         if stacks:
-            devices, work = ", ".join(map(str, self._devices)), float(sum(map(work_of, stacks)))
-            self._display.write(f"training of {missing} members begins on {devices}")
-            with at_precision(self._precision), self._display.training(missing, work) as view:
+            trainers, work = self._trainers, float(sum(map(work_of, stacks)))
+            self._display.write(f"training of {missing} members begins on {trainers}")
+            with at_precision(trainers.precision), self._display.training(missing, work) as view:
                 engine = self._prepared(plan)
                 folders = self.results, self._models, self._checkpoints
-                kept = Keeper(*folders, self._display, view, self._reflection.update_mlflow, again)
+                reflect = self._reflection.update_mlflow
+                kept = Keeper(*folders, self._display, view, reflect, again, self._callbacks)
                 try:
                     engine.train(stacks, kept)
                 except KeyboardInterrupt:
                     self._display.write(stopped := self._stopped(plan))
-                    raise GateswapError(stopped) from None
+                    raise StudyStoppedError(stopped) from None
             diverged, errors = kept.diverged, kept.errors
             self._display.write(
                 f"training has ended; {diverged} diverged, {len(errors)} stacks failed"
@@ -261,8 +254,10 @@ class Session:
         """
         self.results.by_hash(besides=plan.members, report=self._display.say)
         found = {key: r for key, r in self.results.by_hash().items() if key in plan.members}
-        warning = mixture(plan.spec.name, kinds_of(found.values()), self._kinds)
-        if warning and len(found) < len(plan.members):
+        kinds = self._trainers.kinds
+        if kinds is None or len(found) == len(plan.members):
+            return
+        if warning := mixture(plan.spec.name, kinds_of(found.values()), kinds):
             self._display.say(f"warning: {warning}")
 
     def close(self) -> None:
@@ -273,9 +268,9 @@ class Session:
             self._engine.close()
 
     def _prepared(self, plan: Plan) -> Engine:
-        """What trains: this process where there is one device, a worker for each of several."""
+        """What trains, with the study's features."""
         if self._engine is None:
-            if self._devices[0].type == "cpu":  # while features are computed, and the first train
+            if self._trainers.compiles_here:  # while features are computed, and the first train
                 self._ahead = CompiledAhead(trial.variant.cell for trial in plan.trials)
             source = training_source(self._spec, self.material(), self._workspace, self._display)
             settings = TrainingSettings(
@@ -285,13 +280,7 @@ class Session:
                 features=described(self._spec.features.settings()),
             )
             take_granted_threads()
-            if len(self._devices) > 1:
-                self._engine = Pool(source, settings, self._devices)
-            else:
-                (device,) = self._devices
-                if device.type == "cuda":
-                    torch.cuda.set_device(device)  # where kernels are launched
-                self._engine = OneDevice(source.build(device), settings)
+            self._engine = self._trainers.engine(source, settings)
         return self._engine
 
     def _stopped(self, plan: Plan) -> str:

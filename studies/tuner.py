@@ -11,9 +11,10 @@ from dataclasses import replace
 from activations.files import write_atomically
 from bench.data.members import Hyperparameters, Member, Variant
 from studies import tuning
+from studies.execution.machine import AUTOMATIC, Machine
 from studies.plan import Attempt, Data, plan_of
 from studies.progress import SILENT, Display
-from studies.runner import AUTOMATIC, Machine, Session, alone
+from studies.runner import Session, alone
 from studies.spec import StudySpec
 from studies.tuned import (
     Choice,

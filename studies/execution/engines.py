@@ -97,7 +97,11 @@ class OneDevice:
             if len(parts) > 1:
                 waiting += reversed(parts)
                 continue
-            most = self._fitting(stack, reports)
+            try:
+                most = self._fitting(stack, reports)
+            except Exception as error:
+                reports.finished(self._place, _failed(stack, error))
+                continue
             if most < len(stack):
                 waiting += reversed(_cut(stack, most))
                 continue
@@ -157,9 +161,7 @@ class OneDevice:
         except Exception as error:  # the compilers of kernels have their own
             if out_of_memory.ran_out(error) and len(stack) > 1:
                 return None  # and with it goes the error, which holds on to what was allocated
-            if os.environ.get("GATESWAP_TRACEBACK"):
-                traceback.print_exc()
-            return Finished(stack, {}, _explain(stack, error))
+            return _failed(stack, error)
         networks = {key: own for key, own in zip(hashes, kept, strict=False) if own is not None}
         return Finished(stack, dict(zip(hashes, results, strict=True)), networks=networks)
 
@@ -214,6 +216,13 @@ def members_at_once(
         return worthwhile
     on_gpu = data.device.type == "cuda"
     return min(worthwhile, memory.most_members(members, data, settings, free, recorded=on_gpu))
+
+
+def _failed(stack: NamedStack, error: Exception) -> Finished:
+    """What becomes of a stack whose training ended with an error, which is being handled."""
+    if os.environ.get("GATESWAP_TRACEBACK"):
+        traceback.print_exc()
+    return Finished(stack, {}, _explain(stack, error))
 
 
 def _explain(stack: NamedStack, error: Exception) -> str:

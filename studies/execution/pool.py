@@ -1,9 +1,7 @@
 """Several devices: one worker process for each, and one queue of stacks.
 
-- The queue is this process's own list. Each worker has a pipe, and is sent a stack when it says
-  that it is ready: there is no lock that a killed worker could take with it.
-- A worker that dies is noticed by the end of its pipe. What it had not finished is tried once more
-  by another, and then reported as failed.
+- Stacks are dealt by this process (`dealing`), and each worker has a pipe: there is no lock that a
+  killed worker could take with it. A worker that dies is noticed by the end of its pipe.
 - Ctrl-C is let in only while waiting, so that no message is read in half. Then the workers are
   killed, which hold nothing but the stack they train, and what they had sent is still read.
 """
@@ -11,7 +9,6 @@
 import contextlib
 import multiprocessing
 import signal
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -21,7 +18,8 @@ import torch
 
 from activations.errors import GateswapError
 from bench.training.train import TrainingSettings
-from studies.execution.engines import Finished, NamedStack, Reports, States, failure, work_of
+from studies.execution.dealing import Dealer, Worker, hear_the_last
+from studies.execution.engines import NamedStack, Reports, States, work_of
 from studies.execution.interrupts import interrupts_blocked, uninterrupted
 from studies.execution.worker import Job, Message, work
 from studies.material import DataSource
@@ -30,22 +28,14 @@ SECONDS_TO_END = 10.0  # for a process whose pipe has ended or that was killed
 
 
 @dataclass
-class _Worker:
-    """A process, what it trains now, and why it said that it cannot go on."""
+class _Worker(Worker):
+    """A process at the other end of a pipe."""
 
-    place: str
-    process: SpawnProcess
-    pipe: Connection
-    stack: NamedStack = ()
-    again: bool = False  # whether another worker had this stack before
-    unfinished: set[str] = field(default_factory=set)
-    ready: bool = False
-    reason: str = ""
+    process: SpawnProcess = field(kw_only=True)
+    pipe: Connection = field(kw_only=True)
 
-    def give(self, stack: NamedStack, again: bool, states: States) -> None:
+    def send(self, stack: NamedStack, states: States) -> None:
         """Send it a stack and where its members are; where it is dead, its pipe's end will tell."""
-        self.stack, self.again, self.ready = stack, again, False
-        self.unfinished = {member_hash for member_hash, _ in stack}
         with contextlib.suppress(OSError):
             self.pipe.send((stack, states))
 
@@ -59,16 +49,15 @@ class Pool:
         self._source, self._settings = source, settings
         self._devices = dict(zip(_places(devices), devices, strict=True))
         self._workers: list[_Worker] = []
-        self._waiting: deque[tuple[NamedStack, bool]] = deque()
-        self._said: set[str] = set()
+        self._dealer = Dealer()
 
     def train(self, stacks: Sequence[NamedStack], reports: Reports) -> None:
         """Train the stacks, the longest first, each by the first worker that is free."""
-        self._waiting = deque((stack, False) for stack in _spread(stacks, len(self._devices)))
+        self._dealer.queue(spread(stacks, len(self._devices)))
         try:
             self._start()
             self._deal(reports)
-            while self._waiting or any(worker.stack for worker in self._workers):
+            while self._dealer.waiting or any(worker.stack for worker in self._workers):
                 found: dict[object, _Worker] = {worker.pipe: worker for worker in self._workers}
                 for pipe in wait([worker.pipe for worker in self._workers]):
                     with uninterrupted():
@@ -102,14 +91,13 @@ class Pool:
             with interrupts_blocked():
                 process.start()
             there.close()  # so that its end is this process's to notice
-            self._workers.append(_Worker(place, process, here))
+            self._workers.append(_Worker(place, process=process, pipe=here))
 
     def _deal(self, reports: Reports) -> None:
         """Give waiting stacks to the workers that are ready."""
         for worker in self._workers:
-            if worker.ready and self._waiting:
-                stack, again = self._waiting.popleft()
-                worker.give(stack, again, reports.states(stack))
+            if stack := self._dealer.deal(worker):
+                worker.send(stack, reports.states(stack))
 
     def _receive(self, worker: _Worker, reports: Reports) -> None:
         """Read one message of a worker, or the end of its pipe."""
@@ -117,42 +105,19 @@ class Pool:
             message: Message = worker.pipe.recv()
         except (EOFError, OSError):
             self._lose(worker, reports)
-            return
-        match message:
-            case ("ready",):
-                worker.stack, worker.ready = (), True
-            case ("progress", stack, progress):
-                reports.progress(worker.place, stack, progress)
-            case ("checkpoint", states):
-                reports.checkpoint(worker.place, states)
-            case ("finished", done):
-                worker.unfinished -= {member_hash for member_hash, _ in done.stack}
-                reports.finished(worker.place, done)
-            case ("say", text):
-                if text not in self._said:  # workers find out the same
-                    self._said.add(text)
-                    reports.say(text)
-            case ("failed", reason):
-                worker.reason = f"cannot go on ({reason})"
+        else:
+            self._dealer.hear(worker, message, reports)
 
     def _lose(self, worker: _Worker, reports: Reports) -> None:
-        """Go on without a worker: another one takes its stack, if it is the stack's first try."""
+        """Go on without a worker, or without all."""
         self._workers.remove(worker)
         worker.pipe.close()
         worker.process.join(SECONDS_TO_END)
-        how = f"the worker on {worker.place} {worker.reason or _how_it_ended(worker.process)}"
-        rest = [entry for entry in worker.stack if entry[0] in worker.unfinished]
-        if rest and self._workers and not worker.again:
-            self._waiting.appendleft((rest, True))
-            reports.say(f"warning: {how}; another one takes its stack")
-        elif rest:
-            reports.finished(worker.place, Finished(rest, {}, failure(rest, how)))
-        else:
-            reports.say(f"warning: {how}")
-        while self._waiting and not self._workers:
-            stack, _ = self._waiting.popleft()
-            why = failure(stack, f"{how}, and no other is left")
-            reports.finished(worker.place, Finished(stack, {}, why))
+        how = worker.reason or _how_it_ended(worker.process)
+        self._dealer.lose(worker, how, reports, others=bool(self._workers))
+        if not self._workers:
+            why = f"the worker on {worker.place} {how}, and no other is left"
+            self._dealer.give_up(worker.place, why, reports)
 
     def _abandon(self, reports: Reports) -> None:
         """Kill the workers, and keep what they had sent."""
@@ -161,11 +126,7 @@ class Pool:
         for worker in workers:
             with contextlib.suppress(EOFError, OSError, GateswapError):
                 while worker.pipe.poll():
-                    message = worker.pipe.recv()
-                    if message[0] == "finished":
-                        reports.finished(worker.place, message[1])
-                    elif message[0] == "checkpoint":
-                        reports.checkpoint(worker.place, message[1])
+                    hear_the_last(worker, worker.pipe.recv(), reports)
 
 
 def _places(devices: Sequence[torch.device]) -> list[str]:
@@ -177,7 +138,7 @@ def _places(devices: Sequence[torch.device]) -> list[str]:
     ]
 
 
-def _spread(stacks: Sequence[NamedStack], devices: int) -> list[NamedStack]:
+def spread(stacks: Sequence[NamedStack], devices: int) -> list[NamedStack]:
     """The stacks, longest first; some are halved where there are fewer than devices."""
     spread = list(stacks)
     while 0 < len(spread) < devices and any(len(stack) > 1 for stack in spread):

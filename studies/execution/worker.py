@@ -14,8 +14,8 @@ import time
 import traceback
 import warnings
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from typing import Any
+from multiprocessing.connection import wait
+from typing import Any, Protocol
 
 import torch
 
@@ -45,8 +45,18 @@ class Job:
 Message = tuple[Any, ...]
 
 
-def work(home: Connection, job: Job) -> None:
-    """Train every stack that comes until none does; a worker process runs this and nothing else."""
+class HomeLine(Protocol):
+    """What connects a worker with its home: a pipe, or what another engine has in its place."""
+
+    def send(self, message: Message, /) -> None:
+        """Send something home."""
+
+    def recv(self) -> Any:
+        """Wait for what is sent next. Raises EOFError where nothing will be."""
+
+
+def work(home: HomeLine, job: Job) -> None:
+    """Train every stack that comes until none does; a worker runs this and nothing else."""
     _leave_with_parent()
     reports = _Home(home, job.device)
     warnings.showwarning = reports.warn
@@ -76,7 +86,7 @@ class _BrokenDeviceError(GateswapError):
 class _Home:
     """Reports that are sent to the parent."""
 
-    def __init__(self, home: Connection, device: torch.device) -> None:
+    def __init__(self, home: HomeLine, device: torch.device) -> None:
         self._home, self._device = home, device
         self._last = 0.0  # when progress was sent
         self.interrupted: States = {}

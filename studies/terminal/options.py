@@ -27,6 +27,17 @@ Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda (all GPUs that are visible) or one as in cuda:1.")
 ]
 Precision = Annotated[str, typer.Option(help="Of products on a GPU: ieee (float32), tf32 or bf16.")]
+Engine = Annotated[str, typer.Option(help="local (this machine) or ray (a Ray cluster).")]
+Address = Annotated[
+    str, typer.Option(help="Of the Ray cluster; auto: the one here; by default one for this run.")
+]
+WorkerCpus = Annotated[
+    int | None, typer.Option(min=1, help="CPUs of each worker on Ray; by default up to 4.")
+]
+WorkerGpus = Annotated[
+    float | None,
+    typer.Option(min=0.01, help="GPUs of each worker on Ray, e.g. 0.5; by default 1."),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="Show warnings alone; the study's log has the rest.")
 ]

@@ -1,6 +1,9 @@
-"""Results that no one trained, and the plan they belong to: studies are tested without training."""
+"""Results that no one trained, and the plan they belong to: studies are tested without training.
 
-from collections.abc import Callable
+And a Ray cluster of several nodes on this machine, for tests that carry the marker `services`.
+"""
+
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +117,31 @@ def fake_result(member: Member, number: int = 0, **changes: Any) -> MemberResult
         "parameter_count": 99,
     }
     return MemberResult(**(fields | changes))
+
+
+# a node that ended is noticed in seconds, not in half a minute
+QUICK = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 1000,
+    "health_check_timeout_ms": 3000,
+    "health_check_failure_threshold": 3,
+}
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A head that trains nothing and two nodes of one CPU."""
+    from studies.execution.ray_engine import quiet
+
+    quiet()
+    from ray.cluster_utils import Cluster
+
+    head = NODE | {"num_cpus": 0, "include_dashboard": False, "_system_config": QUICK}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        for _ in range(2):
+            made.add_node(**NODE)
+        yield made
+    finally:
+        made.shutdown()

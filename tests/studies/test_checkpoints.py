@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,8 +42,10 @@ from studies.progress import Silent
 class Loud(Silent):
     def say(self, text):
         print(text, file=sys.stderr, flush=True)
+address = sys.argv[3]
 studies.run(
-    sys.argv[1], sys.argv[3:], workspace=sys.argv[2], mirror=False, device="cpu", display=Loud()
+    sys.argv[1], sys.argv[4:], workspace=sys.argv[2], mirror=False, device="cpu", display=Loud(),
+    engine="ray" if address else "local", address=address,
 )
 """
 
@@ -72,16 +75,19 @@ def fresh(whole: Path, tmp_path: Path) -> Path:
 
 
 def start(
-    whole: Path, workspace: Path, *changes: str, limit: int | None = None
+    whole: Path, workspace: Path, *changes: str, limit: int | None = None, address: str = ""
 ) -> "subprocess.Popen[str]":
-    """Run the study in a process of its own, no file of which may exceed the limit (bytes)."""
+    """Run the study in a process of its own, no file of which may exceed the limit (bytes).
+
+    address: of the Ray cluster that trains; "": the process does.
+    """
 
     def limited() -> None:
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.Popen(
-        [sys.executable, "-c", STUDY, str(whole / "small.yaml"), str(workspace), *changes],
+        [sys.executable, "-c", STUDY, str(whole / "small.yaml"), str(workspace), address, *changes],
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=limited,
@@ -175,3 +181,20 @@ def test_members_at_different_steps_go_on_in_stacks_of_their_own(whole: Path, fr
     sorted(folder.checkpoints.glob(f"*{SUFFIX}"))[0].write_bytes(b"torn")
     studies.run(str(whole / "small.yaml"), workspace=fresh, mirror=False, device="cpu")
     assert_the_same(folder, whole)
+
+
+@pytest.mark.services
+def test_a_study_on_ray_whose_driver_is_killed_goes_on_to_the_same_bits(
+    whole: Path, fresh: Path, cluster: Any
+) -> None:
+    folder = Workspace(fresh).study("small")
+    process = start(whole, fresh, address=cluster.address)
+    wait_for(lambda: len(list(folder.checkpoints.glob(f"*{SUFFIX}"))) == 3, process)
+    process.kill()
+    process.communicate()
+    kept = {file: file.stat().st_mtime_ns for file in folder.results.glob("*.npz")}
+
+    _, said = start(whole, fresh, address=cluster.address).communicate(timeout=250)
+    assert said.count("goes on after step") == 3 - len(kept)
+    assert_the_same(folder, whole)
+    assert all(file.stat().st_mtime_ns == then for file, then in kept.items())

@@ -1,15 +1,21 @@
-"""`import studies`: its examples are true, and a run that nobody watches prints nothing."""
+"""`import studies`: its examples are true, and a program that uses it may be interrupted."""
 
 import doctest
 import importlib
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import studies
 from bench.training.results import MemberResult
 from studies.plan import Plan
 from studies.result_files import ResultFolder
 from studies.workspace import StudyFolder
+from tests.studies.small_corpus import SMALL, write_corpus
 
 
 def test_examples_of_the_face_are_true() -> None:
@@ -29,3 +35,38 @@ def test_a_folder_of_results_reads_each_file_once(
     assert results.by_hash().keys() == results.hashes()
     assert results.by_hash() == {key: results.read(key) for key in results.hashes()}
     assert len(read) == len(set(read)) == 8
+
+
+# a program as somebody writes it who wants to see results as they come
+PROGRAM = """
+import sys, studies
+try:
+    studies.run(
+        "demo", sys.argv[2:], workspace=sys.argv[1], mirror=False, device="cpu",
+        callbacks=[lambda result: print(result.variant.label, result.fold, flush=True)],
+    )
+except KeyboardInterrupt as stop:
+    print(stop)
+"""
+
+
+def test_a_program_sees_results_as_they_come_and_keeps_them_where_it_is_interrupted(
+    tmp_path: Path,
+) -> None:
+    write_corpus(tmp_path)
+    changes = [*SMALL, f"corpus={{format: manifest, path: {tmp_path}}}"]
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "runs"), *changes],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as program:
+        assert program.stdout is not None
+        first = program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        *others, last = program.stdout.read().splitlines()
+    assert program.returncode == 0
+    kept = studies.results("small", workspace=tmp_path / "runs")
+    assert [first.strip(), *others] == [f"{one.variant.label} {one.fold}" for one in kept]
+    assert 1 <= len(kept) < 6
+    assert last.startswith(f"stopped. {len(kept)} of 6 members are finished and kept in ")

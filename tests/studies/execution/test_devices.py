@@ -10,10 +10,11 @@ from activations.kernels.precision import at_precision, precision
 from bench.training.train import train_stack
 from studies.completion import study_status
 from studies.execution.devices import check_precision, choose_devices
+from studies.execution.machine import Machine
 from studies.kinds import ComputedOn, kinds_here, kinds_of, mixture
 from studies.plan import Plan
 from studies.result_files import ResultFolder
-from studies.runner import Machine, run_study
+from studies.runner import run_study
 from studies.spec import StudySpec
 from studies.terminal.display import TerminalDisplay
 from studies.workspace import StudyFolder, Workspace

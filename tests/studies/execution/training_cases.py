@@ -1,7 +1,7 @@
 """Small stacks that really train, and what their engine reports; for workers to import, too."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +11,12 @@ from bench.data.batches import TrainingData
 from bench.data.members import Member, Variant
 from bench.training.member_state import MemberState
 from bench.training.results import MemberResult
+from bench.training.saved_network import SavedNetwork
 from bench.training.train import StackProgress
 from studies.execution.engines import Finished, NamedStack, States
 from tests.bench import tiny
 
+LONG = 1_000_000  # steps: nobody waits for their end
 # what may differ between two runs of one member: where and when it ran, not what came out
 CIRCUMSTANCES = {"identity", "wall_seconds", "stack_members", "peak_memory_bytes"}
 
@@ -72,8 +74,24 @@ class Noted:
         self.kept.update(states)
 
     @property
+    def networks(self) -> dict[str, SavedNetwork]:
+        return {key: network for done in self.done for key, network in done.networks.items()}
+
+    @property
     def results(self) -> dict[str, MemberResult]:
         return {key: result for done in self.done for key, result in done.results.items()}
+
+
+class Interfering(Noted):
+    """Does something when progress is reported to it."""
+
+    def __init__(self, act: Callable[[str, NamedStack], None]) -> None:
+        super().__init__()
+        self._act = act
+
+    def progress(self, place: str, stack: NamedStack, progress: StackProgress) -> None:
+        super().progress(place, stack, progress)
+        self._act(place, stack)
 
 
 def assert_equal(

@@ -1,0 +1,100 @@
+"""What a Ray actor runs: the worker of a pool, with queues in place of its pipe.
+
+- A stack's messages come home as the items of a generator, which Ray streams as they are made, from
+  any node and in their order.
+- An actor's class is imported before its arguments, which bring torch with them: what has to be
+  said before torch is imported is said here, and nothing here imports it.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from activations.kernels.cpu.threads import wait_asleep
+
+if TYPE_CHECKING:
+    from bench.training.train import TrainingSettings
+    from studies.execution.worker import Message
+    from studies.material import DataSource
+
+wait_asleep()
+
+
+def versions() -> dict[str, str]:
+    """What two machines must have in common whose results belong to one study."""
+    return {name: metadata.version(name) for name in ("gateswap", "torch")}
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where a worker is: its machine, Ray's name of the node, its process."""
+
+    host: str
+    node: str
+    process: int
+
+
+class _Line:
+    """A worker's two queues: what it is given and what it says."""
+
+    def __init__(self) -> None:
+        self.given: SimpleQueue[Any] = SimpleQueue()
+        self.said: SimpleQueue[Message] = SimpleQueue()
+
+    def send(self, message: "Message", /) -> None:
+        """Say something."""
+        self.said.put(message)
+
+    def recv(self) -> Any:
+        """What is given next, once it is."""
+        return self.given.get()
+
+
+class RayWorker:
+    """Trains stacks on what Ray grants it: a GPU or a share of one (share > 0), or CPU threads."""
+
+    def __init__(
+        self,
+        source: "DataSource",
+        settings: "TrainingSettings",
+        *,
+        share: float,
+        threads: int,
+        precision: str,
+    ) -> None:
+        import torch
+
+        from studies.execution.worker import Job, work
+
+        # Ray lets this process see the GPU that it was granted, and no other
+        device = torch.device("cuda", 0) if share else torch.device("cpu")
+        if 0 < share < 1:
+            torch.cuda.set_per_process_memory_fraction(share, device)
+        job = Job(source, settings, device, "", precision, threads)
+        self._line = _Line()
+        threading.Thread(target=work, args=(self._line, job), daemon=True).start()
+
+    def begin(self) -> "Iterator[Message]":
+        """Where this is and what is installed there; then what is said until it is ready."""
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        yield "here", Whereabouts(socket.gethostname(), node, os.getpid()), versions()
+        yield from self._until_ready()
+
+    def train(self, given: Any) -> "Iterator[Message]":
+        """Train a stack, given with its members' states; what is said until it is ready again."""
+        self._line.given.put(given)
+        yield from self._until_ready()
+
+    def _until_ready(self) -> "Iterator[Message]":
+        while True:
+            message = self._line.said.get()
+            yield message
+            if message[0] in ("ready", "failed"):
+                return

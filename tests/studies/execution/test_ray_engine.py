@@ -1,0 +1,116 @@
+"""Ray: how many workers find room, what is refused before anything starts, and nodes that end."""
+
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from activations.errors import InputError
+from bench.training.train import TrainingSettings, train_stack
+from studies.execution.engines import NamedStack
+from studies.execution.machine import Machine, Trainers
+from studies.execution.ray_engine import RayEngine, WorkerSize
+from tests.bench import tiny
+from tests.studies.conftest import NODE
+from tests.studies.execution.training_cases import (
+    Interfering,
+    Noted,
+    TinySource,
+    assert_equal,
+    members,
+    stack_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "node", "room"),
+    [
+        (4, 0.0, {"CPU": 10.0}, 2),
+        (4, 0.0, {"CPU": 3.0}, 0),
+        (1, 1.0, {"CPU": 8.0, "GPU": 4.0}, 4),
+        (1, 0.5, {"CPU": 8.0, "GPU": 2.0}, 4),
+        (1, 0.4, {"CPU": 8.0, "GPU": 2.0}, 4),  # two on each: no worker has parts of two GPUs
+        (1, 2.0, {"CPU": 8.0, "GPU": 5.0}, 2),
+        (4, 0.25, {"CPU": 8.0, "GPU": 2.0}, 2),
+        (1, 1.0, {"CPU": 8.0}, 0),
+        (1, 0.0, {}, 0),  # a head that lends nothing
+    ],
+)
+def test_as_many_workers_as_a_node_has_room_for(
+    cpus: int, gpus: float, node: dict[str, float], room: int
+) -> None:
+    assert WorkerSize(cpus=cpus, gpus=gpus).room(node) == room
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        (Machine(engine="slurm"), "no engine 'slurm'; --engine takes local or ray"),
+        (Machine(address="auto"), "--address, --worker-cpus and --worker-gpus belong to"),
+        (Machine(worker_gpus=0.5), "belong to --engine ray"),
+        (Machine(engine="ray", device="cuda:1"), "--device cuda:1: on a Ray cluster it is auto"),
+        (Machine(engine="ray", device="cpu", precision="tf32"), "--precision tf32 is for GPUs"),
+        (Machine(engine="ray", worker_gpus=1.5), "--worker-gpus 1.5: a part of one GPU, or whole"),
+        (Machine(engine="ray", address="ray://head:10001"), "run the command on a node"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_at_once(machine: Machine, said: str) -> None:
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    with pytest.raises(InputError, match=said):
+        Trainers(machine)
+
+
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # as Python finds what is not installed
+    with pytest.raises(InputError, match=r"--engine ray needs .*: pip install 'gateswap\[ray\]'"):
+        Trainers(Machine(engine="ray"))
+
+
+@pytest.mark.services
+def test_the_stack_of_a_lost_node_is_trained_by_one_that_joins(cluster: Any) -> None:
+    engine = RayEngine(TinySource(), TrainingSettings(), address=cluster.address, cpus=1)
+    lost: list[str] = []
+
+    def lose_one(place: str, stack: NamedStack) -> None:
+        if not lost:
+            lost.append(place)
+            (worker,) = (worker for worker in engine._workers if worker.place == place)
+            assert worker.where is not None
+            (node,) = (n for n in cluster.list_all_nodes() if n.node_id == worker.where.node)
+            cluster.remove_node(node, allow_graceful=False)
+            joining.start()
+
+    joining = threading.Thread(target=cluster.add_node, kwargs=NODE)
+    # long enough to be lost in the middle
+    stacks = [
+        stack_of(members(2, name, steps=2000, evaluate_every=1000))
+        for name in ("tanh", "relu", "elu")
+    ]
+    noted = Interfering(lose_one)
+    try:
+        engine.train(stacks, noted)
+    finally:
+        engine.close()
+        joining.join()
+    (said,) = noted.said
+    assert said == (
+        f"warning: the worker on {lost[0]} was lost with its node; another one takes its stack"
+    )
+    assert sorted(key for done in noted.done for key, _ in done.stack) == sorted(
+        key for stack in stacks for key, _ in stack
+    )
+    for stack in stacks:
+        assert_equal(
+            noted.results, stack, train_stack([member for _, member in stack], tiny.data())
+        )
+
+
+@pytest.mark.services
+def test_a_worker_that_no_node_can_hold_is_refused(cluster: Any) -> None:
+    engine = RayEngine(TinySource(), TrainingSettings(), address=cluster.address, cpus=2)
+    try:
+        with pytest.raises(InputError, match="can hold a worker of 2 CPUs: the largest has 1 CPUs"):
+            engine.train([stack_of(members(1))], Noted())
+    finally:
+        engine.close()
