@@ -176,8 +176,7 @@ def test_the_stack_of_a_killed_worker_is_trained_by_another(engine: Engine) -> N
 
     # long enough to be killed in the middle
     stacks = [
-        stack_of(members(2, name, steps=400, evaluate_every=200))
-        for name in ("tanh", "relu", "elu")
+        stack_of(members(2, name, steps=150, evaluate_every=75)) for name in ("tanh", "relu", "elu")
     ]
     noted = Interfering(kill_one)
     engine.train(stacks, noted)

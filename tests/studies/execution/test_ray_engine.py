@@ -84,7 +84,7 @@ def test_the_stack_of_a_lost_node_is_trained_by_one_that_joins(cluster: Any) -> 
     joining = threading.Thread(target=cluster.add_node, kwargs=NODE)
     # long enough to be lost in the middle
     stacks = [
-        stack_of(members(2, name, steps=2000, evaluate_every=1000))
+        stack_of(members(1, name, steps=600, evaluate_every=300))
         for name in ("tanh", "relu", "elu")
     ]
     noted = Interfering(lose_one)
