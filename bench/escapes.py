@@ -24,6 +24,12 @@ def csv_cell(text: str) -> str:
     return f"'{plain}" if text.startswith(_FORMULA) or plain.startswith(_FORMULA) else plain
 
 
+def shown_name(text: str, most: int = 500) -> str:
+    """A name as other programs list and export it: a cell of CSV, cut to `most` characters."""
+    cell = csv_cell(text)
+    return cell if len(cell) <= most else f"{cell[: most - 1]}…"
+
+
 def latex(text: str) -> str:
     """Plain text for LaTeX, also within a comment and at the beginning of a table's row."""
     plain = "".join(_LATEX.get(character, character) for character in one_line(text))

@@ -10,6 +10,7 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any
 
+from bench.escapes import markdown, shown_name
 from bench.training.results import MemberResult
 from studies.workspace import StudyFolder
 
@@ -45,8 +46,8 @@ def _description(result: MemberResult, folder: StudyFolder) -> str:
             "means over folds and seeds. Each fold and seed is a run, too: empty the search field, "
             "or search for `params.fold = 'Ses01'`, `params.activation = 'tanh'`.",
             "",
-            f"- Corpus: {corpus.name}{speech}, fingerprint `{corpus.fingerprint}`",
-            f"- Protocol: {identity.protocol.text}",
+            f"- Corpus: {markdown(corpus.name)}{speech}, fingerprint `{corpus.fingerprint}`",
+            f"- Protocol: {markdown(identity.protocol.text)}",
             f"- Files, the truth of which this is a picture: `{folder.root.absolute()}`",
             f"- Report: [{report}]({report.as_uri()}) (`gateswap report {folder.root.name}`)",
             "",
@@ -107,7 +108,7 @@ def dataset_of(result: MemberResult, *, fold: str = "") -> "DatasetInput":
         profile |= {"train": result.train_size, "test": result.test_size}
     return DatasetInput(
         Dataset(
-            name=name[:500],
+            name=shown_name(name),
             digest=corpus.fingerprint[:12],
             source_type="code",
             source=json.dumps({"tags": {"gateswap.features": identity.features}}),

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from activations import registry
-from activations.errors import InputError
+from activations.errors import InputError, one_line
 from activations.formula.formula import Formula
 from activations.formula.parser import parse
 from bench.corpora.layouts import Layout
@@ -29,6 +29,7 @@ from bench.data.members import Activation
 from bench.data.protocol import Protocol
 
 MOST_SEEDS = 10_000  # and most values of any other list that is compared
+LONGEST_NAME = 100  # characters of a formula's own name, which stands in every table
 LARGEST = 2**63 - 1  # a whole number that files and random streams hold
 
 
@@ -87,6 +88,11 @@ def _activation(value: object, info: ValidationInfo) -> Activation:
 
 def own_formula(name: str, text: str) -> str:
     """The canonical text of a formula that a study gives a name. Raises ValueError."""
+    if not 0 < len(name) <= LONGEST_NAME or one_line(name) != name:
+        raise ValueError(
+            f"{one_line(name)[:20]!r}… is no name; take one of 1 to {LONGEST_NAME} characters, "
+            "without line breaks and control characters"
+        )
     if registry.is_shipped(name):
         raise ValueError(f"{name} is a shipped activation's name; give the formula another")
     return str(_located(parse, text).text)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bench.data.members import Member
-from bench.escapes import csv_cell
+from bench.escapes import csv_cell, shown_name
 from bench.training import metrics
 from bench.training.results import CURVES, SELECTIONS, MemberResult
 from studies import browsing
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
 
 MEMBER, TRIAL, PARENT = "gateswap.member", "gateswap.trial", "mlflow.parentRunId"
 LONGEST_NAME = 250  # characters of a run's name in MLflow's databases
+LONGEST_VALUE = 6_000  # … and of a parameter
 SCORES = tuple(f"test_{score}.{selection}" for selection in SELECTIONS for score in ("uar", "war"))
 
 
@@ -59,9 +60,9 @@ def trial_record(result: MemberResult, *, started: int, ended: int) -> RunRecord
     """The run of a trial, of which this is a member."""
     settings = settings_of(result.member)
     return RunRecord(
-        name=result.variant.label[:LONGEST_NAME],
+        name=shown_name(result.variant.label, LONGEST_NAME),
         tags=_shared_tags(result) | {TRIAL: trial_of(settings), browsing.LEVEL: "trial"},
-        params={name: str(value) for name, value in settings.items()},
+        params=_params(settings),
         dataset=browsing.dataset_of(result),
         started=started,
         ended=ended,
@@ -71,15 +72,14 @@ def trial_record(result: MemberResult, *, started: int, ended: int) -> RunRecord
 def member_record(key: str, result: MemberResult, parent: str, *, ended: int) -> RunRecord:
     """The run of a member. key: its hash; parent: its trial's run."""
     settings = settings_of(result.member)
-    place = f" · {result.fold} · seed {result.seed}"
+    place = f" · {result.fold[:100]} · seed {result.seed}"
     own = {TRIAL: trial_of(settings), MEMBER: key, PARENT: parent, browsing.LEVEL: "member"}
     points = [Point(name, value, ended) for name, value in member_scores(result).items()]
     points.append(Point("wall_seconds", result.wall_seconds, ended))
     return RunRecord(
-        name=result.variant.label[: LONGEST_NAME - len(place)] + place,
+        name=shown_name(result.variant.label[: 200 - len(place)] + place, LONGEST_NAME),
         tags=_member_tags(result) | own,
-        params={name: str(value) for name, value in settings.items()}
-        | {"fold": result.fold, "seed": str(result.seed)},
+        params=_params(settings | {"fold": result.fold, "seed": result.seed}),
         dataset=browsing.dataset_of(result, fold=result.fold),
         started=browsing.started(result, ended),
         ended=ended,
@@ -140,6 +140,14 @@ def settings_of(member: Member) -> dict[str, object]:
     return {**member.variant.names, **member.hyper.as_dict()}
 
 
+def _params(settings: Mapping[str, object]) -> dict[str, str]:
+    """As MLflow's pages list and export them: numbers as they are, names as text."""
+    return {
+        name: shown_name(value, LONGEST_VALUE) if isinstance(value, str) else str(value)
+        for name, value in settings.items()
+    }
+
+
 def trial_of(settings: Mapping[str, object]) -> str:
     """The name that a trial's members have in common."""
     return " ".join(f"{name}={value}" for name, value in settings.items())
@@ -160,7 +168,7 @@ def _shared_tags(result: MemberResult) -> dict[str, str]:
     identity = result.identity
     corpus = identity.corpus
     return {
-        "corpus": f"{corpus.name}{' (synthetic)' if corpus.synthetic else ''}",
+        "corpus": shown_name(f"{corpus.name}{' (synthetic)' if corpus.synthetic else ''}"),
         "corpus.fingerprint": corpus.fingerprint,
         "protocol": str(identity.protocol.as_dict()),
         "features": identity.features,

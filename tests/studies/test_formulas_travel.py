@@ -64,6 +64,9 @@ def test_a_study_names_formulas_of_its_own(workspace: Workspace) -> None:
     [
         ("formulas={tanh: x}", "tanh is a shipped activation's name"),
         ("formulas={mine: 'x*('}", "formulas: formula 'x"),
+        ('formulas={"a\\e[2J": x*x}', "is no name; take one of 1 to 100 characters"),
+        ('formulas={"a\\nb": x*x}', "without line breaks and control characters"),
+        (f"formulas={{{'x' * 101}: x*x}}", "is no name; take one of 1 to 100 characters"),
     ],
 )
 def test_a_formula_that_cannot_be_named_so_is_refused(

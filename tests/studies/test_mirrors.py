@@ -13,15 +13,15 @@ import numpy as np
 import optuna
 import pytest
 
-from activations.errors import GateswapError, InputError
-from bench.data.members import Hyperparameters
+from activations.errors import GateswapError, InputError, one_line
+from bench.data.members import Activation, Hyperparameters
 from studies import databases, run_writing, tuning
 from studies.loading import load
 from studies.plan import Plan, group_attempts
 from studies.reaching import bounded
 from studies.reflecting import mirror_study
 from studies.result_files import ResultFolder
-from studies.run_records import confusion_table
+from studies.run_records import confusion_table, member_record, trial_record
 from studies.serving import server_command
 from studies.spec import StudySpec
 from studies.storages import Storage, storage_of
@@ -163,6 +163,29 @@ def test_rows_inserted_at_once_show_what_mlflow_s_interface_shows(
     monkeypatch.undo()
     assert Mirror("demo", workspace).add(results) == 0
     assert json.dumps(rounded(picture(workspace)), sort_keys=True) == inserted
+
+
+@pytest.mark.parametrize(
+    "name", ["=cmd|'/C calc'!A1", "@SUM(A1)", "a\x1b[2J\n../b\0", "\udcff" * 400, "x" * 500]
+)
+def test_names_from_outside_are_text_in_what_mlflow_lists(
+    name: str, plan: Plan, make_result: MakeResult
+) -> None:
+    member = replace(next(iter(plan.members.values())), fold=name)
+    variant = replace(member.variant, activation=Activation(name, "x*x"))
+    result = make_result(replace(member, variant=variant))
+    corpus = replace(result.identity.corpus, name=name)
+    result = replace(result, identity=replace(result.identity, corpus=corpus))
+    for record in (
+        member_record("k", result, "p", ended=2_000),
+        trial_record(result, started=1, ended=2),
+    ):
+        assert len(record.name) <= 250
+        texts = [record.name, *record.params.values(), record.tags["corpus"]]
+        for text in (*texts, record.dataset.dataset.name):
+            assert not text.startswith(("=", "+", "-", "@"))
+            assert text == one_line(text)
+            text.encode()
 
 
 def test_a_run_that_was_cut_off_half_way_is_drawn_anew(
