@@ -11,6 +11,7 @@ import sys
 import time
 import wave
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -257,14 +258,24 @@ def test_a_demo_beside_which_somebody_put_a_file_is_never_replaced(
     assert (root / path).read_text() == "mine"
 
 
-def test_an_empty_folder_is_filled_and_progress_is_reported(tmp_path: Path) -> None:
-    calls: list[tuple[int, int]] = []
-    write_demo_corpus(
-        tmp_path, seed=0, dialogues_per_session=1, progress=lambda *call: calls.append(call)
-    )
+def test_of_two_who_want_one_new_demo_the_second_waits_and_finds_it(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()  # empty, as somebody may have made it
+    calls: list[list[tuple[int, int]]] = [[], []]
+
+    def make(which: int) -> Path:
+        return write_demo_corpus(
+            tmp_path / "demo",
+            seed=0,
+            dialogues_per_session=1,
+            progress=lambda *call: calls[which].append(call),
+        )
+
+    with ThreadPoolExecutor(2) as pool:  # a lock is of an open folder: threads are as good
+        assert set(pool.map(make, (0, 1))) == {tmp_path / "demo"}
     total = sum(len(dialogue.turns) for dialogue in plan_corpus(0, 1))
-    assert calls == [(n, total) for n in range(1, total + 1)]
-    assert len(read_corpus(tmp_path)) == total
+    assert sorted(calls, key=len) == [[], [(n, total) for n in range(1, total + 1)]]
+    assert len(read_corpus(tmp_path / "demo")) == total
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
 
 
 @pytest.mark.parametrize("content", ["thesis.txt", "SYNTHETIC.json"])

@@ -97,6 +97,18 @@ def test_synthetic_speech_is_called_so_and_no_published_line_is_drawn_into_its_s
     assert "Unfinished study" not in page
 
 
+def test_folder_that_holds_what_no_report_wrote_is_refused_and_stays(small, tmp_path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(
+        InputError, match=r"thesis\.txt, which no report wrote; .* move it elsewhere"
+    ):
+        write_report(small, tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+    with pytest.raises(InputError, match="is no folder for a report"):
+        write_report(small, tmp_path / "thesis.txt")
+
+
 def test_unfinished_study_is_reported_and_marked(small, tmp_path, two_figures):
     planned = {f"{i:032x}": result.member for i, result in enumerate(small)}
     page = write_report(small[:-3], tmp_path / "report", planned=planned).read_text()
