@@ -1,13 +1,16 @@
-"""How much of the machine training uses: this process's cores and memory, and the GPUs.
+"""How much of the machine training uses: cores and memory of this process and those that it started
+(workers), and the GPUs.
 
 - GPUs are asked by `nvidia-smi`, whose answer comes a second later and is read the next time: no
   training step waits for it.
 """
 
+import mmap
 import os
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 from activations.kernels.cpu.limits import processors, resident_memory
 
@@ -33,10 +36,12 @@ class DeviceUse:
 
     def _cpu_text(self) -> str:
         cpu, now = _cpu_seconds(), time.monotonic()
-        used = (cpu - self._cpu) / max(1e-3, now - self._at)
+        used = max(0.0, cpu - self._cpu) / max(
+            1e-3, now - self._at
+        )  # what has ended counts no more
         self._cpu, self._at = cpu, now
-        memory = resident_memory()
-        held = f", {memory / GIB:.1f} GiB" if memory else ""
+        own = resident_memory()
+        held = f", {(own + _held_by_workers()) / GIB:.1f} GiB" if own else ""
         return f"CPU {used:.1f} of {processors()} cores{held}"
 
     def _gpu_text(self) -> str:
@@ -68,5 +73,30 @@ def _gpus(answer: str) -> str:
 
 
 def _cpu_seconds() -> float:
+    """Of this process and of those running that it started."""
     times = os.times()
-    return times.user + times.system
+    ticks = 0
+    for process in _started():
+        # the name, which may hold anything, ends with the last parenthesis
+        words = _read(process / "stat").rpartition(")")[2].split()
+        ticks += sum(map(int, words[11:13]))
+    return times.user + times.system + (ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0)
+
+
+def _held_by_workers() -> int:
+    """Bytes of memory of the processes that this one started, but for what they may share."""
+    pages = (list(map(int, _read(process / "statm").split())) for process in _started())
+    return sum((own[1] - own[2]) * mmap.PAGESIZE for own in pages if own)
+
+
+def _started() -> list[Path]:
+    """The folders in /proc of the processes that this one started; none where there is no /proc."""
+    lists = Path("/proc/self/task").glob("*/children")
+    return [Path("/proc", number) for each in lists for number in _read(each).split()]
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError:  # it has ended
+        return ""

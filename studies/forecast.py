@@ -12,7 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from activations.kernels.cpu.threads import take_granted_threads
+import torch
+
+from activations.kernels.cpu.threads import on_threads, take_granted_threads
 from activations.kernels.precision import at_precision
 from bench.data.batches import TrainingData
 from bench.data.members import Member
@@ -21,6 +23,7 @@ from bench.training.rehearsal import Rehearsal, rehearse
 from bench.training.train import TrainingSettings
 from studies.execution.devices import check_precision, choose_devices
 from studies.execution.engines import members_at_once
+from studies.execution.sharing import Sharing, share
 from studies.material import Material, StoredFeatures
 from studies.plan import Plan
 from studies.result_files import ResultFolder
@@ -33,9 +36,9 @@ TRIED = 3  # variants of those that have the same shapes
 class Expected:
     """One variant's missing members of one shape.
 
-    low, seconds, high: of all of them; peak_bytes: of one stack. setting: what tells its shape from
-    others of the study. at_once: members that train together. tried: whether steps of these very
-    members were trained.
+    low, seconds, high: of all of them, one stack after another; peak_bytes: of one stack. setting:
+    what tells its shape from others of the study. at_once: members that train together. tried:
+    whether steps of these very members were trained.
     """
 
     variant: str
@@ -51,10 +54,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is missing of a study, variant by variant; devices share the whole time."""
+    """What is missing of a study, variant by variant; devices share the whole time.
+
+    sharing: how stacks share a CPU, whose workers then are the devices.
+    """
 
     variants: tuple[Expected, ...]
     devices: int = 1
+    sharing: Sharing | None = None
 
     @property
     def seconds(self) -> tuple[float, float, float]:
@@ -94,23 +101,33 @@ def forecast_study(
 def forecast(
     plan: Plan, finished: Collection[str], data: TrainingData, *, devices: int = 1
 ) -> Forecast:
-    """Try a few stacks of what is missing. Raises as training does."""
-    settings = TrainingSettings()
+    """Try a few stacks of what is missing. Raises as training does.
+
+    devices: how many there are of the data's; a CPU counts as often as stacks train side by side.
+    """
+    settings, sharing = TrainingSettings(), None
+    missing = [[(key, plan.members[key]) for key in s] for s in plan.missing(set(finished))]
     groups: dict[tuple[object, ...], list[list[Member]]] = {}
-    for stack in plan.missing(set(finished)):
-        members = [plan.members[key] for key in stack]
+    for stack in missing:
+        members = [member for _, member in stack]
         groups.setdefault(members[0].stack_group, []).append(members)
+    threads = torch.get_num_threads()
+    if data.device.type == "cpu":
+        free = memory.free_bytes(data.device)
+        sharing = share(missing, data, settings, threads=threads, free=free)
+        devices, threads = sharing.workers, sharing.threads
     alike: dict[tuple[object, ...], list[list[list[Member]]]] = {}
     for stacks in groups.values():
         alike.setdefault(stacks[0][0].shape_group, []).append(stacks)
     varying = _varying([[m for stack in stacks for m in stack] for stacks in groups.values()])
     expected = {}
     for variants in alike.values():
-        free = memory.free_bytes(data.device)
-        sizes = [members_at_once(stacks[0], data, settings, free) for stacks in variants]
-        tried: dict[int, Rehearsal] = {}
-        for place in _spread(len(variants)):
-            tried[place] = rehearse(variants[place][0][: sizes[place]], data, settings)
+        free = sharing.memory if sharing and devices > 1 else memory.free_bytes(data.device)
+        with on_threads(threads):
+            sizes = [members_at_once(stacks[0], data, settings, free) for stacks in variants]
+            tried: dict[int, Rehearsal] = {}
+            for place in _spread(len(variants)):
+                tried[place] = rehearse(variants[place][0][: sizes[place]], data, settings)
         for place, stacks in enumerate(variants):
             found = [tried[place]] if place in tried else list(tried.values())
             first = stacks[0][0]
@@ -118,7 +135,7 @@ def forecast(
             expected[first.stack_group] = _expected(
                 stacks, setting, sizes[place], found, data, settings, tried=place in tried
             )
-    return Forecast(tuple(expected[group] for group in groups), devices)
+    return Forecast(tuple(expected[group] for group in groups), devices, sharing)
 
 
 def _varying(groups: Sequence[Sequence[Member]]) -> list[str]:

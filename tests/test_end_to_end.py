@@ -68,15 +68,15 @@ class Bench:
             code = gateswap.main(arguments)
         return Done(code, out.getvalue(), err.getvalue())
 
-    def start(self, name: str) -> "subprocess.Popen[str]":
-        """Run it in a process of its own."""
-        program = "import sys, gateswap; sys.exit(gateswap.main())"
+    def start(self, name: str, before: str = "", threads: int = 1) -> "subprocess.Popen[str]":
+        """Run it in a process of its own; before: what that does first."""
+        program = f"import sys, gateswap\n{before}\nsys.exit(gateswap.main())"
         return subprocess.Popen(
             [sys.executable, "-c", program, *self.arguments(name)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
         )
 
     def study(self, name: str) -> StudyFolder:
@@ -94,10 +94,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return place
 
 
-def end_in_the_middle(bench: Bench, name: str, how: signal.Signals) -> tuple[int, str]:
+def end_in_the_middle(
+    bench: Bench, name: str, how: signal.Signals, before: str = "", threads: int = 1
+) -> tuple[int, str]:
     """Run a study until some members are finished, end it, return the exit code and stderr."""
     folder = bench.study(name).results
-    process = bench.start(name)
+    process = bench.start(name, before, threads)
     until = time.monotonic() + 120
     while len(list(folder.glob(f"*{SUFFIX}"))) < 4:
         assert process.poll() is None, process.communicate()[1]
@@ -156,6 +158,22 @@ def test_a_study_ended_politely_keeps_its_members_and_says_how_to_go_on(
     assert "the same command continues" in last
     assert "Traceback" not in stderr
     assert not list(bench.study(name).results.glob(f"*{UNFINISHED}"))
+
+
+def test_a_study_whose_stacks_share_the_cpu_ends_politely_and_resumes_to_the_same_bits(
+    bench: Bench,
+) -> None:
+    at_once = "from studies.execution import sharing; sharing.START_UP = 0.0"
+    code, stderr = end_in_the_middle(bench, "side", signal.SIGTERM, at_once, threads=2)
+    assert code == 1
+    said = stderr.splitlines()
+    assert "2 stacks side by side on the CPU, each on 1 thread, which is faster" in said
+    assert any("members · cpu (2) · " in line for line in said)
+    assert "are finished and kept" in said[-1]
+    assert "Traceback" not in stderr
+
+    assert bench.run("side").returncode == 0
+    assert_the_same_came_out("side", bench)
 
 
 def test_a_finished_study_trains_nothing_again(bench: Bench) -> None:

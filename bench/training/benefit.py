@@ -1,4 +1,4 @@
-"""How many members are worth training together on a CPU.
+"""How many members are worth training together on a CPU, and about how long they take.
 
 - Members share what a step costs whatever it computes: Python, torch's calls, packing. Where one
   member's arithmetic is long beside that, a stack gains nothing, and what an interruption loses
@@ -19,6 +19,10 @@ from bench.network.kinds import network_class
 # them meanwhile: 7 ms at some 30 GFLOP/s (docs/speed.md)
 IDLE = 0.2e9
 SHARE = 0.02  # of a step that may be lost to it
+# operations in the time that a frame takes on one thread however many there are: 2 µs, of torch's
+# operations that run on one and of waking the others (docs/speed.md)
+SERIAL = 60e3
+RATE = 30e9  # operations of one thread in a second
 STRIPS = 16  # of rows: items of work that keep one thread evenly busy beside others, of 4 rows each
 
 
@@ -26,17 +30,22 @@ def operations(member: Member, data: TrainingData) -> float:
     """Multiplications and additions of a member's training step, of its products and their
     gradients, by the mean batch of all examples, whatever the fold.
     """
-    hyper, network = member.hyper, network_class(member.hyper.kind)
+    network = network_class(member.hyper.kind)
     footprint = network.footprint(
         member.variant,
-        hyper,
+        member.hyper,
         features=data.frames.shape[1],
         classes=len(data.examples.classes),
         learns=False,
     )
-    lengths = data.lengths[: network.utterances].double()
-    frames = float(lengths.mean(1).sum()) * hyper.batch_size
-    return 3 * 2 * frames * footprint.parameters / network.utterances
+    return 3 * 2 * frames(member, data) * footprint.parameters / network.utterances
+
+
+def frames(member: Member, data: TrainingData) -> float:
+    """Frames of the mean batch of all examples, of all that a member hears."""
+    utterances = network_class(member.hyper.kind).utterances
+    lengths = data.lengths[:utterances].double()
+    return float(lengths.mean(1).sum()) * member.hyper.batch_size
 
 
 def worthwhile_members(
@@ -54,3 +63,15 @@ def worthwhile_members(
     recurrences = network_class(member.hyper.kind).utterances * member.variant.directions
     fills = math.ceil(threads * STRIPS * 4 / (recurrences * member.hyper.batch_size))
     return min(len(members), max(pays, fills))
+
+
+def seconds(members: Sequence[Member], data: TrainingData, *, threads: int) -> float:
+    """About how long a stack trains on so many threads of a CPU, as many at once as pays.
+
+    A rough figure, by numbers of operations: it is for comparing ways to share the threads.
+    """
+    member, count = members[0], len(members)
+    parts = math.ceil(count / worthwhile_members(members, data, threads=threads))
+    alone = SERIAL * frames(member, data)  # what of each takes one thread
+    each = alone + operations(member, data) / threads
+    return member.hyper.steps * (parts * IDLE + count * each) / RATE

@@ -205,13 +205,18 @@ def _by_step(stack: NamedStack, states: States) -> list[NamedStack]:
 
 
 def members_at_once(
-    members: Sequence[Member], data: TrainingData, settings: TrainingSettings, free: int | None
+    members: Sequence[Member],
+    data: TrainingData,
+    settings: TrainingSettings,
+    free: int | None,
+    *,
+    threads: int | None = None,
 ) -> int:
     """How many of a stack's members to train at once where so many bytes are free (None: unknown).
 
-    As many as fit, and on a CPU no more than gains anything.
+    As many as fit, and on a CPU no more than gains anything. threads: torch's by default.
     """
-    worthwhile = benefit.worthwhile_members(members, data)
+    worthwhile = benefit.worthwhile_members(members, data, threads=threads)
     if free is None:
         return worthwhile
     on_gpu = data.device.type == "cuda"

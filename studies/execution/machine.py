@@ -11,8 +11,8 @@ from activations.kernels.precision import Precision, precision_called
 from bench.training.train import TrainingSettings
 from studies.execution import ray_engine
 from studies.execution.devices import check_precision, choose_devices
-from studies.execution.engines import Engine, OneDevice
-from studies.execution.pool import Pool
+from studies.execution.engines import Engine
+from studies.execution.local import ThisMachine
 from studies.kinds import ComputedOn, kinds_here
 from studies.material import StoredFeatures
 
@@ -85,7 +85,7 @@ class Trainers:
         return any(device.type == "cpu" for device in self.devices)
 
     def engine(self, source: StoredFeatures, settings: TrainingSettings) -> Engine:
-        """What trains: this process where there is one device, workers for several or on Ray."""
+        """What trains: devices of this machine, or workers on Ray."""
         if not self.devices:
             machine = self._machine
             return ray_engine.RayEngine(
@@ -96,9 +96,4 @@ class Trainers:
                 cpus=machine.worker_cpus,
                 gpus=machine.worker_gpus,
             )
-        if len(self.devices) > 1:
-            return Pool(source, settings, self.devices)
-        (device,) = self.devices
-        if device.type == "cuda":
-            torch.cuda.set_device(device)  # where kernels are launched
-        return OneDevice(source.build(device), settings)
+        return ThisMachine(source, settings, self.devices)

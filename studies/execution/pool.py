@@ -1,4 +1,4 @@
-"""Several devices: one worker process for each, and one queue of stacks.
+"""Several devices, or shares of a CPU: a worker process for each, and one queue of stacks.
 
 - Stacks are dealt by this process (`dealing`), and each worker has a pipe: there is no lock that a
   killed worker could take with it. A worker that dies is noticed by the end of its pipe.
@@ -9,18 +9,21 @@
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from types import ModuleType
 
 import torch
 
 from activations.errors import GateswapError
 from bench.training.train import TrainingSettings
 from studies.execution.dealing import Dealer, Worker, hear_the_last
-from studies.execution.engines import NamedStack, Reports, States, work_of
+from studies.execution.engines import NamedStack, Reports, States
 from studies.execution.interrupts import interrupts_blocked, uninterrupted
+from studies.execution.sharing import spread
 from studies.execution.worker import Job, Message, work
 from studies.material import DataSource
 
@@ -41,19 +44,29 @@ class _Worker(Worker):
 
 
 class Pool:
-    """Trains stacks on several devices at once; workers start with the first stacks and stay."""
+    """Trains stacks on several devices at once; workers start with the first stacks and stay.
+
+    devices: a CPU as often as workers shall share its threads. memory: bytes that each may take of
+    one; None: what is free.
+    """
 
     def __init__(
-        self, source: DataSource, settings: TrainingSettings, devices: Sequence[torch.device]
+        self,
+        source: DataSource,
+        settings: TrainingSettings,
+        devices: Sequence[torch.device],
+        *,
+        memory: int | None = None,
     ) -> None:
-        self._source, self._settings = source, settings
+        self._source, self._settings, self._memory = source, settings, memory
         self._devices = dict(zip(_places(devices), devices, strict=True))
         self._workers: list[_Worker] = []
         self._dealer = Dealer()
 
     def train(self, stacks: Sequence[NamedStack], reports: Reports) -> None:
         """Train the stacks, the longest first, each by the first worker that is free."""
-        self._dealer.queue(spread(stacks, len(self._devices)))
+        on_cpu = all(device.type == "cpu" for device in self._devices.values())
+        self._dealer.queue(spread(stacks, len(self._devices), evenly=on_cpu))
         try:
             self._start()
             self._deal(reports)
@@ -86,9 +99,9 @@ class Pool:
             if place in busy:
                 continue
             here, there = context.Pipe()
-            job = Job(self._source, self._settings, device, place, precision, threads)
+            job = Job(self._source, self._settings, device, place, precision, threads, self._memory)
             process = context.Process(target=work, args=(there, job), daemon=True)
-            with interrupts_blocked():
+            with interrupts_blocked(), _no_main_module():
                 process.start()
             there.close()  # so that its end is this process's to notice
             self._workers.append(_Worker(place, process=process, pipe=here))
@@ -138,20 +151,23 @@ def _places(devices: Sequence[torch.device]) -> list[str]:
     ]
 
 
-def spread(stacks: Sequence[NamedStack], devices: int) -> list[NamedStack]:
-    """The stacks, longest first; some are halved where there are fewer than devices."""
-    spread = list(stacks)
-    while 0 < len(spread) < devices and any(len(stack) > 1 for stack in spread):
-        largest = max((stack for stack in spread if len(stack) > 1), key=work_of)
-        half = -(-len(largest) // 2)
-        spread.remove(largest)
-        spread += [largest[:half], largest[half:]]
-    return sorted(spread, key=work_of, reverse=True)
-
-
 def _how_it_ended(process: SpawnProcess) -> str:
     code = process.exitcode
     if code is not None and code < 0:
         return f"was killed ({signal.Signals(-code).name})"
-    hint = '; a script needs `if __name__ == "__main__":` around what it runs on several devices'
-    return f"ended with exit code {code}{hint if code == 1 else ''}"
+    return f"ended with exit code {code}"
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Let processes that start meanwhile not run the main script again.
+
+    They need nothing of it; and one without `if __name__ == "__main__":` would run its study again
+    in each of them.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main

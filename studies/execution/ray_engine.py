@@ -28,7 +28,7 @@ from bench.training.train import TrainingSettings
 from studies.execution.dealing import Dealer, Worker, hear_the_last
 from studies.execution.engines import NamedStack, Reports
 from studies.execution.interrupts import uninterrupted
-from studies.execution.pool import spread
+from studies.execution.sharing import spread
 from studies.material import DataSource
 
 if TYPE_CHECKING:  # it has a say about the process that imports it

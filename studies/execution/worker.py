@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import torch
 
 from activations.errors import GateswapError
+from bench.training import memory
 from bench.training.train import StackProgress, TrainingSettings
 from studies.execution.engines import Finished, NamedStack, OneDevice, States
 from studies.material import DataSource
@@ -29,7 +30,11 @@ SECONDS_BETWEEN_REPORTS = 0.2  # of a stack's progress: more often would not be 
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is started with; precision: torch's word for that of matrix products."""
+    """What a worker is started with.
+
+    precision: torch's word for that of matrix products. share: bytes that it may take of a CPU's
+    memory; None: what is free, as on a GPU.
+    """
 
     source: DataSource
     settings: TrainingSettings
@@ -37,6 +42,12 @@ class Job:
     place: str
     precision: str
     threads: int
+    share: int | None = None
+
+    def free(self) -> int | None:
+        """Bytes that a stack may count on: what is free, but not the shares of other workers."""
+        known = [each for each in (memory.free_bytes(self.device), self.share) if each is not None]
+        return min(known, default=None)
 
 
 # What a worker sends is a name and what belongs to it: ("ready",), ("say", text),
@@ -65,7 +76,8 @@ def work(home: HomeLine, job: Job) -> None:
     try:
         if job.device.type == "cuda":
             torch.cuda.set_device(job.device)
-        engine = OneDevice(job.source.build(job.device), job.settings, place=job.place)
+        data = job.source.build(job.device)
+        engine = OneDevice(data, job.settings, place=job.place, free=job.free)
         home.send(("ready",))
         while (given := home.recv()) is not None:
             stack, reports.interrupted = given

@@ -32,6 +32,8 @@ def print_forecast(found: "Forecast | None") -> None:
             for each in found.variants
         ],
     )
+    if found.sharing is not None and found.sharing.workers > 1:
+        print(f"{found.sharing}: peak memory is that of each, the time below that of all together")
     low, expected, high = found.seconds
     members = sum(each.members for each in found.variants)
     tried = sum(each.tried for each in found.variants)

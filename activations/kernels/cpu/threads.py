@@ -13,6 +13,8 @@
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from activations.kernels.cpu.limits import cores
@@ -52,6 +54,19 @@ def take_granted_threads() -> int:
         if granted < torch.get_num_threads():
             torch.set_num_threads(granted)
     return torch.get_num_threads()
+
+
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Let torch and the kernels use so many threads while the block runs."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def parallel_region() -> int | None:
