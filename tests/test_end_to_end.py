@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -21,7 +22,9 @@ import pytest
 
 import gateswap
 from activations.files import UNFINISHED
+from activations.kernels.cpu.threads import on_threads
 from bench.training.results import MemberResult
+from studies.execution import sharing
 from studies.result_files import SUFFIX, PlanRecord, ResultFolder, read_study
 from studies.tuned import TuningRecord
 from studies.workspace import StudyFolder, Workspace
@@ -68,15 +71,15 @@ class Bench:
             code = gateswap.main(arguments)
         return Done(code, out.getvalue(), err.getvalue())
 
-    def start(self, name: str, before: str = "", threads: int = 1) -> "subprocess.Popen[str]":
-        """Run it in a process of its own; before: what that does first."""
-        program = f"import sys, gateswap\n{before}\nsys.exit(gateswap.main())"
+    def start(self, name: str) -> "subprocess.Popen[str]":
+        """Run it in a process of its own."""
+        program = "import sys, gateswap; sys.exit(gateswap.main())"
         return subprocess.Popen(
             [sys.executable, "-c", program, *self.arguments(name)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
 
     def study(self, name: str) -> StudyFolder:
@@ -94,12 +97,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return place
 
 
-def end_in_the_middle(
-    bench: Bench, name: str, how: signal.Signals, before: str = "", threads: int = 1
-) -> tuple[int, str]:
+def end_in_the_middle(bench: Bench, name: str, how: signal.Signals) -> tuple[int, str]:
     """Run a study until some members are finished, end it, return the exit code and stderr."""
     folder = bench.study(name).results
-    process = bench.start(name, before, threads)
+    process = bench.start(name)
     until = time.monotonic() + 120
     while len(list(folder.glob(f"*{SUFFIX}"))) < 4:
         assert process.poll() is None, process.communicate()[1]
@@ -161,18 +162,36 @@ def test_a_study_ended_politely_keeps_its_members_and_says_how_to_go_on(
 
 
 def test_a_study_whose_stacks_share_the_cpu_ends_politely_and_resumes_to_the_same_bits(
-    bench: Bench,
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at_once = "from studies.execution import sharing; sharing.START_UP = 0.0"
-    code, stderr = end_in_the_middle(bench, "side", signal.SIGTERM, at_once, threads=2)
-    assert code == 1
-    said = stderr.splitlines()
-    assert "2 stacks side by side on the CPU, each on 1 thread, which is faster" in said
-    assert any("members · cpu (2) · " in line for line in said)
-    assert "are finished and kept" in said[-1]
-    assert "Traceback" not in stderr
+    monkeypatch.setattr(sharing, "START_UP", 0.0)  # or so little work would start no workers
+    folder, over = bench.study("side").results, threading.Event()
 
-    assert bench.run("side").returncode == 0
+    def end_in_the_middle() -> None:
+        while len(list(folder.glob(f"*{SUFFIX}"))) < 4 and not over.is_set():
+            time.sleep(0.005)
+        if not over.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    ending = threading.Thread(target=end_in_the_middle)
+    try:
+        with on_threads(2):
+            ending.start()
+            done = bench.run("side")
+    finally:
+        over.set()
+        ending.join()
+        signal.signal(signal.SIGTERM, before)
+    assert done.returncode == 1
+    said = done.stderr.splitlines()
+    assert "2 stacks side by side on the CPU, each on 1 thread, which is faster" in said
+    assert any("of 15 members · cpu (" in line for line in said)
+    assert "are finished and kept" in said[-1]
+    assert "Traceback" not in done.stderr
+    assert 4 <= len(ResultFolder(folder).hashes()) < MEMBERS
+
+    assert bench.run("side").returncode == 0  # in one process
     assert_the_same_came_out("side", bench)
 
 

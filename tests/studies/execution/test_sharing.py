@@ -72,10 +72,17 @@ def test_memory_that_would_have_to_cut_stacks_is_not_shared() -> None:
     assert 2 * (memory + WORKER) <= enough  # nobody counts on what another one takes
 
 
-def test_of_many_threads_large_networks_get_several_each_and_small_ones_one() -> None:
+def test_stacks_are_halved_until_every_place_has_as_many_where_that_pays() -> None:
+    found = stacks(EMODB_SIZED, 15, 15, 15)
+    assert [len(stack) for stack in spread(found, 2, evenly=True)] == [15, 15, 8, 7]
+    assert [len(stack) for stack in spread(found, 2)] == [15, 15, 15]
+    assert [len(stack) for stack in spread(stacks(EMODB_SIZED, 1), 2, evenly=True)] == [1]
+
+
+def test_of_many_threads_small_networks_get_one_each_and_large_ones_many() -> None:
     small, large = (
         shared(stacks(hyper, 16, 16, 16, 16, 16, 16), 16) for hyper in (EMODB_SIZED, PUBLISHED)
     )
     assert small.threads == 1
-    assert 1 < large.workers < 16
+    assert large.threads >= 4
     assert large.workers * large.threads == 16
