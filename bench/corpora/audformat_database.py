@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import yaml
 
 from activations.errors import InputError
@@ -100,6 +99,8 @@ def _corpus(
     unlabelled: int,
     strict: bool,
 ) -> Corpus:
+    import pandas as pd
+
     stems = Counter(Path(file).stem for file, _, _ in rows)
     table = pd.DataFrame(
         [
@@ -283,6 +284,8 @@ def _segments(
 
 def _text(value: Any) -> str | None:
     """A value as text, a whole number without a fraction; None for nothing."""
+    import pandas as pd
+
     if value is None or value is pd.NA or (isinstance(value, float) and value != value):
         return None
     if isinstance(value, float) and value.is_integer():

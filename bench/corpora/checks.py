@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from activations.errors import InputError
 from bench.corpora.audio import SLACK, AudioState, look
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +30,7 @@ class AudioCheck:
             raise InputError(f"{begin} {self.faults[0]}{more}; {remedy}")
 
 
-def check_audio(table: pd.DataFrame, root: Path) -> AudioCheck:
+def check_audio(table: "pd.DataFrame", root: Path) -> AudioCheck:
     """Look at the audio of a corpus's table: `audio`, and `start`, `end` of rows with `segment`.
 
     Files are named by their path below `root`; a folder that is missing is named once, for all of

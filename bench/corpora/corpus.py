@@ -17,10 +17,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from bench.corpora.digests import digests_of
+
+if TYPE_CHECKING:  # half a second that a worker of a study has no use for
+    import pandas as pd
 
 COLUMNS = (
     "id",  # unique in the corpus
@@ -65,7 +67,7 @@ class Corpus:
 
     name: str
     root: Path
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     synthetic: bool = False
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -176,7 +178,7 @@ class Corpus:
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def hours_of(table: pd.DataFrame) -> str:
+def hours_of(table: "pd.DataFrame") -> str:
     """How much speech a table with `seconds` has, as a sentence."""
     hours = float(table["seconds"].sum()) / 3600
     length = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"

@@ -14,13 +14,15 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from activations.errors import InputError
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.iemocap_annotations import ID, Turn, read_evaluation, read_transcript, texts_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SYNTHETIC_MARKER = "SYNTHETIC.json"  # in the root of a corpus that a synthesiser spoke
 MOST_MARKER = 100_000  # bytes
@@ -44,6 +46,8 @@ def read_iemocap(root: Path, *, strict: bool = True) -> Corpus:
     Raises InputError for a folder that is missing, empty or no IEMOCAP, for an annotation line that
     does not parse (file:line) and, when strict, for audio that cannot be used.
     """
+    import pandas as pd
+
     root = _find_root(root)
     gaps = _Gaps(root)
     rows: list[dict[str, object]] = []
@@ -230,12 +234,12 @@ def _row(
     }
 
 
-def _four_class_counts(table: pd.DataFrame) -> dict[str, int]:
+def _four_class_counts(table: "pd.DataFrame") -> dict[str, int]:
     kept = table["session"][table["label"].isin(list(FOUR_CLASSES))]
     return {str(name): int(n) for name, n in kept.value_counts().sort_index().items()}
 
 
-def _sessions_missing(table: pd.DataFrame) -> Iterator[str]:
+def _sessions_missing(table: "pd.DataFrame") -> Iterator[str]:
     """A sentence where there are fewer than the release's five sessions."""
     present = set(table["session"])
     missing = sorted(RELEASE_COUNTS.keys() - present)

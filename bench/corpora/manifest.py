@@ -12,8 +12,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-import pandas as pd
-
 from activations.errors import InputError
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import COLUMNS, OPTIONAL, Corpus, hours_of
@@ -40,6 +38,8 @@ def read_manifest(root: Path, *, strict: bool = True) -> Corpus:
     strict: refuse missing or broken audio; otherwise list it in `faults`.
     Raises InputError naming file, row (the header is row 1) and column of what cannot be.
     """
+    import pandas as pd
+
     path = _find(root)
     folder = path.parent
     rows = list(_rows(path))

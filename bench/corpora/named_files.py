@@ -12,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-import pandas as pd
-
 from activations.errors import InputError
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
@@ -34,6 +32,8 @@ def read_named_files(root: Path, layout: Layout, *, strict: bool = True) -> Corp
     fit, labels it does not know and annotations without a recording are problems.
     Raises InputError for a folder that is missing or holds no such recording.
     """
+    import pandas as pd
+
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise InputError(f"{root} {what}; give the folder of the recordings of {layout.title}")
