@@ -5,7 +5,7 @@
 #   make lint             ruff and import-linter
 #   make types            mypy
 #   make unit             pytest, without what needs a service
-#   make test-services    pytest of what needs one: a Ray cluster, a PostgreSQL server, a browser
+#   make test-services    pytest of what needs one: a Ray cluster, a PostgreSQL server, a browser, a kernel
 #   make test-exhaustive  pytest of whole catalogues where `make test` takes some
 #   make fuzz             searches for inputs and kills that break something; GATESWAP_FUZZ_SECONDS=600 for each
 #   make atlas            every activation on EMO-DB and RAVDESS: DATA=/folder, with emodb/ and ravdess/ in it

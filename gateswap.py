@@ -259,10 +259,12 @@ def run(
         print(f"{len(plan.stacks)} stacks of up to {max(map(len, plan.stacks))} members")
         if models_line := disk_use(plan.members, spec, place.study(spec.name).root):
             print(models_line)
-        if engine == "local":
-            print_forecast(
-                forecast_study(plan, found.material, place, device=device, precision=precision)
-            )
+        if engine != "local":
+            print("how long it takes on a cluster is not foreseen; on this machine: --engine local")
+            return
+        print_forecast(
+            forecast_study(plan, found.material, place, device=device, precision=precision)
+        )
         return
     done = run_study(spec, place, machine=machine, models=models, display=display)
     print(

@@ -62,7 +62,7 @@ def test_ctrl_c_ends_the_workers_at_once_and_loses_nothing_that_they_had_sent(po
             time.sleep(4)  # in which the other one finishes, and nobody reads it
             signal.raise_signal(signal.SIGINT)
 
-    short = stack_of(members(2, "relu", steps=100, evaluate_every=50))
+    short = stack_of(members(2, "relu", steps=12, evaluate_every=6))
     noted = Interfering(interrupt)
     with pytest.raises(KeyboardInterrupt):
         pool.train([stack_of(members(1, "tanh", steps=LONG, evaluate_every=LONG)), short], noted)
