@@ -73,9 +73,11 @@ class RayWorker:
 
         # Ray lets this process see the GPU that it was granted, and no other
         device = torch.device("cuda", 0) if share else torch.device("cpu")
+        own = None if share else _share_of_memory(threads)
         if 0 < share < 1:
             torch.cuda.set_per_process_memory_fraction(share, device)
-        job = Job(source, settings, device, "", precision, threads)
+            own = int(share * torch.cuda.get_device_properties(device).total_memory)
+        job = Job(source, settings, device, "", precision, threads, own)
         self._line = _Line()
         threading.Thread(target=work, args=(self._line, job), daemon=True).start()
 
@@ -98,3 +100,18 @@ class RayWorker:
             yield message
             if message[0] in ("ready", "failed"):
                 return
+
+
+def _share_of_memory(cpus: int) -> int | None:
+    """Bytes of this node's memory that go with so many of its CPUs; None where Ray has no figures.
+
+    Other workers may be on the same node, and each would count on all that is free.
+    """
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+    for each in ray.nodes():
+        resources = each["Resources"]
+        if each["NodeID"] == node and resources.get("CPU") and resources.get("memory"):
+            return int(resources["memory"] * cpus / resources["CPU"])
+    return None
