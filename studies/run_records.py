@@ -69,8 +69,10 @@ def trial_record(result: MemberResult, *, started: int, ended: int) -> RunRecord
     )
 
 
-def member_record(key: str, result: MemberResult, parent: str, *, ended: int) -> RunRecord:
-    """The run of a member. key: its hash; parent: its trial's run."""
+def member_record(
+    key: str, result: MemberResult, parent: str, *, ended: int, more: Iterable[Point] = ()
+) -> RunRecord:
+    """The run of a member. key: its hash; parent: its trial's run; more: numbers not of results."""
     settings = settings_of(result.member)
     place = f" · {result.fold[:100]} · seed {result.seed}"
     own = {TRIAL: trial_of(settings), MEMBER: key, PARENT: parent, browsing.LEVEL: "member"}
@@ -83,7 +85,7 @@ def member_record(key: str, result: MemberResult, parent: str, *, ended: int) ->
         dataset=browsing.dataset_of(result, fold=result.fold),
         started=browsing.started(result, ended),
         ended=ended,
-        points=[*points, *_curves(result, ended)],
+        points=[*points, *_curves(result, ended), *more],
         files={"confusion.csv": confusion_table(result.confusion("dev"), result.classes)},
     )
 

@@ -71,8 +71,20 @@ class Storage:
 def storage_of(workspace: Workspace, product: Product) -> Storage:
     """Where a product's mirror of a workspace is.
 
-    Raises InputError for a URL of a kind that the product does not take, or a file that says none.
+    Raises InputError for a URL of a kind that the product does not take, one database for both, or
+    a file that says no URL.
     """
+    found = {each: _storage_of(workspace, each) for each in PRODUCTS}
+    mlflow, optuna = found["MLflow"], found["Optuna"]
+    if mlflow.url == optuna.url:
+        raise InputError(
+            f"{mlflow.shown} cannot hold both MLflow and Optuna, which keep their versions in one "
+            f"table: give each a database of its own (see {mlflow.given_by}, {optuna.given_by})"
+        )
+    return found[product]
+
+
+def _storage_of(workspace: Workspace, product: Product) -> Storage:
     name = product.lower()
     variable = f"GATESWAP_{product.upper()}_URL"
     option = workspace.optuna_url if product == "Optuna" else workspace.mlflow_url

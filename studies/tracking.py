@@ -26,6 +26,7 @@ from studies.databases import (
     one_at_a_time,
     set_aside_without_runs,
 )
+from studies.logged_use import LONG, logged_use, use_between
 from studies.mlflow_model import save_mlflow_model
 from studies.reaching import bounded
 from studies.result_files import PlanRecord, ResultFolder
@@ -238,16 +239,25 @@ class Mirror:
     def _draw(self, new: dict[str, MemberResult], results: ResultFolder) -> None:
         """Draw members, their trials first, and what these say of them."""
         ended = {key: _milliseconds(results.file(key)) for key in new}
+        began = {key: started(result, ended[key]) for key, result in new.items()}
+        long = any(ended[key] - began[key] >= LONG for key in new)
+        used = logged_use(self._workspace.study(self._study).log) if long else []
         trials = {key: trial_of(settings_of(result.member)) for key, result in new.items()}
         for keys in _chunks(sorted(new, key=ended.__getitem__), TOGETHER):
             first = {trials[key]: key for key in reversed(keys) if trials[key] not in self._trials}
             begun = [
-                trial_record(new[key], started=started(new[key], ended[key]), ended=ended[key])
+                trial_record(new[key], started=began[key], ended=ended[key])
                 for key in first.values()
             ]
             self._trials |= dict(zip(first, self._to_write().create(begun), strict=True))
             records = [
-                member_record(key, new[key], self._trials[trials[key]], ended=ended[key])
+                member_record(
+                    key,
+                    new[key],
+                    self._trials[trials[key]],
+                    ended=ended[key],
+                    more=use_between(used, began[key], ended[key]),
+                )
                 for key in keys
             ]
             self._members |= dict(zip(keys, self._runs.create(records), strict=True))

