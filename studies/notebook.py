@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
+from importlib import import_module
 from typing import Any
 
 from studies.pace import Pace
@@ -91,9 +92,8 @@ class _Bar:
         self._last = now
         line = _Line(share, text)
         if self._handle is None:
-            from IPython.display import display
-
-            self._handle = display(line, display_id=True)
+            shown: Any = import_module("IPython.display")  # has types where it is installed
+            self._handle = shown.display(line, display_id=True)
         else:
             self._handle.update(line)
 

@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -107,8 +107,7 @@ def _share_of_memory(cpus: int) -> int | None:
 
     Other workers may be on the same node, and each would count on all that is free.
     """
-    import ray
-
+    ray: Any = import_module("ray")  # has types where it is installed
     node = ray.get_runtime_context().get_node_id()
     for each in ray.nodes():
         resources = each["Resources"]
