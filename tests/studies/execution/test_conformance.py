@@ -180,7 +180,7 @@ def test_the_stack_of_a_killed_worker_is_trained_by_another(engine: Engine) -> N
     ]
     noted = Interfering(kill_one)
     engine.train(stacks, noted)
-    (said,) = noted.said
+    (said,) = noted.warnings
     assert said.startswith(f"warning: the worker on {killed[0]} was killed")
     assert said.endswith("; another one takes its stack")
     assert {done.error for done in noted.done} == {""}
@@ -268,7 +268,7 @@ def test_a_killed_worker_s_members_go_on_from_their_checkpoints_to_the_same_bits
 
 
 @every_engine
-def test_ctrl_c_loses_nothing_that_was_finished(engine: Engine) -> None:
+def test_ctrl_c_loses_nothing_that_was_finished(careful: Engine) -> None:
     def interrupt(_place: str, stack: NamedStack) -> None:
         if stack[0][1].hyper.steps == LONG and noted.done:
             signal.raise_signal(signal.SIGINT)
@@ -277,7 +277,7 @@ def test_ctrl_c_loses_nothing_that_was_finished(engine: Engine) -> None:
     endless = stack_of(members(1, "tanh", steps=LONG, evaluate_every=LONG))
     noted = Interfering(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        engine.train([short, endless], noted)
+        careful.train([short, endless], noted)
     assert_equal(noted.results, short, own(short))
 
 
@@ -302,9 +302,9 @@ class Cramped:
 @engines_of_workers
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is Linux's")
 def test_a_stack_that_memory_has_no_room_for_is_cut_and_comes_out_the_same(
-    make: Make, engine: Engine
+    make: Make, careful: Engine
 ) -> None:
-    engine.close()
+    careful.close()  # there are two CPUs
     data = large_data()
     stacks = [stack_of(members(6, name, hidden_size=64)) for name in ("tanh", "elu")]
     together = [member for _, member in stacks[0]]

@@ -1,7 +1,6 @@
 """Ray: how many workers find room, what is refused before anything starts, and nodes that end."""
 
 import sys
-import threading
 from typing import Any
 
 import pytest
@@ -79,9 +78,8 @@ def test_the_stack_of_a_lost_node_is_trained_by_one_that_joins(cluster: Any) -> 
             assert worker.where is not None
             (node,) = (n for n in cluster.list_all_nodes() if n.node_id == worker.where.node)
             cluster.remove_node(node, allow_graceful=False)
-            joining.start()
+            cluster.add_node(**NODE)
 
-    joining = threading.Thread(target=cluster.add_node, kwargs=NODE)
     # long enough to be lost in the middle
     stacks = [
         stack_of(members(1, name, steps=600, evaluate_every=300))
@@ -92,8 +90,7 @@ def test_the_stack_of_a_lost_node_is_trained_by_one_that_joins(cluster: Any) -> 
         engine.train(stacks, noted)
     finally:
         engine.close()
-        joining.join()
-    (said,) = noted.said
+    (said,) = noted.warnings
     assert said == (
         f"warning: the worker on {lost[0]} was lost with its node; another one takes its stack"
     )

@@ -78,6 +78,10 @@ class Noted:
         return {key: network for done in self.done for key, network in done.networks.items()}
 
     @property
+    def warnings(self) -> list[str]:
+        return [text for text in self.said if text.startswith("warning")]
+
+    @property
     def results(self) -> dict[str, MemberResult]:
         return {key: result for done in self.done for key, result in done.results.items()}
 
