@@ -331,13 +331,13 @@ def _start(address: str) -> None:
     """Connect to a cluster, or start a Ray of this process's own."""
     ray, given = _ray(), address or os.environ.get("RAY_ADDRESS", "")
     logging.getLogger("ray").setLevel(logging.ERROR)  # what matters is told by this module
-    options: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    options = {"log_to_driver": False, "configure_logging": False}
     try:
         if given:
             ray.init(address=given, **options)
         else:
-            # a Ray runs whatever code it is sent: this one is for this machine alone
-            options["_node_ip_address"] = "127.0.0.1"
+            # a Ray runs whatever code it is sent: this one asks for the user's own token
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
             ray.init(address="local", include_dashboard=False, **options)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,5 +1,6 @@
 """Ray: how many workers find room, what is refused before anything starts, and nodes that end."""
 
+import signal
 import sys
 from typing import Any
 
@@ -111,3 +112,22 @@ def test_a_worker_that_no_node_can_hold_is_refused(cluster: Any) -> None:
             engine.train([stack_of(members(1))], Noted())
     finally:
         engine.close()
+
+
+@pytest.mark.services
+def test_without_an_address_a_ray_of_this_machine_is_started_and_ended() -> None:
+    import ray
+    from ray._raylet import AuthenticationMode, get_authentication_mode
+
+    before = signal.getsignal(signal.SIGTERM)
+    engine = RayEngine(TinySource(), TrainingSettings(), device="cpu")
+    stack, noted = stack_of(members(2)), Noted()
+    try:
+        engine.train([stack], noted)
+        assert signal.getsignal(signal.SIGTERM) is before
+        # nobody else can send it code
+        assert get_authentication_mode() == AuthenticationMode.TOKEN
+    finally:
+        engine.close()
+    assert_equal(noted.results, stack, train_stack([member for _, member in stack], tiny.data()))
+    assert not ray.is_initialized()
