@@ -23,6 +23,7 @@ from typer.exceptions import TyperException
 
 from activations.errors import GateswapError, InputError, one_line
 from activations.kernels.cpu.threads import wait_asleep
+from studies.terminal.home import lend_home
 from studies.terminal.options import (
     Address,
     Device,
@@ -682,6 +683,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     warnings.showwarning = _show_warning
     wait_asleep()
+    lend_home()
     os.environ["MPLBACKEND"] = "agg"  # a notebook's backend, inherited, may not exist here
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:

@@ -1,0 +1,96 @@
+"""Machines on which little is as usual: no home, no name, another locale, folders that are closed.
+
+Linux lets a process have a user id that nobody knows, and mounts of its own, without asking root;
+where it does not, these tests are skipped and say so.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import wave
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import gateswap
+
+NOBODY = ["unshare", "--user", "--map-user=54321"]
+OWN_MOUNTS = ["unshare", "--user", "--map-root-user", "--mount"]
+BARE = {
+    "LC_ALL": "C",
+    "PYTHONIOENCODING": "ascii",
+    "PYTHONUTF8": "0",
+    "MPLCONFIGDIR": "/proc/nowhere",
+    "MPLBACKEND": "module://of_a_notebook",
+    "OMP_NUM_THREADS": "1",
+}
+NAMELESS = ("HOME", "USER", "LOGNAME", "USERNAME", "XDG_CACHE_HOME")
+WHERE_NUMBA_KEEPS_CODE = """
+import os
+from bench.corpora.library import _let_numba_write
+_let_numba_write()
+print(os.environ["NUMBA_CACHE_DIR"])
+"""
+
+
+def _able(command: list[str]) -> None:
+    """Skip the test where the system has no such processes."""
+    try:
+        done = subprocess.run([*command, "true"], capture_output=True, text=True, timeout=60)
+    except OSError as error:
+        pytest.skip(f"needs unshare, of util-linux: {error}")
+    if done.returncode:
+        pytest.skip(f"this system does not let users have namespaces: {done.stderr.strip()}")
+
+
+def _run(command: list[str], folder: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    kept = {name: value for name, value in os.environ.items() if name not in NAMELESS}
+    paths = os.pathsep.join([str(Path(gateswap.__file__).parent), *sys.path])
+    environment = kept | BARE | {"PYTHONPATH": paths} | more
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200
+    )
+
+
+def test_a_user_without_home_and_name_in_an_old_locale_computes_features(tmp_path: Path) -> None:
+    _able(NOBODY)
+    rows = ["id,audio,speaker,label"]
+    for number in range(2):
+        with wave.open(str(tmp_path / f"{number}.wav"), "wb") as file:
+            file.setparams((1, 2, 16000, 0, "NONE", ""))
+            file.writeframes(bytes(range(256)) * 25)
+        rows.append(f"{number},{number}.wav,Zoë,ang")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows), encoding="utf-8")
+    command = [*NOBODY, sys.executable, "-m", "gateswap", "features", ".", "--format", "manifest"]
+    done = _run([*command, "--jobs", "1", "--workspace", "a?b%20c"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 utterances" in done.stdout
+    warnings = [line for line in done.stderr.splitlines() if "warning: " in line]
+    assert len(warnings) == 1, done.stderr
+    assert "this user has no home" in warnings[0]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["a?b%20c"]
+
+
+def test_where_installed_packages_cannot_be_written_numba_keeps_its_code_elsewhere(
+    tmp_path: Path,
+) -> None:
+    _able(OWN_MOUNTS)
+    found = find_spec("librosa")  # which takes seconds to import
+    assert found is not None
+    assert found.origin is not None
+    place = Path(found.origin).parent
+    shell = f'mount --bind {place} {place} && mount -o remount,bind,ro {place} && exec "$@"'
+    command = [*OWN_MOUNTS, "sh", "-c", shell, "sh", sys.executable, "-c", WHERE_NUMBA_KEEPS_CODE]
+    done = _run(command, tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()) == tmp_path / "cache" / "gateswap" / "numba"
+
+
+def test_a_command_may_be_called_from_a_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(gateswap.main(["activations", "tanh"])))
+    thread.start()
+    thread.join()
+    assert codes == [0], capsys.readouterr().err
