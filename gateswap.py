@@ -310,22 +310,26 @@ def tune(
 
     A study with `settings: tuned` then runs what was chosen, on seeds that were not searched with.
     """
-    import studies
+    from studies.execution.machine import Machine
+    from studies.loading import load
     from studies.terminal.display import TerminalDisplay, print_choices
+    from studies.tuner import tune_study
+    from studies.tuning import with_trials
 
-    spec = studies.load(study, overrides or [], workspace=workspace)
-    found = studies.tune(
-        spec,
-        trials=trials,
-        workspace=workspace,
+    place = Workspace(workspace, optuna_url=optuna_url, mlflow_url=mlflow_url)
+    spec = load(study, overrides or [], workspace=place)
+    machine = Machine(
         device=device,
         precision=precision,
         engine=engine,
         address=address,
         worker_cpus=worker_cpus,
         worker_gpus=worker_gpus,
-        optuna_url=optuna_url,
-        mlflow_url=mlflow_url,
+    )
+    found = tune_study(
+        spec if trials is None else with_trials(spec, trials),
+        place,
+        machine=machine,
         display=TerminalDisplay(quiet=quiet),
     )
     print_choices(found, list(spec.search))
