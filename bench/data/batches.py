@@ -264,13 +264,16 @@ class Order:
         if self._drops:
             epoch, batch = divmod(step, n // self._size)
             start = epoch * n + batch * self._size
-        place = torch.arange(start, start + self._size)
-        first, last = int(place[0]) // n, int(place[-1]) // n
+        first, last = start // n, (start + self._size - 1) // n
         epochs = self._epochs[m]
         for epoch in range(first, last + 1):
             if epoch not in epochs:
-                epochs[epoch] = streams.permutation(self._keys[m], "order", epoch, n)
+                order = streams.permutation(self._keys[m], "order", epoch, n)
+                epochs[epoch] = self._train[m][order]
         for epoch in [epoch for epoch in epochs if epoch < first]:
             del epochs[epoch]
+        start -= first * n
+        if first == last:
+            return epochs[first][start : start + self._size]
         rows = torch.cat([epochs[epoch] for epoch in range(first, last + 1)])
-        return self._train[m][rows[place - first * n]]
+        return rows[start : start + self._size]

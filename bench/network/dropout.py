@@ -85,10 +85,22 @@ class DropoutSource:
             dense = source.of_rows(self._dense_purpose, rows * self._dense)
             return Dropout(inputs, outputs, dense.view(-1, self._dense))
         inputs, outputs = self._frames(int(step), packing)
-        of_rows = streams.dropout_mask(
-            self._keys, self._dense_purpose, int(step), (rows, self._dense), self._drop
-        )
-        return Dropout(inputs, outputs, of_rows.flatten(0, 1))
+        return Dropout(inputs, outputs, self._rows(int(step), rows))
+
+    def _rows(self, step: int, rows: int) -> Tensor:
+        """The dense layer's masks by C or by torch operations: `streams.dropout_mask`."""
+        if self._keys.is_cuda or not dropout_cpu.available():
+            shape = rows, self._dense
+            drawn = streams.dropout_mask(self._keys, self._dense_purpose, step, shape, self._drop)
+            return drawn.flatten(0, 1)
+        size = rows * self._dense
+        blocks = torch.empty(len(self._keys), -(-size // PER_BLOCK), PER_BLOCK)
+        nothing = torch.empty(blocks.shape[1], 0)
+        for key, bound, scale, own in zip(*self._host, blocks, strict=True):
+            dropout_cpu.fill(key, step, self._dense_purpose, bound, scale, own, nothing)
+        # there, all blocks' first words come first, each of two half words
+        by_word = blocks.view(len(blocks), -1, PER_BLOCK // 2, 2).transpose(1, 2)
+        return by_word.reshape(len(blocks), -1)[:, :size].reshape(-1, self._dense)
 
     def _frames(self, step: int, packing: Packing) -> tuple[Tensor, Tensor]:
         """The frames' masks by C or by torch operations."""

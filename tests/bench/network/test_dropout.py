@@ -79,6 +79,7 @@ def test_compiled_dropout_masks_are_the_bits_of_the_tensor_operations(
     monkeypatch.setattr(dropout_cpu, "available", lambda: False)
     assert torch.equal(compiled.inputs, drawn().inputs)
     assert torch.equal(compiled.outputs, drawn().outputs)
+    assert torch.equal(compiled.dense, drawn().dense)
 
 
 def test_dropout_keeps_the_expectation_drops_its_share_and_leaves_zero_alone() -> None:
