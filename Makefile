@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SERVICES := $(VENV)/.services
 
-.PHONY: setup demo test lint types unit test-services test-exhaustive fuzz docs gpu-check atlas clean
+.PHONY: setup demo test checks lint types unit test-services test-exhaustive fuzz docs gpu-check atlas clean
 
 setup: $(INSTALLED)
 
@@ -38,7 +38,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/gateswap demo
 
-test: lint types unit
+test: checks unit
+
+# at once: each of them uses one core
+checks: setup
+	@+$(MAKE) --no-print-directory --jobs 2 lint types
 
 lint: setup
 	$(BIN)/ruff check .

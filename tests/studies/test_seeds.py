@@ -115,6 +115,7 @@ def test_study_with_a_rule_trains_until_it_ends_and_goes_on_after_lost_results(
         "corpus.dialogues_per_session=1",
         "training.steps=2",
         "training.evaluate_every=1",
+        "features.kind=logmel",
         "model.hidden_size=2",
         "variants.activation=[tanh,relu]",
         "variants.direction=gru",

@@ -1,5 +1,6 @@
 """Declared facts hold: checked in mpmath, apart from how they were found."""
 
+from functools import cache
 from itertools import pairwise
 
 import mpmath
@@ -26,6 +27,14 @@ def evaluator(formula: Formula, expression: sympy.Expr):
     return lambda x: exact_value(expression, at | {X: mpmath.mpf(x)})
 
 
+@cache
+def on_the_grid(name: str, slopes: bool = False) -> dict[float, mpmath.mpf]:
+    """Values, or slopes, of an activation by x: several tests look at the same ones."""
+    formula = activations.get(name)
+    f = evaluator(formula, formula.derivative() if slopes else formula.expression)
+    return {x: f(x) for x in (*WIDE, *KINKS)}
+
+
 def facts_of(name: str) -> tuple[Formula, Facts]:
     formula = activations.get(name)
     assert formula.facts is not None
@@ -36,7 +45,7 @@ def facts_of(name: str) -> tuple[Formula, Facts]:
 def test_values_stay_within_the_declared_range_and_come_close_to_its_ends(name: str) -> None:
     formula, facts = facts_of(name)
     f = evaluator(formula, formula.expression)
-    values = [float(f(x)) for x in (*WIDE, *KINKS, *FAR)]
+    values = [float(value) for value in (*on_the_grid(name).values(), *map(f, FAR))]
     low, high = facts.range
     assert min(values) >= low - 1e-9 * max(1, abs(low))
     assert max(values) <= high + 1e-9 * max(1, abs(high)) if np.isfinite(high) else True
@@ -47,12 +56,10 @@ def test_values_stay_within_the_declared_range_and_come_close_to_its_ends(name: 
 
 @pytest.mark.parametrize("name", ALL)
 def test_monotone_exactly_when_no_slope_is_negative(name: str) -> None:
-    formula, facts = facts_of(name)
-    f, slope = (evaluator(formula, e) for e in (formula.expression, formula.derivative()))
-    grid = sorted({*WIDE, *KINKS})
-    values = [f(x) for x in grid]
+    _, facts = facts_of(name)
+    values = [value for _, value in sorted(on_the_grid(name).items())]
     falls = any(b < a - 1e-40 for a, b in pairwise(values))
-    steep = any(slope(x) < -1e-40 for x in grid)
+    steep = any(slope < -1e-40 for slope in on_the_grid(name, slopes=True).values())
     assert facts.monotone == (not falls and not steep)
 
 
@@ -76,7 +83,9 @@ def test_no_slope_exceeds_the_lipschitz_constant_and_one_comes_close(name: str) 
     formula, facts = facts_of(name)
     slope = evaluator(formula, formula.derivative())
     beside_kinks = [k + sign * mpmath.mpf("1e-10") for k in KINKS for sign in (-1, 1)]
-    steepest = max(abs(float(slope(x))) for x in (*WIDE, *beside_kinks))
+    slopes = on_the_grid(name, slopes=True)
+    there = [*(slopes[x] for x in WIDE), *map(slope, beside_kinks)]
+    steepest = max(abs(float(each)) for each in there)
     if facts.lipschitz == np.inf:
         assert facts.smoothness == -1 or steepest > 100
     else:

@@ -16,12 +16,23 @@ import bench.speed.layers.contestants as contestants
 from activations.errors import GateswapError, InputError
 from activations.kernels.gpu import recurrence as gpu
 from activations.kernels.precision import PRECISIONS
-from bench.speed.layers import Absence, LayerShape, Report, Timing, figure, measure, summary
+from bench.speed import machine
+from bench.speed.layers import (
+    Absence,
+    LayerShape,
+    Report,
+    Timing,
+    figure,
+    measure,
+    summary,
+    whole_step,
+)
 from bench.speed.layers.contestants import NATIVE, Entrant, eager_activation, eager_gru, enter
 from bench.speed.layers.measure import _rows
 from bench.speed.layers.peers import flashrnn_weights
 from bench.speed.lengths import iemocap_like_lengths
 from bench.speed.machine import at_precision
+from bench.speed.step_time import made_up_data
 
 KEYS = {"activation", "T", "B", "I", "H", "R", "contestant", "ms", "gflops", "ratio"}
 
@@ -115,7 +126,22 @@ def test_a_rows_limit_is_the_slower_of_operations_and_bytes(gflops, gbs, limit_m
     assert found.limit_share == pytest.approx(wanted / 8)
 
 
-def test_a_contestant_that_fails_is_left_out_with_its_reason_and_the_run_goes_on(monkeypatch):
+@pytest.fixture
+def small_machine(monkeypatch):
+    """The products and copies that contestants are held against are small, and steps short."""
+    monkeypatch.setitem(machine.PRODUCT, "cpu", 64)
+    monkeypatch.setitem(machine.COPY, "cpu", 1 << 20)
+
+    def short(examples, *, device):
+        lengths = iemocap_like_lengths(examples, mean=8.0, longest=20)
+        return made_up_data(lengths, sessions=[examples // 5] * 5, device=device)
+
+    monkeypatch.setattr(whole_step, "iemocap_like_data", short)
+
+
+def test_a_contestant_that_fails_is_left_out_with_its_reason_and_the_run_goes_on(
+    monkeypatch, small_machine
+):
     def fails(*arguments):
         raise RuntimeError("no kernel\nfor this shape")
 
@@ -175,7 +201,7 @@ def test_a_stack_and_torchs_calls_run_over_the_same_frames(lengths):
     assert enter("eager", registry.get("relu"), shape, batches, device) is None
 
 
-def test_a_measurement_of_every_part_has_the_rows_and_keys_that_programs_read():
+def test_a_measurement_of_every_part_has_the_rows_and_keys_that_programs_read(small_machine):
     seen = []
     found = measure(
         activations=["relu", "x*sigmoid(b*x); b=1"],
