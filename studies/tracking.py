@@ -98,8 +98,8 @@ class Mirror:
                 self._read(results)
             new = results.by_hash(besides=self._members)
             self._draw(new, results)
-            if not self._described and (known := new or results.by_hash()):
-                self._describe(next(iter(known.values())))
+            if not self._described and (known := _any_of(new, results)):
+                self._describe(known)
             if len(self._curved) < len(self._trials):
                 self._draw_means(results)
             self._mark = self._found
@@ -302,6 +302,15 @@ class Mirror:
             for key, member in PlanRecord.read(self._workspace.study(self._study)).members.items():
                 self._planned.setdefault(trial_of(settings_of(member)), []).append(key)
         return self._planned
+
+
+def _any_of(new: dict[str, MemberResult], results: ResultFolder) -> MemberResult | None:
+    """One of the results, without reading them all; None where none can be read."""
+    hashes = results.hashes()
+    for key in () if new else sorted(hashes):
+        if found := results.by_hash(besides=hashes - {key}):
+            return found[key]
+    return next(iter(new.values()), None)
 
 
 def _chunks(keys: list[str], size: int) -> Iterable[list[str]]:
