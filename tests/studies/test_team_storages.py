@@ -70,10 +70,11 @@ class Postgres:
 
     def start(self) -> None:
         """Start it on what it had."""
-        for _ in range(10):  # the wheel's patience ends after ten seconds, the server's start not
-            with contextlib.suppress(subprocess.TimeoutExpired):
+        for _ in range(30):  # the wheel's patience ends after ten seconds, the server's start not
+            with contextlib.suppress(subprocess.TimeoutExpired, AssertionError):
                 self._server.ensure_postgres_running()
                 return
+            time.sleep(1)
         raise TimeoutError("PostgreSQL does not start")
 
     def close(self) -> None:
