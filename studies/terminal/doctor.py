@@ -6,6 +6,7 @@
 """
 
 import platform
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -201,23 +202,33 @@ def _cache() -> str:
 
 
 def _kernel() -> str:
-    """What runs a GRU on the best device; compiles the kernel if that is to be done."""
+    """What runs a GRU on the best device: compiled if that is to be done, and then run."""
     import torch
 
-    from activations import get
+    from activations import GRU, get
     from activations.kernels.cell import Cell
     from activations.kernels.dispatch import describe
 
     cell = Cell(get("sigmoid"), get("sigmoid"), get("tanh"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     wanted = "gpu" if device == "cuda" else "cpu"
-    return describe(cell, implementation=wanted, device=device)
+    found = describe(cell, implementation=wanted, device=device)
+    states, _ = GRU(3, 4, device=device)(torch.ones(2, 1, 3, device=device))
+    if not bool(((states.abs() > 0) & (states.abs() < 1)).all()):
+        raise RuntimeError(f"{found} computes what no GRU does")
+    return found
 
 
 def _espeak() -> str:
     version = _version("espeakng-loader")
     if version is None:
         raise LookupError("espeakng-loader, which speaks it, is not installed")
+    from bench.corpora.demo import speak
+
+    command = [sys.executable, "-P", speak.__file__]
+    done = subprocess.run(command, input="[]", capture_output=True, text=True, timeout=60)
+    if done.returncode:  # its library or its voices
+        raise OSError((done.stderr.strip().splitlines() or ["espeak-ng does not start"])[-1])
     return f"espeakng-loader {version}"
 
 

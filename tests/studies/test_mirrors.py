@@ -166,6 +166,19 @@ def test_rows_inserted_at_once_show_what_mlflow_s_interface_shows(
     assert json.dumps(rounded(picture(workspace)), sort_keys=True) == inserted
 
 
+def test_a_study_called_default_is_drawn_into_mlflows_experiment_of_that_name(
+    database: Path, finished: StudyFolder, workspace: Workspace
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    workspace.mlflow_database.write_bytes(database.read_bytes())
+    assert Mirror("Default", workspace).add(ResultFolder(finished.results)) == 8
+    assert Mirror("Default", workspace).add(ResultFolder(finished.results)) == 0
+    client = MlflowClient(databases.uri(workspace.mlflow_database))
+    assert client.get_experiment_by_name("Default").experiment_id == "0"
+    assert len(client.search_runs(["0"])) == 10  # two trials and their eight members
+
+
 @pytest.mark.parametrize(
     "name", ["=cmd|'/C calc'!A1", "@SUM(A1)", "a\x1b[2J\n../b\0", "\udcff" * 400, "x" * 500]
 )

@@ -53,3 +53,13 @@ def test_every_byte_of_every_feature_store_is_compared(tmp_path: Path) -> None:
     (store / "frames.npy").write_bytes(bytes(999) + b"x")
     with pytest.raises(InputError, match=f"{store} is damaged"):
         doctor._features(workspace)
+
+
+def test_a_synthesiser_that_is_installed_and_does_not_start_is_not_called_ok(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor._espeak().startswith("espeakng-loader ")
+    (tmp_path / "espeakng_loader.py").write_text("raise OSError('libespeak-ng.so: no such file')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(OSError, match=r"libespeak-ng\.so: no such file"):
+        doctor._espeak()
