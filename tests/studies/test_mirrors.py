@@ -174,7 +174,7 @@ def test_a_study_called_default_is_drawn_into_mlflows_experiment_of_that_name(
     workspace.mlflow_database.write_bytes(database.read_bytes())
     assert Mirror("Default", workspace).add(ResultFolder(finished.results)) == 8
     assert Mirror("Default", workspace).add(ResultFolder(finished.results)) == 0
-    client = MlflowClient(databases.uri(workspace.mlflow_database))
+    client = MlflowClient(bounded(storage_of(workspace, "MLflow")))
     assert client.get_experiment_by_name("Default").experiment_id == "0"
     assert len(client.search_runs(["0"])) == 10  # two trials and their eight members
 
