@@ -25,13 +25,23 @@ PAUSE = 300.0  # seconds between attempts at a mirror that failed: each may take
 
 
 class Reflection:
-    """MLflow and Optuna of a study that is trained. wanted: whether they learn of it at all."""
+    """MLflow and Optuna of a study that is trained.
+
+    results: the study's, as its run reads and writes them, so that no file is read twice. wanted:
+    whether they learn of it at all.
+    """
 
     def __init__(
-        self, spec: StudySpec, workspace: Workspace, display: Display, *, wanted: bool
+        self,
+        spec: StudySpec,
+        workspace: Workspace,
+        results: ResultFolder,
+        display: Display,
+        *,
+        wanted: bool,
     ) -> None:
         self._spec, self._workspace, self._display = spec, workspace, display
-        self._results = ResultFolder(workspace.study(spec.name).results)
+        self._results = results
         self._wanted = wanted
         self._mirror: Mirror | None = None
         self._failed: dict[str, float] = {}  # product → when it failed last

@@ -159,7 +159,7 @@ class Session:
         self.results = ResultFolder(writable(self.folder.results))
         gpus = self._trainers.gpus
         self.display = self._display = Logbook(display, self.folder.log, gpus=gpus)
-        self._reflection = Reflection(spec, workspace, self._display, wanted=mirror)
+        self._reflection = Reflection(spec, workspace, self.results, self._display, wanted=mirror)
         self._models = ModelFolder(self.folder.models)
         self._checkpoints = CheckpointFolder(self.folder.checkpoints)
 

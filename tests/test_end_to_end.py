@@ -195,10 +195,20 @@ def test_a_study_whose_stacks_share_the_cpu_ends_politely_and_resumes_to_the_sam
     assert_the_same_came_out("side", bench)
 
 
-def test_a_finished_study_trains_nothing_again(bench: Bench) -> None:
+def test_a_finished_study_trains_nothing_again_and_reads_each_result_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, load = [], MemberResult.load
+
+    def noted(path: Path) -> MemberResult:
+        read.append(path)
+        return load(path)
+
+    monkeypatch.setattr(MemberResult, "load", noted)
     done = bench.run("whole")
     assert done.returncode == 0, done.stderr
     assert f"{MEMBERS} members, 0 trained now" in done.stdout
+    assert len(read) == len(set(read)) == MEMBERS
 
 
 def test_a_changed_specification_keeps_the_members_that_are_unchanged(bench: Bench) -> None:
