@@ -209,7 +209,7 @@ class Tables:
                 _write_file(place, name, text)
             rows["SqlRun"].append(self._run(run, record, place))
             rows["SqlTag"] += _named(
-                run, record.tags | {"mlflow.runName": record.name}, LONGEST_TAG
+                run, {**record.tags, "mlflow.runName": record.name}, LONGEST_TAG
             )
             rows["SqlParam"] += _named(run, record.params, LONGEST_PARAM)
             rows["SqlMetric"] += (numbers := _numbers(run, record.points))

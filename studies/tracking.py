@@ -98,8 +98,8 @@ class Mirror:
                 self._read(results)
             new = results.by_hash(besides=self._members)
             self._draw(new, results)
-            if not self._described and (known := _any_of(new, results)):
-                self._describe(known)
+            if not self._described and (one := _any_of(new, results)):
+                self._describe(one)
             if len(self._curved) < len(self._trials):
                 self._draw_means(results)
             self._mark = self._found

@@ -117,4 +117,4 @@ def _jumps(series: Function, grid: FloatArray) -> NDArray[np.bool_]:
         after = orders, intervals, part + 1
         a, b, at_a, at_b = points[where], points[after], ends[where], ends[after]
     found_jumps = np.abs(at_b - at_a) > 1e-7 * np.maximum(1.0, np.abs(at_a))
-    return np.any(found_jumps, axis=1)
+    return np.asarray(np.any(found_jumps, axis=1))

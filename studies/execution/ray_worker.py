@@ -109,7 +109,8 @@ def _share_of_memory(cpus: int) -> int | None:
     """
     ray: Any = import_module("ray")  # has types where it is installed
     node = ray.get_runtime_context().get_node_id()
-    for each in ray.nodes():
+    nodes: Any = ray.nodes  # has no types
+    for each in nodes():
         resources = each["Resources"]
         if each["NodeID"] == node and resources.get("CPU") and resources.get("memory"):
             return int(resources["memory"] * cpus / resources["CPU"])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from typing import Any
 
@@ -109,7 +110,7 @@ def _checks(workspace: Workspace, of_gpus: Iterable[Diagnostic]) -> Iterator[Dia
         yield _attempt(
             f"{product.lower()} storage",
             False,
-            lambda product=product: _storage(workspace, product),
+            partial(_storage, workspace, product),
             "training goes on without it, and gateswap mirror adds later what it missed",
         )
     yield _attempt(
