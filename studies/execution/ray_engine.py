@@ -336,7 +336,7 @@ def _start(address: str) -> None:
         if given:
             ray.init(address=given, **options)
         else:
-            # a Ray runs whatever code it is sent: from 2.60 on, such a one asks for the user's token
+            # a Ray runs what code it is sent: from 2.60 on, one like this asks for the user's token
             ray.init(address="local", include_dashboard=False, **options)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
