@@ -135,6 +135,7 @@ def cluster() -> Iterator[Any]:
     from studies.execution.ray_engine import quiet
 
     quiet()
+    from ray._private import worker
     from ray.cluster_utils import Cluster
 
     head = NODE | {"num_cpus": 0, "include_dashboard": False, "_system_config": QUICK}
@@ -144,4 +145,5 @@ def cluster() -> Iterator[Any]:
             made.add_node(**NODE)
         yield made
     finally:
+        worker.global_worker.node = None  # a driver that has left is remembered, and keeps the head
         made.shutdown()

@@ -1,6 +1,6 @@
 """Ray: how many workers find room, what is refused before anything starts, and nodes that end."""
 
-import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -92,9 +92,11 @@ def test_the_stack_of_a_lost_node_is_trained_by_one_that_joins(cluster: Any) -> 
     finally:
         engine.close()
     (said,) = noted.warnings
-    assert said == (
-        f"warning: the worker on {lost[0]} was lost with its node; another one takes its stack"
-    )
+    # a killed node's worker may be missed before the node is
+    assert said in [
+        f"warning: the worker on {lost[0]} was {what}; another one takes its stack"
+        for what in ("lost with its node", "killed or has crashed")
+    ]
     assert sorted(key for done in noted.done for key, _ in done.stack) == sorted(
         key for stack in stacks for key, _ in stack
     )
@@ -114,20 +116,37 @@ def test_a_worker_that_no_node_can_hold_is_refused(cluster: Any) -> None:
         engine.close()
 
 
+# in a process of its own: one that was connected to a cluster without tokens never asks for any
+OWN_RAY = """
+import signal
+
+import ray
+from ray._raylet import AuthenticationMode, get_authentication_mode
+
+from bench.training.train import TrainingSettings, train_stack
+from studies.execution.ray_engine import RayEngine
+from tests.bench import tiny
+from tests.studies.execution.training_cases import (
+    Noted, TinySource, assert_equal, members, stack_of
+)
+
+before = signal.getsignal(signal.SIGTERM)
+engine = RayEngine(TinySource(), TrainingSettings(), device="cpu")
+stack, noted = stack_of(members(2)), Noted()
+engine.train([stack], noted)
+assert signal.getsignal(signal.SIGTERM) is before
+# nobody else can send it code
+assert get_authentication_mode() == AuthenticationMode.TOKEN
+engine.close()
+assert_equal(noted.results, stack, train_stack([member for _, member in stack], tiny.data()))
+assert not ray.is_initialized()
+print("all of it")
+"""
+
+
 @pytest.mark.services
 def test_without_an_address_a_ray_of_this_machine_is_started_and_ended() -> None:
-    import ray
-    from ray._raylet import AuthenticationMode, get_authentication_mode
-
-    before = signal.getsignal(signal.SIGTERM)
-    engine = RayEngine(TinySource(), TrainingSettings(), device="cpu")
-    stack, noted = stack_of(members(2)), Noted()
-    try:
-        engine.train([stack], noted)
-        assert signal.getsignal(signal.SIGTERM) is before
-        # nobody else can send it code
-        assert get_authentication_mode() == AuthenticationMode.TOKEN
-    finally:
-        engine.close()
-    assert_equal(noted.results, stack, train_stack([member for _, member in stack], tiny.data()))
-    assert not ray.is_initialized()
+    command = [sys.executable, "-c", OWN_RAY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("all of it")
