@@ -15,6 +15,10 @@ class Settings:
     verdicts. metric: what verdicts are about. growing: why a plan whose runs are all there is not
     complete; empty where it is. normalise: how features were ("speaker", "corpus", "none"), ""
     where it is not known.
+
+    >>> import reports
+    >>> reports.Settings(rope=2.0).level
+    0.05
     """
 
     selection: str = "dev"

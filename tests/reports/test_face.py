@@ -18,8 +18,7 @@ def test_examples_of_docstrings_are_true(home, request):
     mpl.use("Agg")
     found = doctest.testmod(import_module(home), optionflags=doctest.NORMALIZE_WHITESPACE)
     assert found.failed == 0
-    if home != "reports.analysis.comparisons":  # only a class of settings is offered from there
-        assert found.attempted > 0
+    assert found.attempted > 0
 
 
 def test_a_name_that_is_not_offered_is_an_attribute_error():

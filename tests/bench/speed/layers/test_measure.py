@@ -369,7 +369,7 @@ def test_on_a_gpu_a_layer_and_stacks_are_timed_with_device_events(precision):
         ({"parts": ["layers"]}, "no part 'layers'"),
         ({"contestants": ["tensorflow"]}, "no contestant 'tensorflow'"),
         ({"activations": ["swsh"]}, "no activation 'swsh'"),
-        ({"repeats": 0}, "at least 1"),
+        ({"repeats": 0}, "must be from 1 to 10,000, not 0"),
         ({"precision": "fp8"}, "no precision 'fp8'"),
         ({"precision": "tf32"}, "on a CPU"),
     ],
