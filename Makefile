@@ -88,7 +88,7 @@ atlas: setup
 	  $(BIN)/gateswap tune $$study $(ARGS); \
 	  $(BIN)/gateswap run $$study $(ARGS); \
 	  rm -rf "$(ATLAS_EXPORTS)/atlas-$$corpus"; \
-	  $(BIN)/gateswap export atlas-$$corpus "$(ATLAS_EXPORTS)/atlas-$$corpus" --workspace $(WORKSPACE); \
+	  $(BIN)/gateswap export atlas-$$corpus "$(ATLAS_EXPORTS)/atlas-$$corpus" --scores-only --workspace $(WORKSPACE); \
 	done
 	$(BIN)/python -m reports.atlas.atlas_page $(ATLAS:%=$(ATLAS_EXPORTS)/atlas-%) --page $(ATLAS_PAGE) --machine "$(MACHINE)"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reports.atlas.atlas_scores import AtlasCorpus
+from reports.atlas.atlas_scores import NEVER, AtlasCorpus
 from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing
 from reports.figures.style import BAND, BASELINE, COLOURS, INK, MUTED, PAGE, paper_style, save
@@ -25,21 +25,22 @@ def draw_corpus(corpus: AtlasCorpus) -> Drawing:
         for y, entry in enumerate(entries):
             colour = COLOURS[families.index(entry.family) % len(COLOURS)]
             colour = BASELINE if entry.verdict == "baseline" else colour
+            if entry.diverged:
+                axes.annotate(
+                    f"{entry.diverged}/{entry.runs} diverged",
+                    (0.005, y),
+                    xycoords=("axes fraction", "data"),
+                    fontsize=5,
+                    color=MUTED,
+                    va="center",
+                )
+            if entry.verdict == NEVER:  # a constant answer's score would only widen the axis
+                continue
             if np.isfinite(entry.low):
                 axes.plot([entry.low, entry.high], [y, y], color=colour, lw=0.8)
             decided = entry.verdict in ("better", "worse", "baseline")
             face = colour if decided else "white"
             axes.plot(entry.difference, y, "o", ms=3.2, color=colour, mfc=face)
-            if entry.diverged:
-                axes.annotate(
-                    f"{entry.diverged}/{entry.runs} diverged",
-                    (1, y),
-                    xycoords=("axes fraction", "data"),
-                    fontsize=5,
-                    color=MUTED,
-                    ha="right",
-                    va="center",
-                )
         axes.set_yticks(range(len(entries)), [entry.activation for entry in entries], fontsize=5.5)
         axes.set_ylim(-1, len(entries))
         axes.set_xlabel(f"difference to {corpus.baseline}, points of UAR; filled: shown (Holm)")

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from reports.atlas.atlas_figures import write_atlas_figures
-from reports.atlas.atlas_scores import DEPENDS, AtlasCorpus, AtlasEntry, read_corpus_scores
+from reports.atlas.atlas_scores import DEPENDS, NEVER, AtlasCorpus, AtlasEntry, read_corpus_scores
 from reports.atlas.property_effects import (
     PropertyEffect,
     property_divergence,
@@ -65,7 +65,7 @@ def atlas_text(
 def _corpus(corpus: AtlasCorpus, figure: str, machine: str) -> list[str]:
     judgement, noise = corpus.judgement, corpus.noise
     base = next(e for e in corpus.entries if e.verdict == "baseline")
-    verdicts = ("better", "worse", "equal", DEPENDS)
+    verdicts = ("better", "worse", "equal", DEPENDS, NEVER)
     counts = {v: sum(e.verdict == v for e in corpus.entries) for v in verdicts}
     open_ones = len(corpus.entries) - 1 - sum(counts.values())
     seeds, folds = len(corpus.seeds), len(corpus.folds)
@@ -87,11 +87,9 @@ def _corpus(corpus: AtlasCorpus, figure: str, machine: str) -> list[str]:
         f"{len(corpus.entries) - 1} comparisons at 5 %: {counts['better']} shown better than "
         f"{corpus.baseline}, {counts['worse']} worse, "
         f"{counts['equal']} equal within ±1 point, {open_ones} undecided"
-        + (
-            f"; {counts[DEPENDS]} judged otherwise without the diverged runs."
-            if counts[DEPENDS]
-            else "."
-        ),
+        + (f"; {counts[NEVER]} never train" if counts[NEVER] else "")
+        + (f"; {counts[DEPENDS]} hang on diverged runs" if counts[DEPENDS] else "")
+        + ".",
     ]
     if noise is not None:
         said[-1] += (
@@ -109,7 +107,8 @@ def _corpus(corpus: AtlasCorpus, figure: str, machine: str) -> list[str]:
         "",
         f"![Difference of every activation to {corpus.baseline} on {corpus.corpus}]({figure})",
         "",
-        "Bars: 95 % intervals of single comparisons; the grey band is the noise floor.",
+        "Bars: 95 % intervals of single comparisons; the grey band is the noise floor. What "
+        "diverged in every run has none.",
         "",
         "| activation | family | UAR | Δ | 95 % interval | p (Holm) | | learning rates | diverged "
         "|",
@@ -297,7 +296,9 @@ def _limits(corpora: Sequence[AtlasCorpus]) -> list[str]:
         "steps, learning rates from three.",
         "- An activation at the top of a table is there partly by luck: the noise floor and the "
         "intervals say how much.",
-        f"- {'Two corpora say' if len(corpora) > 1 else 'One corpus says'} little about a third.",
+        "- Two corpora say little about a third."
+        if len(corpora) > 1
+        else "- One corpus says little about another.",
         "- Clipping was on: without it more activations would diverge.",
     ]
 

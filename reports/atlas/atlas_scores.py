@@ -26,6 +26,7 @@ from studies.exchange.imports import read_provenance
 
 VERDICTS = {1.0: "better", -1.0: "worse", 0.0: "equal"}
 DEPENDS = "depends on diverged runs"
+NEVER = "never trains"  # every run diverged: there is nothing to judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +175,7 @@ def _entries(
             p = float(judgement.p_adjusted[place])
             verdict = VERDICTS.get(float(verdicts.verdict[place]), "undecided")
             verdict = DEPENDS if verdicts.depends[place] else verdict
+            verdict = NEVER if np.nanmin(diverged[k]) == 1 else verdict
         found.append(
             AtlasEntry(
                 activation=row["activation"],
