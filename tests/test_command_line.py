@@ -4,19 +4,18 @@ Commands run in this process, which has imported everything; what has to do with
 (starting quickly, piping, ports) runs in one of its own.
 """
 
-import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 import warnings
 import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request
 
 import pytest
 
@@ -27,6 +26,7 @@ from reports.figures import gallery
 from studies.loading import load
 from studies.plan import Data, make_plan
 from studies.workspace import Workspace
+from tests.server import first_answer, free_port
 from tests.studies.conftest import DATA, keep
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -357,12 +357,11 @@ def test_output_that_nobody_reads_to_the_end_is_no_error() -> None:
 
 @pytest.mark.slow
 def test_the_ui_serves_the_runs_to_this_machine(command: Command, study: Path) -> None:
-    from urllib.request import Request, urlopen
-
     assert "added 7 members" in command("mirror", "demo")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
+    body = json.dumps({"max_results": 10}).encode()
+    address = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/search"
+    request = Request(address, body, {"Content-Type": "application/json"})
     with subprocess.Popen(
         [*PROGRAM, "ui", "--port", str(port), "--workspace", str(study)],
         stdout=subprocess.PIPE,
@@ -374,18 +373,7 @@ def test_the_ui_serves_the_runs_to_this_machine(command: Command, study: Path) -
         try:
             assert process.stdout is not None
             assert f"http://127.0.0.1:{port}" in process.stdout.readline()
-            until = time.monotonic() + 120
-            while True:
-                assert process.poll() is None
-                assert time.monotonic() < until
-                with contextlib.suppress(OSError):
-                    body = json.dumps({"max_results": 10}).encode()
-                    address = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/search"
-                    request = Request(address, body, {"Content-Type": "application/json"})
-                    with urlopen(request, timeout=60) as answer:
-                        found = json.load(answer)
-                    break
-                time.sleep(0.2)
+            found = json.loads(first_answer(process, request, seconds=120))
         finally:
             os.killpg(process.pid, signal.SIGTERM)
     assert "demo" in [experiment["name"] for experiment in found["experiments"]]

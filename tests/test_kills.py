@@ -27,20 +27,11 @@ from activations.files import UNFINISHED
 from bench.training.results import MemberResult
 from studies.result_files import ResultFolder
 from studies.workspace import Workspace
+from tests.studies.conftest import TINY
 
 KILLS = 20  # real ones: a command that ends before is begun again
 SECONDS = float(os.environ.get("GATESWAP_FUZZ_SECONDS", 0))  # more kills until they have passed
-SPEC = """
-name: tiny
-corpus: {format: demo, seed: 1, dialogues_per_session: 1}
-protocol: {classes: [neu, sad], merge: {hap: neu, exc: neu, ang: sad, fru: sad}}
-features: {kind: logmel}
-model: {hidden_size: 4, attention_size: 3, dense_size: 5}
-training: {steps: 24, batch_size: 8, learning_rate: 1.0e-2, evaluate_every: 6}
-variants: {activation: [tanh, relu], direction: gru}
-search: {training.learning_rate: [0.01, 0.02]}
-stack: {max_members: 2}
-"""
+SPEC = TINY + "search: {training.learning_rate: [0.01, 0.02]}\n"
 CIRCUMSTANCES = {"identity", "wall_seconds", "stack_members", "peak_memory_bytes"}
 
 

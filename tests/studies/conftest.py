@@ -24,6 +24,18 @@ from studies.workspace import StudyFolder, Workspace
 CORPUS = CorpusIdentity(name="demo", fingerprint="f" * 32, synthetic=True)
 DATA = Data(corpus=CORPUS, features="0123456789abcdef", folds=("Ses01", "Ses02"))
 
+# a study that trains in a second: ten members of two variants
+TINY = """
+name: tiny
+corpus: {format: demo, seed: 1, dialogues_per_session: 1}
+protocol: {classes: [neu, sad], merge: {hap: neu, exc: neu, ang: sad, fru: sad}}
+features: {kind: logmel}
+model: {hidden_size: 4, attention_size: 3, dense_size: 5}
+training: {steps: 24, batch_size: 8, learning_rate: 1.0e-2, evaluate_every: 6}
+variants: {activation: [tanh, relu], direction: gru}
+stack: {max_members: 2}
+"""
+
 MakeResult = Callable[..., MemberResult]
 
 

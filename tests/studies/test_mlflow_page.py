@@ -5,10 +5,7 @@ With GATESWAP_SCREENSHOTS=docs/figures the pictures of the documentation are tak
 
 import os
 import re
-import socket
 import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from studies.run_records import member_scores
 from studies.serving import addresses, server_command
 from studies.tracking import Mirror
 from studies.workspace import Workspace
+from tests.server import first_answer, free_port
 from tests.studies.conftest import DATA, fake_result
 
 pytestmark = pytest.mark.services
@@ -85,23 +83,13 @@ def best_first(workspace: Workspace) -> list[str]:
 @pytest.fixture(scope="module")
 def address(workspace: Workspace) -> Iterator[str]:
     """The address of the study's runs, which MLflow serves as `gateswap ui` does."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command, environment = server_command(workspace, port)
     server = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        until = time.monotonic() + 180
-        while True:
-            assert server.poll() is None
-            assert time.monotonic() < until
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
-                break
-            except OSError:
-                time.sleep(0.2)
+        first_answer(server, f"http://127.0.0.1:{port}/health", seconds=180)
         yield addresses(workspace, port)["demo"]
     finally:
         server.terminate()

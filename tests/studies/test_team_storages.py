@@ -7,12 +7,10 @@ once.
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,20 +28,11 @@ from studies.spec import StudySpec
 from studies.storages import storage_of
 from studies.terminal.doctor import _storage
 from studies.workspace import StudyFolder, Workspace
-from tests.studies.conftest import Said
+from tests.server import first_answer, free_port
+from tests.studies.conftest import TINY, Said
 from tests.studies.test_mirrors import picture
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
-TINY = """
-name: tiny
-corpus: {format: demo, seed: 1, dialogues_per_session: 1}
-protocol: {classes: [neu, sad], merge: {hap: neu, exc: neu, ang: sad, fru: sad}}
-features: {kind: logmel}
-model: {hidden_size: 4, attention_size: 3, dense_size: 5}
-training: {steps: 24, batch_size: 8, learning_rate: 1.0e-2, evaluate_every: 6}
-variants: {activation: [tanh, relu], direction: gru}
-stack: {max_members: 2}
-"""
 
 
 class Postgres:
@@ -85,9 +74,7 @@ class MlflowServer:
     """A tracking server of MLflow with its own files."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.files = folder / "files"
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port)]
@@ -112,15 +99,7 @@ class MlflowServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        until = time.monotonic() + 300
-        while True:
-            assert self._process.poll() is None
-            assert time.monotonic() < until
-            try:
-                urllib.request.urlopen(f"{self.url}/health", timeout=2).close()
-                return
-            except OSError:
-                time.sleep(0.2)
+        first_answer(self._process, f"{self.url}/health", seconds=300)
 
 
 @pytest.fixture(scope="module")
@@ -247,9 +226,7 @@ def test_optuna_dashboard_opens_a_study(finished: StudyFolder) -> None:
     pytest.importorskip("optuna_dashboard", reason="needs gateswap[services]")
     place = Workspace(finished.root.parent.parent)
     mirror_study("demo", place)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     program = Path(sys.executable).with_name("optuna-dashboard")
     server = subprocess.Popen(
         [program, "--port", str(port), storage_of(place, "Optuna").url],
@@ -257,17 +234,8 @@ def test_optuna_dashboard_opens_a_study(finished: StudyFolder) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        until = time.monotonic() + 120
-        while True:
-            assert time.monotonic() < until
-            assert server.poll() is None
-            try:
-                address = f"http://127.0.0.1:{port}/api/studies"
-                with urllib.request.urlopen(address, timeout=5) as answer:
-                    shown = answer.read().decode()
-                break
-            except OSError:
-                time.sleep(0.2)
+        address = f"http://127.0.0.1:{port}/api/studies"
+        shown = first_answer(server, address, seconds=120).decode()
         assert '"demo"' in shown
     finally:
         server.kill()
