@@ -79,7 +79,7 @@ docs: setup
 ATLAS ?= emodb ravdess
 ATLAS_EXPORTS ?= docs/data
 ATLAS_PAGE ?= docs/atlas.md
-MACHINE ?= $(shell sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -1), $(shell nproc 2>/dev/null) cores
+ATLAS_MACHINE ?= $(shell sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -1), $(shell nproc 2>/dev/null) cores
 WORKSPACE ?= runs
 atlas: setup
 	$(if $(DATA),,$(error say where the corpora are: make atlas DATA=/folder, with $(ATLAS:%=/folder/%)))
@@ -90,7 +90,7 @@ atlas: setup
 	  rm -rf "$(ATLAS_EXPORTS)/atlas-$$corpus"; \
 	  $(BIN)/gateswap export atlas-$$corpus "$(ATLAS_EXPORTS)/atlas-$$corpus" --scores-only --workspace $(WORKSPACE); \
 	done
-	$(BIN)/python -m reports.atlas.atlas_page $(ATLAS:%=$(ATLAS_EXPORTS)/atlas-%) --page $(ATLAS_PAGE) --machine "$(MACHINE)"
+	$(BIN)/python -m reports.atlas.atlas_page $(ATLAS:%=$(ATLAS_EXPORTS)/atlas-%) --page $(ATLAS_PAGE) --machine "$(ATLAS_MACHINE)"
 
 # for rented GPU machines: whatever Python there is, nothing is installed; options: make gpu-check ARGS=--quick
 gpu-check:

@@ -5,7 +5,8 @@
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def run(
     goes on. `help(studies)` has an example.
     """
     from studies.execution.machine import Machine
-    from studies.runner import StudyStoppedError, run_study
+    from studies.runner import run_study
 
     place = Workspace(Path(workspace), optuna_url=optuna_url, mlflow_url=mlflow_url)
     spec = _specification(study, overrides, workspace)
@@ -80,10 +81,8 @@ def run(
         worker_gpus=worker_gpus,
     )
     shown = shown_here() if display is None else display
-    try:
+    with _interrupts():
         run_study(spec, place, machine=machine, mirror=mirror, display=shown, callbacks=callbacks)
-    except StudyStoppedError as error:
-        raise KeyboardInterrupt(str(error)) from None
     return results(spec.name, workspace=workspace)
 
 
@@ -116,7 +115,6 @@ def tune(
     activations.errors.InputError: study demo does not say what to tune; add to it, for example, ...
     """
     from studies.execution.machine import Machine
-    from studies.runner import StudyStoppedError
     from studies.tuner import tune_study
     from studies.tuning import with_trials
 
@@ -129,15 +127,13 @@ def tune(
         worker_cpus=worker_cpus,
         worker_gpus=worker_gpus,
     )
-    try:
+    with _interrupts():
         return tune_study(
             spec if trials is None else with_trials(spec, trials),
             Workspace(Path(workspace), optuna_url=optuna_url, mlflow_url=mlflow_url),
             machine=machine,
             display=shown_here() if display is None else display,
         )
-    except StudyStoppedError as error:
-        raise KeyboardInterrupt(str(error)) from None
 
 
 def status(study: str, *, workspace: str | Path = DEFAULT) -> "Status":
@@ -209,6 +205,17 @@ def _specification(
     if overrides:
         raise ValueError("overrides belong to a study's name or file, not to its specification")
     return study
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """A study that was stopped raises what stopped it, in the words that say what is kept."""
+    from studies.runner import StudyStoppedError
+
+    try:
+        yield
+    except StudyStoppedError as error:
+        raise KeyboardInterrupt(str(error)) from None
 
 
 def shown_here() -> Display:

@@ -28,7 +28,7 @@ from activations.formula.torch_code import compile_torch
 from reports.atlas.atlas_scores import AtlasCorpus
 from reports.statistics.arrays import FloatArray
 from reports.statistics.clustered import clustered_least_squares
-from reports.statistics.corrected_t import TTest, corrected_t_test
+from reports.statistics.corrected_t import corrected_t_test
 from reports.statistics.divergence import Divergence, divergence_rate
 from reports.statistics.multiplicity import holm
 
@@ -86,14 +86,13 @@ PROPERTIES = (
 @dataclass(frozen=True, kw_only=True)
 class Coefficient:
     """What goes with a property, in points of UAR, beside the other properties; NaN where they
-    cannot be told apart. low, high: over activations, cousins as clusters. folds: the coefficient
-    of each fold, tested over folds. p: the larger of both, Holm over the properties.
+    cannot be told apart. low, high: over activations, cousins as clusters. p: the larger of that
+    over activations and that of each fold's coefficient over folds, Holm over the properties.
     """
 
     estimate: float
     low: float
     high: float
-    folds: TTest | None
     p: float
 
 
@@ -182,16 +181,17 @@ def property_effects(corpus: AtlasCorpus) -> tuple[PropertyEffect, ...]:
     """
     curves = curves_of(corpus)
     table, clusters = property_table(curves), cousins(curves)
-    sound = np.isfinite(corpus.means_without_diverged).all(axis=1)
+    trained_means = corpus.means_without_diverged
+    sound = np.isfinite(trained_means).all(axis=1)
     if sound.sum() < 2 * len(PROPERTIES):
         return ()
     varying = [k for k in range(len(PROPERTIES)) if np.ptp(table[sound, k]) > 0]
-    table, rows = table[:, varying], np.flatnonzero(sound)
+    table = table[:, varying]
     beside = _coefficients(corpus.means, table, clusters, corpus.ratio)
     trained = _coefficients(
-        corpus.means_without_diverged[sound],
+        trained_means[sound],
         table[sound],
-        [clusters[row] for row in rows],
+        [clusters[row] for row in np.flatnonzero(sound)],
         corpus.ratio,
     )
     effects = []
@@ -219,24 +219,23 @@ def _coefficients(
     design = np.column_stack([np.ones(len(table)), table])
     if np.linalg.matrix_rank(design) < design.shape[1]:
         nan = float("nan")
-        nothing = Coefficient(estimate=nan, low=nan, high=nan, folds=None, p=nan)
+        nothing = Coefficient(estimate=nan, low=nan, high=nan, p=nan)
         return [nothing] * table.shape[1]
     found = clustered_least_squares(means.mean(axis=1), design, clusters)
     with np.errstate(divide="ignore"):
         t = np.abs(found.estimate / found.standard_error)
     p = 2 * stats.t.sf(t, found.clusters - 1)
     per_fold = np.linalg.lstsq(design, means, rcond=None)[0]
-    folds = [corrected_t_test(row, ratio) for row in per_fold[1:]]
-    larger = holm([max(float(p[place + 1]), test.p) for place, test in enumerate(folds)])
+    over_folds = [corrected_t_test(row, ratio).p for row in per_fold[1:]]
+    larger = holm(np.maximum(p[1:], over_folds))
     return [
         Coefficient(
             estimate=float(found.estimate[place + 1]),
             low=float(found.low[place + 1]),
             high=float(found.high[place + 1]),
-            folds=test,
             p=float(larger[place]),
         )
-        for place, test in enumerate(folds)
+        for place in range(table.shape[1])
     ]
 
 
