@@ -37,12 +37,12 @@ def lock_file(folder: Path, *, wait: bool) -> Iterator[None]:
     )
     own = f"{_here()} {os.getpid()} {secrets.token_hex(8)}"
     while not _create(place, own):
-        if (found := _abandoned(place)) is not None:
-            _take_over(place, found, own)
-        elif wait:
-            time.sleep(POLL)
-        else:
+        found = _abandoned(place)
+        if found is not None and _take_over(place, found, own):
+            continue
+        if not wait:
             raise BlockingIOError(f"{place} is held by another process")
+        time.sleep(POLL)
     ended = threading.Event()
     alive = threading.Thread(target=_keep_touching, args=(place, ended), daemon=True)
     alive.start()
@@ -82,20 +82,22 @@ def _abandoned(place: Path) -> str | None:
         return None
 
 
-def _take_over(place: Path, abandoned: str, own: str) -> None:
-    """Remove an abandoned file, one process at a time: else the second removes the first one's."""
+def _take_over(place: Path, abandoned: str, own: str) -> bool:
+    """Remove an abandoned file; whether that was so. One process at a time does: else the second
+    removes the first one's.
+    """
     removing = place.with_name(f"{NAME}.removing")
     with contextlib.suppress(OSError):
         if _create(removing, own):
             try:
                 if place.read_text() == abandoned:
                     place.unlink()
+                    return True
             finally:
                 removing.unlink()
         elif _abandoned(removing) is not None:
             removing.unlink()
-        else:
-            time.sleep(POLL / 10)
+    return False
 
 
 def _keep_touching(place: Path, ended: threading.Event) -> None:

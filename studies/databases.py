@@ -27,15 +27,19 @@ ASIDE = ".unusable"  # what a database without runs is called that could not be 
 def one_at_a_time(workspace: Workspace, storage: Storage, study: str) -> Iterator[None]:
     """Reach a storage, and wait for other processes that write to it, and keep them waiting.
 
-    Those of this workspace; of every one, where it is a file or PostgreSQL. The lock ends with the
-    process. Raises whatever says that the storage does not answer.
+    Those of this workspace; of every one, where it is a file or PostgreSQL. study: whose turn it is
+    in PostgreSQL; empty: of all that make tables there. The lock ends with the process. Raises
+    whatever says that the storage does not answer.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(alone_in(writable(workspace.root)))
         sweep(workspace.root)
-        if storage.file and not writable(storage.file.parent).samefile(workspace.root):
-            stack.enter_context(alone_in(storage.file.parent))
-            sweep(storage.file.parent, storage.file.name)
+        if storage.file:
+            remedy = f"Change {storage.given_by or '--workspace'}"
+            folder = writable(storage.file.parent, remedy=remedy)
+            if not folder.samefile(workspace.root):
+                stack.enter_context(alone_in(folder))
+                sweep(folder, storage.file.name)
         reach(storage)
         if storage.scheme == "postgresql":
             stack.enter_context(alone_in_postgres(storage, f"{storage.product} {study}"))
@@ -95,7 +99,8 @@ def trouble(storage: Storage, error: Exception, study: str) -> GateswapError:
     """What to tell the user of a storage that cannot be used, by what was raised."""
     product = storage.product
     said = " ".join(str(error).partition("(Background on this error")[0].split())
-    again = f"run: gateswap mirror {study}"
+    option = storage.given_by if storage.given_by.startswith("--") else ""
+    again = f"run: gateswap mirror {study}" + f" {option} {storage.shown}" * bool(option)
     if "database is locked" in said:
         reason, remedy = "another program has locked it", f"wait for that to end, then {again}"
     elif ("out-of-date" in said and _is_earlier(said)) or "storage upgrade" in said:
@@ -108,7 +113,9 @@ def trouble(storage: Storage, error: Exception, study: str) -> GateswapError:
         remedy = f"install that version (pip install -U {product.lower()}), then {again}"
     elif isinstance(error, ImportError):
         reason = f"its driver is not installed: {said}"
-        driver = "psycopg2-binary" if storage.scheme == "postgresql" else error.name or "it"
+        drivers = {"MySQLdb": "mysqlclient"}  # that are called otherwise where pip finds them
+        driver = drivers.get(error.name or "", error.name or "it")
+        driver = "psycopg2-binary" if storage.scheme == "postgresql" else driver
         remedy = f"pip install {driver}, then {again}"
     else:
         reason = f"{type(error).__name__}: {storage.hidden(said)[:300] or 'no reason given'}"

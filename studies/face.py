@@ -80,7 +80,7 @@ def run(
         worker_cpus=worker_cpus,
         worker_gpus=worker_gpus,
     )
-    shown = shown_here() if display is None else display
+    shown = _shown_here() if display is None else display
     with _interrupts():
         run_study(spec, place, machine=machine, mirror=mirror, display=shown, callbacks=callbacks)
     return results(spec.name, workspace=workspace)
@@ -132,7 +132,7 @@ def tune(
             spec if trials is None else with_trials(spec, trials),
             Workspace(Path(workspace), optuna_url=optuna_url, mlflow_url=mlflow_url),
             machine=machine,
-            display=shown_here() if display is None else display,
+            display=_shown_here() if display is None else display,
         )
 
 
@@ -218,7 +218,7 @@ def _interrupts() -> Iterator[None]:
         raise KeyboardInterrupt(str(error)) from None
 
 
-def shown_here() -> Display:
+def _shown_here() -> Display:
     """What shows a study where this runs: a notebook's kernel does, and nothing elsewhere."""
     find = getattr(sys.modules.get("IPython"), "get_ipython", None)
     if find is None or getattr(find(), "kernel", None) is None:  # a terminal's shell has none

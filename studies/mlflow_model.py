@@ -14,6 +14,7 @@ from bench.features.parts import Utterance
 from bench.features.unseen import settings_of, unseen
 from bench.training.loaded_network import LoadedNetwork
 from bench.training.saved_network import SavedNetwork
+from studies.reaching import quiet_mlflow
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     import pandas as pd
@@ -53,6 +54,7 @@ def save_mlflow_model(
     """
     if folder.exists():
         raise InputError(f"{folder} exists; an MLflow model is written into a new folder")
+    quiet_mlflow()
     import mlflow.pyfunc
     import pandas as pd
     from mlflow.models import ModelSignature

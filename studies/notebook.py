@@ -11,6 +11,7 @@ from html import escape
 from importlib import import_module
 from typing import Any
 
+from activations.errors import printable
 from studies.pace import Pace
 from studies.progress import Count, StackAt
 from studies.training_lines import where
@@ -23,7 +24,7 @@ class NotebookDisplay:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(text)
+        print(printable(text))
 
     @contextmanager
     def counting(self, what: str) -> Iterator[Count]:
@@ -66,7 +67,7 @@ class NotebookBar:
         self._running.pop(place, None)
         self._pace.finish(place, at.members, at.work)
         if outcome != "ok":
-            print(f"{at.label}: {outcome}")
+            print(printable(f"{at.label}: {outcome}"))
         self.show()
 
     def show(self, *, last: bool = False) -> None:

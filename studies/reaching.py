@@ -122,6 +122,15 @@ def alone_in_postgres(storage: Storage, what: str) -> Iterator[None]:
         yield
 
 
+def quiet_mlflow() -> None:
+    """Let MLflow tell nobody that it is used, and say less; before it is imported."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+    for name in ("mlflow", "alembic"):  # they announce every table they create
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # what fails is told in our words, without a traceback
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
+
 def _bound_http() -> None:
     """Let MLflow's requests end soon, unless the user has said when, and say nothing of retries."""
     for name, value in _HTTP.items():

@@ -102,8 +102,9 @@ def mirror_study(name: str, workspace: Workspace, display: Display = SILENT) -> 
         members = mirror.add(results)
         if mirror.add_report(folder.report):
             display.say(f"MLflow has the report of {name}, as files of a run")
-        best = _best(attempts, found, ModelFolder(folder.models))
-        if best and mirror.add_model(best, ModelFolder(folder.models).file(best)):
+        models = ModelFolder(folder.models)
+        best = _best(attempts, found, models)
+        if best and mirror.add_model(best, models.file(best)):
             display.say(f"MLflow has the model of {best}, the best on dev, for mlflow.pyfunc")
     finally:
         told = tuning.tell(spec, attempts, found, workspace)

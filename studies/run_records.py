@@ -1,6 +1,7 @@
 """What MLflow is told of a study's members and trials, whoever writes it down.
 
-- All of it comes from result files, dated as these are: drawn again, it is the same.
+- All of it comes from result files, dated as these are: drawn again, it is the same. But a trial's
+  means are dated when they are written: the latest replaces those before.
 - A trial's learning curves are means at the steps that all members have who did not diverge.
 """
 

@@ -8,6 +8,7 @@
 """
 
 import math
+import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from studies.run_records import SCORES, Point, RunRecord
+from studies.run_records import LONGEST_VALUE, SCORES, Point, RunRecord
 
 if TYPE_CHECKING:  # MLflow takes seconds to import
     from mlflow.entities import Run
@@ -23,8 +24,8 @@ if TYPE_CHECKING:  # MLflow takes seconds to import
     from sqlalchemy import Connection
 
 METRICS_PER_BATCH = 1000  # MLflow's limit on one call of log_batch
-LONGEST_PARAM, LONGEST_TAG = 6000, 8000  # characters, as MLflow cuts them
-LARGEST = 1.7976931348623157e308  # what MLflow writes for infinity, which SQL has not
+LONGEST_TAG = 8000  # characters, as MLflow cuts them
+LARGEST = sys.float_info.max  # what MLflow writes for infinity, which SQL has not
 # columns that are written here; the keys are names of mlflow.store.tracking.dbmodels.models
 _COLUMNS = {
     "SqlRun": "run_uuid name source_type source_name entry_point_name user_id status start_time "
@@ -211,14 +212,12 @@ class Tables:
             rows["SqlTag"] += _named(
                 run, {**record.tags, "mlflow.runName": record.name}, LONGEST_TAG
             )
-            rows["SqlParam"] += _named(run, record.params, LONGEST_PARAM)
+            rows["SqlParam"] += _named(run, record.params, LONGEST_VALUE)
             rows["SqlMetric"] += (numbers := _numbers(run, record.points))
             rows["SqlLatestMetric"] += _latest(numbers)
         with self._store.engine.begin() as connection:
             self._add_datasets(connection, rows, dict(zip(ids, records, strict=True)))
-            for name, of_table in rows.items():
-                if of_table:
-                    connection.execute(_table(name).insert(), of_table)
+            _insert(connection, rows)
         return ids
 
     def extend(
@@ -229,20 +228,20 @@ class Tables:
         The numbers are later than those of the same name that are there.
         """
         numbers = _numbers(run, points)
+        latest = _latest(numbers)
+        replaced = {"SqlTag": list(tags), "SqlLatestMetric": [row["key"] for row in latest]}
         runs = _table("SqlRun")
         with self._store.engine.begin() as connection:
-            for name, found in (("SqlTag", list(tags)), ("SqlLatestMetric", _keys(numbers))):
+            for name, found in replaced.items():
                 table = _table(name)
                 same_run, same_name = table.c.run_uuid == run, table.c.key.in_(found)
                 connection.execute(table.delete().where(same_run, same_name))
             rows = {
                 "SqlTag": _named(run, tags, LONGEST_TAG),
                 "SqlMetric": numbers,
-                "SqlLatestMetric": _latest(numbers),
+                "SqlLatestMetric": latest,
             }
-            for name, of_table in rows.items():
-                if of_table:
-                    connection.execute(_table(name).insert(), of_table)
+            _insert(connection, rows)
             changed = runs.update().where(runs.c.run_uuid == run)
             connection.execute(changed.values(status="FINISHED", end_time=ended))
 
@@ -307,7 +306,7 @@ class Tables:
 
 
 def _is_known(store: object) -> bool:
-    """Whether the tables of a store are those that `Tables` fills, and its files lie here."""
+    """Whether the tables of a store are those that `Tables` fills."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     if type(store) is not SqlAlchemyStore:
@@ -330,6 +329,12 @@ def _table(name: str) -> Any:
     from mlflow.store.tracking.dbmodels import models
 
     return getattr(models, name).__table__
+
+
+def _insert(connection: "Connection", rows: Mapping[str, list[dict[str, Any]]]) -> None:
+    for name, of_table in rows.items():
+        if of_table:
+            connection.execute(_table(name).insert(), of_table)
 
 
 def _select(*columns: Any) -> Any:
@@ -365,10 +370,6 @@ def _latest(numbers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in sorted(numbers, key=lambda row: (row["step"], row["timestamp"], row["value"])):
         last[row["key"]] = row
     return list(last.values())
-
-
-def _keys(numbers: Iterable[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(row["key"] for row in numbers))
 
 
 def _write_file(place: str, name: str, text: str) -> None:

@@ -16,7 +16,7 @@ from contextlib import closing
 from activations.errors import InputError
 from studies.browsing import VIEW
 from studies.databases import explained
-from studies.reaching import bounded, reach
+from studies.reaching import bounded, quiet_mlflow, reach
 from studies.storages import Storage, storage_of
 from studies.workspace import Workspace
 
@@ -25,7 +25,7 @@ def server_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str
     """The command line and environment that serve a workspace's runs on 127.0.0.1.
 
     Raises InputError where nothing was mirrored yet, or the port is taken, or a team's server has
-    the pages already; GateswapError where a database does not answer.
+    the pages already. Whether a database answers, `addresses` finds out.
     """
     storage = storage_of(workspace, "MLflow")
     if storage.served:
@@ -44,9 +44,6 @@ def server_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str
                 f"port {port} of this machine cannot be used ({error.strerror}); "
                 f"choose another: gateswap ui --port {port % 65535 + 1}"
             ) from None
-    if not storage.file:
-        with explained(storage, "STUDY"):
-            reach(storage)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--artifacts-destination", workspace.mlflow_artifacts.resolve().as_uri()]
     command += ["--workers", "1"]
@@ -88,6 +85,7 @@ def _asked(storage: Storage, names: list[str]) -> dict[str, str]:
     """The experiments of these names, as a database or a server has them."""
     with explained(storage, "STUDY"):
         reach(storage)
+        quiet_mlflow()
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=bounded(storage))

@@ -7,19 +7,17 @@
 - What a trial says of its members is written once for all that came together.
 """
 
+import contextlib
 import hashlib
-import logging
-import os
 import tempfile
 import uuid
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from activations.errors import InputError
 from bench.training.results import MemberResult
 from studies import browsing
-from studies.browsing import started
 from studies.databases import (
     explained,
     make_mlflow_database,
@@ -28,7 +26,7 @@ from studies.databases import (
 )
 from studies.logged_use import LONG, logged_use, use_between
 from studies.mlflow_model import save_mlflow_model
-from studies.reaching import bounded
+from studies.reaching import bounded, quiet_mlflow
 from studies.result_files import PlanRecord, ResultFolder
 from studies.run_records import (
     MEMBER,
@@ -45,9 +43,6 @@ from studies.run_records import (
 from studies.run_writing import KnownRun, Writer, writer
 from studies.storages import storage_of
 from studies.workspace import Workspace
-
-if TYPE_CHECKING:  # MLflow takes seconds to import
-    pass
 
 TOGETHER = 50  # members that are written at once
 COUNT, CURVED = "gateswap.members", "gateswap.curves"
@@ -74,7 +69,7 @@ class Mirror:
         self._planned: dict[str, list[str]] = {}  # trial → hashes
         self._plan_read = 0  # when the plan that was read was written
         self._mark: str | None = None  # of the experiment, as it was known; None: unread
-        self._found, self._begun = "", False  # by this call of `add`: the mark, whether it drew
+        self._drawn: str | None = None  # the mark that this call of `add` has made
         with self._explained(), one_at_a_time(workspace, self._storage, ""):
             try:
                 self._connect()
@@ -92,8 +87,7 @@ class Mirror:
         """
         with self._explained(), one_at_a_time(self._workspace, self._storage, self._study):
             found = self._client.get_experiment(self._experiment).tags.get(DRAWN, "")
-            known, self._mark = self._mark, None
-            self._found, self._begun = found, False
+            known, self._mark, self._drawn = self._mark, None, None
             if found != known:  # never read, or another process has drawn
                 self._read(results)
             new = results.by_hash(besides=self._members)
@@ -102,7 +96,7 @@ class Mirror:
                 self._describe(one)
             if len(self._curved) < len(self._trials):
                 self._draw_means(results)
-            self._mark = self._found
+            self._mark = self._drawn or found
         return len(new)
 
     def add_report(self, folder: Path) -> bool:
@@ -169,7 +163,7 @@ class Mirror:
         return explained(self._storage, self._study)
 
     def _connect(self) -> None:
-        _quiet()
+        quiet_mlflow()
         from mlflow.tracking import MlflowClient
 
         make_mlflow_database(self._storage, self._workspace.mlflow_artifacts)
@@ -189,9 +183,9 @@ class Mirror:
 
     def _to_write(self) -> Writer:
         """What writes, once others are told that there is something new to read."""
-        if not self._begun:
-            self._found, self._begun = uuid.uuid4().hex, True
-            self._client.set_experiment_tag(self._experiment, DRAWN, self._found)
+        if self._drawn is None:
+            self._drawn = uuid.uuid4().hex
+            self._client.set_experiment_tag(self._experiment, DRAWN, self._drawn)
         return self._runs
 
     def _read(self, results: ResultFolder) -> None:
@@ -239,11 +233,12 @@ class Mirror:
     def _draw(self, new: dict[str, MemberResult], results: ResultFolder) -> None:
         """Draw members, their trials first, and what these say of them."""
         ended = {key: _milliseconds(results.file(key)) for key in new}
-        began = {key: started(result, ended[key]) for key, result in new.items()}
+        began = {key: browsing.started(result, ended[key]) for key, result in new.items()}
         long = any(ended[key] - began[key] >= LONG for key in new)
         used = logged_use(self._workspace.study(self._study).log) if long else []
         trials = {key: trial_of(settings_of(result.member)) for key, result in new.items()}
-        for keys in _chunks(sorted(new, key=ended.__getitem__), TOGETHER):
+        ordered = sorted(new, key=ended.__getitem__)
+        for keys in _chunks(ordered, TOGETHER):
             first = {trials[key]: key for key in reversed(keys) if trials[key] not in self._trials}
             begun = [
                 trial_record(new[key], started=began[key], ended=ended[key])
@@ -263,8 +258,8 @@ class Mirror:
             self._members |= dict(zip(keys, self._runs.create(records), strict=True))
             for key in keys:
                 self._scores.setdefault(trials[key], []).append(member_scores(new[key]))
-        for trial in dict.fromkeys(trials.values()):
-            self._summarise(trial, max(ended[key] for key in ended if trials[key] == trial))
+        for trial, last in {trials[key]: ended[key] for key in ordered}.items():
+            self._summarise(trial, last)
 
     def _summarise(self, trial: str, ended: int) -> None:
         """The trial's means over the members there are, and their standard deviations."""
@@ -306,23 +301,16 @@ class Mirror:
 
 def _any_of(new: dict[str, MemberResult], results: ResultFolder) -> MemberResult | None:
     """One of the results, without reading them all; None where none can be read."""
-    hashes = results.hashes()
-    for key in () if new else sorted(hashes):
-        if found := results.by_hash(besides=hashes - {key}):
-            return found[key]
-    return next(iter(new.values()), None)
+    if new:
+        return next(iter(new.values()))
+    for key in sorted(results.hashes()):
+        with contextlib.suppress(InputError):
+            return results.read(key)
+    return None
 
 
 def _chunks(keys: list[str], size: int) -> Iterable[list[str]]:
     return (keys[start : start + size] for start in range(0, len(keys), size))
-
-
-def _quiet() -> None:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
-    for name in ("mlflow", "alembic"):  # they announce every table they create
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # what fails is told in our words, without a traceback
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def _milliseconds(file: Path) -> int:

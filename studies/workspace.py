@@ -131,7 +131,7 @@ class Workspace:
         return sorted(path.parent.name for path in (self.root / "studies").glob("*/spec.yaml"))
 
 
-def writable(folder: Path) -> Path:
+def writable(folder: Path, *, remedy: str = "Choose another folder with --workspace") -> Path:
     """Create a folder with its parents, prove that files can be written to it, and return it.
 
     Raises InputError, naming the folder and the remedy, where that is not so.
@@ -143,7 +143,6 @@ def writable(folder: Path) -> Path:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(
-            f"cannot write to {folder}: {reason}. Choose another folder with --workspace, "
-            "or change the permissions of this one"
+            f"cannot write to {folder}: {reason}. {remedy}, or change the permissions of this one"
         ) from error
     return folder
