@@ -60,7 +60,7 @@ unit: setup
 # it cannot, the tests of pages say so and are skipped
 $(SERVICES): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[services]'
-	@command -v chromium || command -v chromium-browser || command -v google-chrome || $(BIN)/playwright install chromium || true
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || $(BIN)/playwright install chromium || true
 	@touch $(SERVICES)
 
 test-services: $(SERVICES)

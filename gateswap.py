@@ -234,7 +234,7 @@ def run(
     mlflow_url: MlflowUrl = None,
 ) -> None:
     """Train what is missing of a study; the same command continues after an interruption."""
-    from studies.execution.machine import Machine
+    from studies.execution.machine import Machine, Trainers
     from studies.forecast import forecast_study
     from studies.loading import load
     from studies.model_files import disk_use
@@ -254,18 +254,17 @@ def run(
         worker_gpus=worker_gpus,
     )
     if dry_run:
+        trainers = Trainers(machine)
         found = foresee_study(spec, place, display)
         plan = found.plan
         print_status(found.status)
         print(f"{len(plan.stacks)} stacks of up to {max(map(len, plan.stacks))} members")
         if models_line := disk_use(plan.members, spec, place.study(spec.name).root):
             print(models_line)
-        if engine != "local":
+        if not trainers.devices:
             print("how long it takes on a cluster is not foreseen; on this machine: --engine local")
             return
-        print_forecast(
-            forecast_study(plan, found.material, place, device=device, precision=precision)
-        )
+        print_forecast(forecast_study(plan, found.material, place, trainers))
         return
     done = run_study(spec, place, machine=machine, models=models, display=display)
     print(

@@ -36,9 +36,8 @@ class DeviceUse:
 
     def _cpu_text(self) -> str:
         cpu, now = _cpu_seconds(), time.monotonic()
-        used = max(0.0, cpu - self._cpu) / max(
-            1e-3, now - self._at
-        )  # what has ended counts no more
+        spent = max(0.0, cpu - self._cpu)  # what has ended counts no more
+        used = spent / max(1e-3, now - self._at)
         self._cpu, self._at = cpu, now
         own = resident_memory()
         held = f", {(own + _held_by_workers()) / GIB:.1f} GiB" if own else ""

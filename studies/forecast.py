@@ -21,8 +21,8 @@ from bench.data.members import Member
 from bench.training import memory
 from bench.training.rehearsal import Rehearsal, rehearse
 from bench.training.train import TrainingSettings
-from studies.execution.devices import check_precision, choose_devices
 from studies.execution.engines import members_at_once
+from studies.execution.machine import Trainers
 from studies.execution.sharing import Sharing, share
 from studies.material import Material, StoredFeatures
 from studies.plan import Plan
@@ -77,24 +77,20 @@ def forecast_study(
     plan: Plan,
     material: Material | None,
     workspace: Workspace,
-    *,
-    device: str = "auto",
-    precision: str = "ieee",
+    trainers: Trainers,
 ) -> Forecast | None:
-    """What the missing members of a plan will take on this machine; nothing is written.
+    """What the missing members of a plan will take on devices of this machine; nothing is written.
 
-    None where there is no material yet, or the workspace has no features of it. Raises InputError
-    for a device or precision that is not here.
+    None where there is no material yet, or the workspace has no features of it.
     """
-    devices = choose_devices(device)
-    multiplies = check_precision(precision, devices)
+    devices = trainers.devices
     store = workspace.features / plan.data.features
     if material is None or not store.is_dir():
         return None
     source = StoredFeatures(store, material.examples, material.folds)
     finished = ResultFolder(workspace.study(plan.spec.name).results).hashes()
     take_granted_threads()
-    with at_precision(multiplies):
+    with at_precision(trainers.precision):
         return forecast(plan, finished, source.build(devices[0]), devices=len(devices))
 
 

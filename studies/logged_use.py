@@ -2,8 +2,8 @@
 
 - The log has a line a minute with what was used, and times. So a member whose stack trained for
   some minutes can be told from files alone what was used meanwhile, as everything else is.
-- It is what the process that trained used, and its GPUs: of all that trained then, not of one
-  member.
+- It is what the command used and the workers that it started on this machine, and its GPUs: of all
+  that trained then, not of one member. On Ray it is the command alone, which trains nothing.
 """
 
 import re

@@ -171,14 +171,17 @@ def _read(
     return corpus, problems, examples, folds
 
 
-def foresee(spec: StudySpec, workspace: Workspace, display: Display) -> Data | Material:
-    """The material for a dry run, or its identities alone: nothing is written, so an unspoken demo
-    has only its folds.
+def foresee(
+    spec: StudySpec, workspace: Workspace, display: Display
+) -> tuple[Data, Material | None]:
+    """The identities for a dry run, and their material: nothing is written, so an unspoken demo has
+    none, and only its folds.
     """
     if spec.corpus.format == "demo" and not corpus_folder(spec, workspace).is_dir():
         corpus = CorpusIdentity(name="demo, not spoken yet", synthetic=True)
-        return Data(corpus=corpus, features="", folds=DEMO_FOLDS)
-    return read_material(spec, workspace, display)
+        return Data(corpus=corpus, features="", folds=DEMO_FOLDS), None
+    material = read_material(spec, workspace, display)
+    return material.data, material
 
 
 def training_source(

@@ -119,9 +119,7 @@ def foresee_study(spec: StudySpec, workspace: Workspace, display: Display = SILE
 
     Raises InputError for a corpus that cannot be used.
     """
-    found = foresee(spec, workspace, display)
-    material = found if isinstance(found, Material) else None
-    data = found.data if isinstance(found, Material) else found
+    data, material = foresee(spec, workspace, display)
     folder, chosen = workspace.study(spec.name), None
     weighed = spec.seed_rule is not None or spec.settings == "tuned"
     results = ResultFolder(folder.results).by_hash() if weighed else {}

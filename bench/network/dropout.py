@@ -87,9 +87,13 @@ class DropoutSource:
         inputs, outputs = self._frames(int(step), packing)
         return Dropout(inputs, outputs, self._rows(int(step), rows))
 
+    @property
+    def _by_c(self) -> bool:
+        return not self._keys.is_cuda and dropout_cpu.available()
+
     def _rows(self, step: int, rows: int) -> Tensor:
-        """The dense layer's masks by C or by torch operations: `streams.dropout_mask`."""
-        if self._keys.is_cuda or not dropout_cpu.available():
+        """The dense layer's masks [M·rows, dense] by C or by torch: `streams.dropout_mask`."""
+        if not self._by_c:
             shape = rows, self._dense
             drawn = streams.dropout_mask(self._keys, self._dense_purpose, step, shape, self._drop)
             return drawn.flatten(0, 1)
@@ -106,7 +110,7 @@ class DropoutSource:
         """The frames' masks by C or by torch operations."""
         sizes = [b - a for a, b in pairwise(packing.bounds[: len(self._keys) + 1])]
         widths = self._features, self._width
-        if self._keys.is_cuda or not dropout_cpu.available():
+        if not self._by_c:
             return _frames(
                 self._keys, self._purpose, step, sizes, self._bounds, self._scales, *widths
             )

@@ -125,13 +125,25 @@ def most_members(
     recorded: bool,
 ) -> int:
     """How many of a stack's members fit into so many bytes at once; at least 1, to try it."""
+    return min(len(members), max(1, room_for(members, data, settings, free, recorded=recorded)))
+
+
+def room_for(
+    members: Sequence[Member],
+    data: TrainingData,
+    settings: TrainingSettings,
+    free: int,
+    *,
+    recorded: bool,
+) -> int:
+    """How many members like the largest of these fit into so many bytes; 0: not even one."""
     # folds differ in their lengths: counted as if all were the one that needs most
     of_folds = {member.fold: member for member in members}.values()
     each = max(
         MemberSizes.of(member, data, settings).bytes(recorded=recorded) for member in of_folds
     )
     share = SHARE if data.device.type == "cuda" else CPU_SHARE
-    return min(len(members), max(1, int(share * free / each)))
+    return max(0, int(share * free / each))
 
 
 def even_parts(size: int, most: int) -> list[int]:

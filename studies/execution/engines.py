@@ -209,14 +209,12 @@ def members_at_once(
     data: TrainingData,
     settings: TrainingSettings,
     free: int | None,
-    *,
-    threads: int | None = None,
 ) -> int:
     """How many of a stack's members to train at once where so many bytes are free (None: unknown).
 
-    As many as fit, and on a CPU no more than gains anything. threads: torch's by default.
+    As many as fit, and on a CPU no more than gains anything.
     """
-    worthwhile = benefit.worthwhile_members(members, data, threads=threads)
+    worthwhile = benefit.worthwhile_members(members, data)
     if free is None:
         return worthwhile
     on_gpu = data.device.type == "cuda"

@@ -9,10 +9,11 @@ import torch
 from activations.errors import InputError
 from activations.kernels.precision import Precision, precision_called
 from bench.training.train import TrainingSettings
-from studies.execution import ray_engine
 from studies.execution.devices import check_precision, choose_devices
 from studies.execution.engines import Engine
 from studies.execution.local import ThisMachine
+from studies.execution.ray_cluster import check_ray
+from studies.execution.ray_engine import RayEngine
 from studies.kinds import ComputedOn, kinds_here
 from studies.material import StoredFeatures
 
@@ -49,7 +50,7 @@ class Trainers:
         if machine.engine not in ("local", "ray"):
             raise InputError(f"no engine '{machine.engine}'; --engine takes local or ray")
         if machine.engine == "ray":
-            ray_engine.check_ray(machine.address)
+            check_ray(machine.address)
             if machine.device not in ("auto", "cpu", "cuda"):
                 raise InputError(
                     f"--device {machine.device}: on a Ray cluster it is auto, cpu or cuda; Ray "
@@ -88,7 +89,7 @@ class Trainers:
         """What trains: devices of this machine, or workers on Ray."""
         if not self.devices:
             machine = self._machine
-            return ray_engine.RayEngine(
+            return RayEngine(
                 source.carried(),
                 settings,
                 device=machine.device,

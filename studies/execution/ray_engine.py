@@ -9,16 +9,11 @@
 """
 
 import contextlib
-import importlib.util
-import logging
 import math
-import os
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -28,13 +23,11 @@ from bench.training.train import TrainingSettings
 from studies.execution.dealing import Dealer, Worker, hear_the_last
 from studies.execution.engines import NamedStack, Reports
 from studies.execution.interrupts import uninterrupted
+from studies.execution.ray_cluster import handlers_kept, start, the_package
+from studies.execution.ray_worker import RayWorker, Whereabouts, versions
 from studies.execution.sharing import spread
 from studies.material import DataSource
 
-if TYPE_CHECKING:  # it has a say about the process that imports it
-    from studies.execution.ray_worker import Whereabouts
-
-NEEDED = "pip install 'gateswap[ray]'"
 CPUS = 4  # of a worker without a GPU, where nodes have as many
 LOST = "was lost with its node"
 SECONDS_TO_WAIT = 1.0  # for a message, before looking at the nodes again
@@ -74,7 +67,7 @@ class _Actor(Worker):
     handle: Any = field(kw_only=True)
     words: Any = field(kw_only=True)
     begun: bool = False  # whether it was ever ready
-    where: "Whereabouts | None" = None
+    where: Whereabouts | None = None
 
 
 class RayEngine:
@@ -115,7 +108,7 @@ class RayEngine:
         """
         self._connect()
         self._unfit, self._had_room = 0, time.monotonic()
-        self._dealer.queue(spread(stacks, self._look()))
+        self._dealer.queue(spread(stacks, self._look(), evenly=not self._size.gpus))
         self._saying = time.monotonic() + SECONDS_BEFORE_SAYING
         try:
             while self._dealer.waiting or any(worker.stack for worker in self._workers):
@@ -140,16 +133,16 @@ class RayEngine:
         if self._connected:
             import ray
 
-            with _handlers_kept():
+            with handlers_kept():
                 ray.shutdown()
             self._connected, self._stored = False, None
 
     def _connect(self) -> None:
         """Connect to the cluster, or start one, and choose the size of workers."""
-        ray = _ray()
+        ray = the_package()
         if not ray.is_initialized():
-            with _handlers_kept():
-                _start(self._address)
+            with handlers_kept():
+                start(self._address)
             self._connected = True
         if self._stored is None:
             self._size = self._size_of_workers()
@@ -163,6 +156,11 @@ class RayEngine:
         if not on_gpu and torch.get_float32_matmul_precision() != "highest":
             raise InputError(
                 "--precision is for GPUs, and the Ray cluster would train on CPUs: leave it out"
+            )
+        if self._gpus and not on_gpu:
+            why = "with --device cpu" if self._device == "cpu" else "no node of the cluster has one"
+            raise InputError(
+                f"--worker-gpus {self._gpus:g}: no GPU trains ({why}); leave it out for CPUs"
             )
         if on_gpu:
             size = WorkerSize(cpus=self._cpus or 1, gpus=self._gpus or 1.0)
@@ -189,9 +187,7 @@ class RayEngine:
 
     def _hire(self) -> None:
         """Start as many workers as have something to do and would find room."""
-        from studies.execution.ray_worker import RayWorker
-
-        ray, size = _ray(), self._size
+        ray, size = the_package(), self._size
         busy = sum(bool(worker.stack) for worker in self._workers)
         wanted = min(self._look() - self._unfit, busy + self._dealer.waiting)
         for _ in range(wanted - len(self._workers)):
@@ -225,17 +221,15 @@ class RayEngine:
         if not speaking:
             time.sleep(SECONDS_TO_WAIT)
             return []
-        said, _ = _ray().wait(list(speaking), num_returns=1, timeout=SECONDS_TO_WAIT)
+        said, _ = the_package().wait(list(speaking), num_returns=1, timeout=SECONDS_TO_WAIT)
         return [speaking[words] for words in said]
 
     def _receive(self, worker: _Actor, reports: Reports) -> None:
         """Take in one message of a worker, or its end."""
         from ray.exceptions import RayError
 
-        from studies.execution.ray_worker import versions
-
         try:
-            message = _ray().get(next(worker.words))
+            message = the_package().get(next(worker.words))
         except StopIteration:
             if worker.reason:
                 self._lose(worker, worker.reason, reports)
@@ -256,7 +250,7 @@ class RayEngine:
         """Go on without a worker: there will be another one, if there is room for it."""
         self._workers.remove(worker)
         with contextlib.suppress(Exception):  # it is dead, or will be with this
-            _ray().kill(worker.handle)
+            the_package().kill(worker.handle)
         self._looked = -math.inf
         self._last_end = f"the worker on {worker.place} {how}"
         if not worker.begun and how != LOST:
@@ -278,7 +272,7 @@ class RayEngine:
         if self._workers or not self._dealer.waiting:
             return
         room = self._look()
-        if room and room > self._unfit:
+        if room > self._unfit:
             return
         if room or time.monotonic() - self._had_room > SECONDS_WITHOUT_ROOM:
             why = self._last_end or f"no node of the Ray cluster has {self._size}"
@@ -297,72 +291,15 @@ class RayEngine:
         workers, self._workers = self._workers, []
         for worker in workers:
             with contextlib.suppress(Exception):  # some are dead
-                _ray().kill(worker.handle)
+                the_package().kill(worker.handle)
 
     def _ray_is_up(self) -> bool:
-        return self._stored is not None and bool(_ray().is_initialized())
-
-
-def check_ray(address: str) -> None:
-    """Raise InputError where Ray is not installed, or for an address that cannot be used."""
-    if importlib.util.find_spec("ray") is None:  # importing it takes seconds
-        raise InputError(f"--engine ray needs another package: {NEEDED}")
-    if address.startswith("ray://"):
-        raise InputError(
-            f"--address {address}: results would travel through Ray's client; run the command on a "
-            "node of the cluster, with --address auto"
-        )
-
-
-def quiet() -> None:
-    """Let Ray tell nobody that it is used, unless the user wants it to; before it is imported."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
-
-def _ray() -> Any:
-    """The package, imported when it is needed."""
-    quiet()
-    import ray
-
-    return ray
-
-
-def _start(address: str) -> None:
-    """Connect to a cluster, or start a Ray of this process's own."""
-    ray, given = _ray(), address or os.environ.get("RAY_ADDRESS", "")
-    logging.getLogger("ray").setLevel(logging.ERROR)  # what matters is told by this module
-    options = {"log_to_driver": False, "configure_logging": False}
-    try:
-        if given:
-            ray.init(address=given, **options)
-        else:
-            # a Ray runs what code it is sent: from 2.60 on, one like this asks for the user's token
-            ray.init(address="local", include_dashboard=False, **options)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        if given:
-            raise GateswapError(
-                f"no Ray cluster answers at {given} ({reason}). Start one there with ray start "
-                "--head; without --address this machine's own cores are used"
-            ) from None
-        raise GateswapError(f"Ray does not start on this machine ({reason})") from None
-
-
-@contextlib.contextmanager
-def _handlers_kept() -> Iterator[None]:
-    """What SIGTERM and Ctrl-C do stays what it was: Ray takes SIGTERM."""
-    main = threading.current_thread() is threading.main_thread()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items() if main else ():
-            signal.signal(number, handler)
+        return self._stored is not None and bool(the_package().is_initialized())
 
 
 def _nodes() -> Iterator[dict[str, float]]:
     """The resources of each node that is alive."""
-    for node in _ray().nodes():
+    for node in the_package().nodes():
         if node["Alive"]:
             yield node["Resources"]
 
@@ -393,5 +330,5 @@ def _already_said(worker: _Actor) -> Iterator[Any]:
     from ray.exceptions import RayError
 
     with contextlib.suppress(RayError, StopIteration):
-        while not worker.ready and _ray().wait([worker.words], timeout=0)[0]:
-            yield _ray().get(next(worker.words))
+        while not worker.ready and the_package().wait([worker.words], timeout=0)[0]:
+            yield the_package().get(next(worker.words))

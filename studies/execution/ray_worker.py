@@ -83,8 +83,7 @@ class RayWorker:
 
     def begin(self) -> "Iterator[Message]":
         """Where this is and what is installed there; then what is said until it is ready."""
-        import ray
-
+        ray: Any = import_module("ray")  # has types where it is installed
         node = ray.get_runtime_context().get_node_id()
         yield "here", Whereabouts(socket.gethostname(), node, os.getpid()), versions()
         yield from self._until_ready()

@@ -13,10 +13,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from activations.wording import counted
 from bench.data.batches import TrainingData
-from bench.training import benefit
+from bench.training import benefit, memory
 from bench.training.train import TrainingSettings
-from studies.execution.engines import NamedStack, members_at_once, work_of
+from studies.execution.engines import NamedStack, work_of
 
 START_UP = 6.0  # s of processor time that a worker takes before it trains, most of it for imports
 WORKER = 256 << 20  # bytes that it holds before it trains, of its own
@@ -33,7 +34,7 @@ class Sharing:
     memory: int | None = None
 
     def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        threads = counted(self.threads, "thread")
         return f"{self.workers} stacks side by side on the CPU, each on {threads}"
 
 
@@ -88,9 +89,13 @@ def spread(stacks: Sequence[NamedStack], places: int, *, evenly: bool = False) -
 def _makespan(stacks: Sequence[NamedStack], data: TrainingData, offer: Sharing) -> float:
     """Seconds until all are trained, each stack by the first worker that is free."""
     ends = [0.0] * offer.workers
+    known: dict[tuple[object, ...], float] = {}  # stacks of a shape and size take as long
     for stack in spread(stacks, offer.workers, evenly=True):
         members = [member for _, member in stack]
-        heapq.heapreplace(ends, ends[0] + benefit.seconds(members, data, threads=offer.threads))
+        alike = members[0].shape_group, len(members)
+        if alike not in known:
+            known[alike] = benefit.seconds(members, data, threads=offer.threads)
+        heapq.heapreplace(ends, ends[0] + known[alike])
     return max(ends)
 
 
@@ -107,10 +112,7 @@ def _fits(
             largest[shape] = stack
     for stack in largest.values():
         members = [member for _, member in stack]
-        pays, fits = (
-            members_at_once(members, data, settings, free, threads=offer.threads)
-            for free in (None, max(0, offer.memory))
-        )
-        if fits < pays:
+        pays = benefit.worthwhile_members(members, data, threads=offer.threads)
+        if memory.room_for(members, data, settings, offer.memory, recorded=False) < pays:
             return False
     return True

@@ -32,8 +32,8 @@ SECONDS_BETWEEN_REPORTS = 0.2  # of a stack's progress: more often would not be 
 class Job:
     """What a worker is started with.
 
-    precision: torch's word for that of matrix products. share: bytes that it may take of a CPU's
-    memory; None: what is free, as on a GPU.
+    precision: torch's word for that of matrix products. share: bytes that it may take of its
+    device's memory; None: what is free.
     """
 
     source: DataSource

@@ -55,6 +55,23 @@ def test_another_machine_s_lock_is_taken_over_when_nobody_touched_it_for_long(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_abandoned_lock_that_cannot_be_removed_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / NAME).write_text("elsewhere:pid 1 0123")
+    os.utime(tmp_path / NAME, (0, 0))
+    remove = Path.unlink
+
+    def refuse(file: Path, missing_ok: bool = False) -> None:
+        if file.name == NAME:  # another user's, in a sticky folder
+            raise PermissionError
+        remove(file, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(BlockingIOError), lock_file(tmp_path, wait=False):
+        pass
+
+
 def test_of_many_who_find_an_abandoned_lock_one_at_a_time_has_it(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("elsewhere:pid 1 0123")
     os.utime(tmp_path / NAME, (0, 0))

@@ -144,7 +144,7 @@ NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """A head that trains nothing and two nodes of one CPU."""
-    from studies.execution.ray_engine import quiet
+    from studies.execution.ray_cluster import quiet
 
     quiet()
     from ray._private import worker

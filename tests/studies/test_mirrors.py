@@ -156,6 +156,7 @@ def test_rows_inserted_at_once_show_what_mlflow_s_interface_shows(
     results.write(key, odd)
     workspace.mlflow_database.write_bytes(database.read_bytes())
     Mirror("demo", workspace).add(results)
+    assert isinstance(Mirror("demo", workspace)._runs, run_writing.Tables)
     inserted = json.dumps(rounded(picture(workspace)), sort_keys=True)  # NaN equals itself
     workspace.mlflow_database.write_bytes(database.read_bytes())
     monkeypatch.setattr(run_writing, "_is_known", lambda _: False)

@@ -72,6 +72,12 @@ def test_memory_that_would_have_to_cut_stacks_is_not_shared() -> None:
     assert 2 * (memory + WORKER) <= enough  # nobody counts on what another one takes
 
 
+def test_memory_for_less_than_one_member_each_is_not_shared() -> None:
+    found = stacks(PUBLISHED, 16, 16, 16, 16, 16, 16)
+    assert shared(found, 16).workers > 1
+    assert shared(found, 16, 1 << 30).workers == 1
+
+
 def test_stacks_are_halved_until_every_place_has_as_many_where_that_pays() -> None:
     found = stacks(EMODB_SIZED, 15, 15, 15)
     assert [len(stack) for stack in spread(found, 2, evenly=True)] == [15, 15, 8, 7]
