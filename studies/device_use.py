@@ -37,7 +37,8 @@ class DeviceUse:
     def _cpu_text(self) -> str:
         cpu, now = _cpu_seconds(), time.monotonic()
         spent = max(0.0, cpu - self._cpu)  # what has ended counts no more
-        used = spent / max(1e-3, now - self._at)
+        # the system counts in ticks of 10 ms: over a shorter time there would be more than there is
+        used = min(spent / max(1e-3, now - self._at), processors())
         self._cpu, self._at = cpu, now
         own = resident_memory()
         held = f", {(own + _held_by_workers()) / GIB:.1f} GiB" if own else ""

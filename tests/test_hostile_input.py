@@ -248,7 +248,12 @@ def _result(valid: bytes, chance: random.Random) -> bytes:
     else:
         name = chance.choice(sorted(arrays))
         others = [arrays[name][..., None], arrays[name].astype(str), np.array(3), np.zeros((0, 4))]
-        others += [np.full(7, np.nan), np.array(["a"]), np.full((4, 2), -5), arrays[name][:1]]
+        others += [
+            np.full(7, np.nan),
+            np.array(["a"]),
+            np.full((4, 2), -5),
+            np.atleast_1d(arrays[name])[:1],
+        ]
         arrays[name] = chance.choice(others)
     if chance.random() < 0.1:
         arrays[chance.choice(["more", "meta2", "logits/x", "curves/"])] = np.zeros(3)
@@ -317,6 +322,8 @@ def test_audio(tmp_path: Path, suffix: str) -> None:
     except (soundfile.LibsndfileError, ValueError):
         pytest.skip(f"this libsndfile writes no {suffix}")
     valid = path.read_bytes()
+    soundfile.write(tmp_path / "slow.wav", samples, 8_000)
+    read_audio(tmp_path / "slow.wav")  # what resamples is imported once, and is no case's cost
     for chance in cases(suffix):
         content = bent(valid, chance)
         path.write_bytes(content)

@@ -93,10 +93,15 @@ def fold_constants(expression: sympy.Expr) -> sympy.Expr:
             return expression
         with mpmath.workdps(50):
             return sympy.Float(exact_value(expression, {}), 30)
-    if isinstance(expression, Where) and not expression.args[0].free_symbols:
+    if isinstance(expression, Where):
         condition, u, v = expression.args
-        return fold_constants(u if exact_value(condition, {}) else v)
-    return expression.func(*(fold_constants(argument) for argument in expression.args))
+        condition = fold_constants(condition)
+        if not condition.free_symbols:
+            return fold_constants(u if exact_value(condition, {}) else v)
+    folded = expression.func(*(fold_constants(argument) for argument in expression.args))
+    # a `where` that was decided may have been the only part with a symbol
+    decided = not folded.free_symbols and not isinstance(folded, Comparison)
+    return fold_constants(folded) if decided else folded
 
 
 def factors_in_order(product: sympy.Expr) -> list[sympy.Expr]:

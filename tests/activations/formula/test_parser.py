@@ -9,12 +9,21 @@ import mpmath
 import pytest
 import sympy
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 import activations
 from activations import InputError, parse
-from activations.formula.primitives import FUNCTIONS, Less, Maximum, Minimum, exact_value
+from activations.formula.primitives import (
+    FUNCTIONS,
+    Less,
+    Maximum,
+    Minimum,
+    Softplus,
+    Tanh,
+    Where,
+    exact_value,
+)
 from activations.formula.text import to_text
 
 
@@ -280,8 +289,15 @@ def test_any_expression_written_as_text_reads_back_to_itself(expression: sympy.E
         assert formula.expression == expression  # longer fractions are rounded to 17 digits
 
 
+X = sympy.Symbol("x")
+DECIDED = Where(Less(-1, 1), 1, X)  # 1, whatever x is
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(EXPRESSIONS)
+@example(Tanh(DECIDED))
+@example(Maximum(1, DECIDED))
+@example(Where(Less(Softplus(DECIDED), 2), X, Tanh(DECIDED)))
 def test_any_expression_computes_in_torch_what_mpmath_computes(expression: sympy.Expr) -> None:
     expression = expression + sympy.Symbol("x") + sympy.Symbol("a")
     assume("x" in {s.name for s in expression.free_symbols})
