@@ -86,6 +86,23 @@ def fold_constants(expression: sympy.Expr) -> sympy.Expr:
     """The same expression with each part that has no symbol, such as sqrt(2/pi), replaced by a
     number.
     """
+    return _numbers(_decided(expression))
+
+
+def _decided(expression: sympy.Expr) -> sympy.Expr:
+    """With each `where` whose condition has no symbol replaced by the branch it takes: only then is
+    it known which parts have none.
+    """
+    if not expression.has(Where):
+        return expression
+    arguments = [_decided(argument) for argument in expression.args]
+    if isinstance(expression, Where) and not arguments[0].free_symbols:
+        condition, u, v = arguments
+        return u if exact_value(condition, {}) else v
+    return expression.func(*arguments)
+
+
+def _numbers(expression: sympy.Expr) -> sympy.Expr:
     if expression.is_Atom and expression is not sympy.pi:
         return expression
     if not expression.free_symbols and not isinstance(expression, Comparison):
@@ -93,15 +110,7 @@ def fold_constants(expression: sympy.Expr) -> sympy.Expr:
             return expression
         with mpmath.workdps(50):
             return sympy.Float(exact_value(expression, {}), 30)
-    if isinstance(expression, Where):
-        condition, u, v = expression.args
-        condition = fold_constants(condition)
-        if not condition.free_symbols:
-            return fold_constants(u if exact_value(condition, {}) else v)
-    folded = expression.func(*(fold_constants(argument) for argument in expression.args))
-    # a `where` that was decided may have been the only part with a symbol
-    decided = not folded.free_symbols and not isinstance(folded, Comparison)
-    return fold_constants(folded) if decided else folded
+    return expression.func(*(_numbers(argument) for argument in expression.args))
 
 
 def factors_in_order(product: sympy.Expr) -> list[sympy.Expr]:

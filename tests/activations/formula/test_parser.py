@@ -289,15 +289,14 @@ def test_any_expression_written_as_text_reads_back_to_itself(expression: sympy.E
         assert formula.expression == expression  # longer fractions are rounded to 17 digits
 
 
-X = sympy.Symbol("x")
-DECIDED = Where(Less(-1, 1), 1, X)  # 1, whatever x is
+DECIDED = Where(Less(-1, 1), 1, sympy.Symbol("x"))  # 1, whatever x is
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(EXPRESSIONS)
 @example(Tanh(DECIDED))
 @example(Maximum(1, DECIDED))
-@example(Where(Less(Softplus(DECIDED), 2), X, Tanh(DECIDED)))
+@example(Where(Less(Softplus(DECIDED), 2), sympy.Symbol("x"), Tanh(DECIDED)))
 def test_any_expression_computes_in_torch_what_mpmath_computes(expression: sympy.Expr) -> None:
     expression = expression + sympy.Symbol("x") + sympy.Symbol("a")
     assume("x" in {s.name for s in expression.free_symbols})
