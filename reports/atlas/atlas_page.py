@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from reports.atlas.atlas_answer import answer
 from reports.atlas.atlas_figures import write_atlas_figures
 from reports.atlas.atlas_scores import DEPENDS, NEVER, AtlasCorpus, AtlasEntry, read_corpus_scores
 from reports.atlas.property_effects import (
@@ -52,6 +53,7 @@ def atlas_text(
         "with a seed that is not among "
         "those reported, so that none is judged at another's best setting.",
         "",
+        *answer(corpora),
     ]
     for corpus in corpora:
         lines += _corpus(corpus, figures[corpus.study], machine)

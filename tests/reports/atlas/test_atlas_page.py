@@ -13,6 +13,7 @@ from scipy import stats
 
 import activations
 from activations.errors import InputError
+from reports.atlas.atlas_answer import stable_spread
 from reports.atlas.atlas_page import mean_of, rank_correlation, write_atlas
 from reports.atlas.atlas_scores import read_corpus_scores
 from reports.atlas.property_effects import PROPERTIES, cousins, curve_of, property_effects
@@ -170,6 +171,24 @@ def test_the_page_has_a_table_and_a_figure_per_corpus_and_one_over_both(tmp_path
     assert "| monotone on ±3 |" in text
     again = write_atlas(both, tmp_path / "again.md", machine="a machine of two cores")
     assert again.read_text() == text
+
+
+def test_the_page_begins_with_what_its_numbers_answer(tmp_path: Path) -> None:
+    for name, gain in (("alike", 0.0), ("apart", 8.0)):
+        write_scores(tmp_path / name, name, gain=gain, breaks=lambda n: n in ("relu", "selu"))
+    alike, apart = (read_corpus_scores(tmp_path / name) for name in ("alike", "apart"))
+    small, large = stable_spread(alike), stable_spread(apart)
+    assert small is not None
+    assert large is not None
+    assert small.variants == len(NAMES) - 3  # gcu, relu and selu had runs that diverged
+    assert small.low == 0.0
+    assert small.high < 1.5
+    saturates = [8.0 * saturating(n) for n in NAMES if n not in ("gcu", "relu", "selu")]
+    assert large.low < np.std(saturates, ddof=1) < large.high
+    text = write_atlas([tmp_path / "alike"], tmp_path / "atlas.md").read_text()
+    assert "Shown better than `tanh`: none; shown worse than `tanh`: none." in text
+    assert "16 of 19 activations trained in every run. The standard deviation" in text
+    assert f"lie within ±{1.96 * small.high:.1f} points of their mean" in text
 
 
 def test_an_unfinished_corpus_has_no_page(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""What the atlas answers, in a few sentences that its numbers alone decide."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reports.atlas.atlas_scores import AtlasCorpus
+from reports.atlas.property_effects import property_divergence
+from reports.statistics.conclusions import signed
+from reports.statistics.effect_spread import EffectSpread, effect_spread
+
+
+def stable_spread(corpus: AtlasCorpus) -> EffectSpread | None:
+    """The spread of the activations of which no run diverged, over a corpus's folds, in points."""
+    stable = np.nanmax(corpus.diverged, axis=(1, 2)) == 0
+    return effect_spread(corpus.means[stable], corpus.ratio)
+
+
+def answer(corpora: Sequence[AtlasCorpus]) -> list[str]:
+    """The lines of the section `In short`."""
+    lines = ["## In short", ""]
+    for corpus in corpora:
+        lines += [f"- **{corpus.corpus}.** {_shown(corpus)} {_spread(corpus)}"]
+    return [*lines, *_divergence(corpora), ""]
+
+
+def _shown(corpus: AtlasCorpus) -> str:
+    parts = []
+    for verdict in ("better", "worse"):
+        names = [f"`{e.activation}`" for e in corpus.entries if e.verdict == verdict]
+        parts.append(f"{verdict} than `{corpus.baseline}`: {', '.join(names) or 'none'}")
+    return f"Shown {'; shown '.join(parts)}."
+
+
+def _spread(corpus: AtlasCorpus) -> str:
+    found = stable_spread(corpus)
+    if found is None:
+        return "Too few activations trained in every run to say how far apart they are."
+    return (
+        f"{found.variants} of {len(corpus.entries)} activations trained in every run. The standard "
+        f"deviation of their true scores is {found.sd:.1f} points of UAR "
+        f"(95 % interval {found.low:.1f} … {found.high:.1f}): at most, 95 % of such activations "
+        f"lie within ±{1.96 * found.high:.1f} points of their mean."
+    )
+
+
+def _divergence(corpora: Sequence[AtlasCorpus]) -> list[str]:
+    """The properties whose shares differ, each with its interval."""
+    told = [
+        f"- **Divergence** goes with *{each.name}*: {each.having.count} of {each.having.runs} "
+        f"activations with it had a run that diverged, {each.lacking.count} of "
+        f"{each.lacking.runs} without it ({signed(100 * each.difference)} percentage points, "
+        f"95 % interval {signed(100 * each.low)} … {signed(100 * each.high)})."
+        for each in property_divergence(corpora)
+        if each.low * each.high > 0
+    ]
+    return told or ["- No property is shown to go with divergence."]
