@@ -76,21 +76,24 @@ docs: setup
 	$(BIN)/python -m docs.generated
 
 # each corpus by itself (ATLAS=emodb), or smaller for a try: ARGS='training.steps=20 variants.activation=[tanh,relu]'
+# GATES= leaves the study of gates and directions out
 ATLAS ?= emodb ravdess
+GATES ?= emodb
 ATLAS_EXPORTS ?= docs/data
 ATLAS_PAGE ?= docs/atlas.md
 ATLAS_MACHINE ?= $(shell sed -n 's/^model name.*: //p' /proc/cpuinfo 2>/dev/null | head -1), $(shell nproc 2>/dev/null) cores
 WORKSPACE ?= runs
 atlas: setup
 	$(if $(DATA),,$(error say where the corpora are: make atlas DATA=/folder, with $(ATLAS:%=/folder/%)))
-	set -e; for corpus in $(ATLAS); do \
-	  study="atlas-$$corpus corpus.path=$(DATA)/$$corpus --workspace $(WORKSPACE)"; \
-	  $(BIN)/gateswap tune $$study $(ARGS); \
-	  $(BIN)/gateswap run $$study $(ARGS); \
-	  rm -rf "$(ATLAS_EXPORTS)/atlas-$$corpus"; \
-	  $(BIN)/gateswap export atlas-$$corpus "$(ATLAS_EXPORTS)/atlas-$$corpus" --scores-only --workspace $(WORKSPACE); \
+	set -e; for study in $(ATLAS:%=atlas-%) $(GATES:%=gates-atlas-%); do \
+	  asked="$$study corpus.path=$(DATA)/$${study##*-} --workspace $(WORKSPACE)"; \
+	  case $$study in atlas-*) $(BIN)/gateswap tune $$asked $(ARGS);; esac; \
+	  $(BIN)/gateswap run $$asked $(ARGS); \
+	  rm -rf "$(ATLAS_EXPORTS)/$$study"; \
+	  $(BIN)/gateswap export $$study "$(ATLAS_EXPORTS)/$$study" --scores-only --workspace $(WORKSPACE); \
 	done
-	$(BIN)/python -m reports.atlas.atlas_page $(ATLAS:%=$(ATLAS_EXPORTS)/atlas-%) --page $(ATLAS_PAGE) --machine "$(ATLAS_MACHINE)"
+	$(BIN)/python -m reports.atlas.atlas_page $(ATLAS:%=$(ATLAS_EXPORTS)/atlas-%) $(GATES:%=--gates $(ATLAS_EXPORTS)/gates-atlas-%) \
+	  --page $(ATLAS_PAGE) --machine "$(ATLAS_MACHINE)"
 
 # for rented GPU machines: whatever Python there is, nothing is installed; options: make gpu-check ARGS=--quick
 gpu-check:

@@ -1,6 +1,7 @@
 """docs/atlas.md, written from exports alone: tables, figures, and what may be concluded.
 
-    python -m reports.atlas.atlas_page DIR [DIR ...] [--page docs/atlas.md] [--machine TEXT]
+    python -m reports.atlas.atlas_page DIR [DIR ...] [--gates DIR] [--page docs/atlas.md]
+                                       [--machine TEXT]
 
 - Every sentence with a number has its interval, and is written only where the numbers say so.
 """
@@ -16,6 +17,7 @@ from scipy import stats
 from reports.atlas.atlas_answer import answer
 from reports.atlas.atlas_figures import write_atlas_figures
 from reports.atlas.atlas_scores import DEPENDS, NEVER, AtlasCorpus, AtlasEntry, read_corpus_scores
+from reports.atlas.gates_text import gates_text
 from reports.atlas.property_effects import (
     PropertyEffect,
     property_divergence,
@@ -26,20 +28,31 @@ from reports.statistics.conclusions import p_text, signed
 RESAMPLES = 2000
 
 
-def write_atlas(folders: Sequence[Path], page: Path, *, machine: str = "") -> Path:
-    """Write the page and its figures (beside it, in figures/). Raises as `read_corpus_scores`."""
+def write_atlas(
+    folders: Sequence[Path], page: Path, *, gates: Path | None = None, machine: str = ""
+) -> Path:
+    """Write the page and its figures (beside it, in figures/). gates: the export of a study of
+    activations in several places. Raises as `read_corpus_scores`.
+    """
     corpora = [read_corpus_scores(folder) for folder in folders]
+    placed = None if gates is None else read_corpus_scores(gates, several_places=True)
     figures = write_atlas_figures(corpora, page.parent / "figures")
     links = {name: os.path.relpath(path, page.parent) for name, path in figures.items()}
-    page.write_text(atlas_text(corpora, links, machine=machine), encoding="utf-8")
+    text = atlas_text(corpora, links, placed=placed, machine=machine)
+    page.write_text(text, encoding="utf-8")
     return page
 
 
 def atlas_text(
-    corpora: Sequence[AtlasCorpus], figures: dict[str, str], *, machine: str = ""
+    corpora: Sequence[AtlasCorpus],
+    figures: dict[str, str],
+    *,
+    placed: AtlasCorpus | None = None,
+    machine: str = "",
 ) -> str:
-    """The page's Markdown. figures: paths by study, and `across`. machine: what trained, in words,
-    where that is known; the results say what kind of device alone.
+    """The page's Markdown. figures: paths by study, and `across`. placed: activations in several
+    places. machine: what trained, in words, where that is known; the results say what kind of
+    device alone.
     """
     names = " and ".join(corpus.corpus for corpus in corpora)
     lines = [
@@ -60,6 +73,8 @@ def atlas_text(
     if len(corpora) > 1:
         lines += _across(corpora, figures["across"])
     lines += _properties(corpora)
+    if placed is not None:
+        lines += gates_text(placed)
     lines += _limits(corpora)
     return "\n".join(lines) + "\n"
 
@@ -311,8 +326,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("exports", nargs="+", type=Path)
     parser.add_argument("--page", type=Path, default=Path("docs/atlas.md"))
     parser.add_argument("--machine", default="", help="what trained, in words")
+    parser.add_argument("--gates", type=Path, help="the export of a study of several places")
     given = parser.parse_args(arguments)
-    print(write_atlas(given.exports, given.page, machine=given.machine))
+    print(write_atlas(given.exports, given.page, gates=given.gates, machine=given.machine))
 
 
 if __name__ == "__main__":

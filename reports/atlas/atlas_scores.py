@@ -2,12 +2,15 @@
 
 - The unit is the activation: one difference each, seeds averaged, folds tested as the report tests
   them, moderated over the family of all activations.
+- Where activations stand in several places (gates, directions) the unit is the variant, each
+  against the baseline of its direction.
 - A diverged run counts with its chance-level score, and is counted beside; a verdict that would be
   another one without the runs that diverged is none.
 """
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,16 +30,19 @@ from studies.exchange.imports import read_provenance
 VERDICTS = {1.0: "better", -1.0: "worse", 0.0: "equal"}
 DEPENDS = "depends on diverged runs"
 NEVER = "never trains"  # every run diverged: there is nothing to judge
+GATE, GATES = "sigmoid", ("update", "reset")
+CANDIDATE, BOTH_WAYS = "candidate", "candidate, BiGRU"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AtlasEntry:
-    """An activation's line; points of UAR. difference: to the baseline, with its standard error,
-    the degrees of freedom of that, a 95 % interval and p (Holm over all). rates: the learning
-    rates chosen, with the number of folds that have each.
+    """An activation's line; points of UAR. place: where it stands. difference: to the baseline,
+    with its standard error, the degrees of freedom of that, a 95 % interval and p (Holm over all).
+    rates: the learning rates chosen, with the number of folds that have each.
     """
 
     activation: str
+    place: str
     family: str
     formula: str
     uar: float
@@ -55,13 +61,14 @@ class AtlasEntry:
 @dataclass(frozen=True, kw_only=True)
 class AtlasCorpus:
     """A corpus: its entries, best first. scores [activation, fold, seed] in points, in the order of
-    `activations`; ratio [fold]: n_test / n_train.
+    `activations` and `places`; ratio [fold]: n_test / n_train.
     """
 
     study: str
     corpus: str
     baseline: str
     activations: tuple[str, ...]
+    places: tuple[str, ...]
     folds: tuple[str, ...]
     seeds: tuple[int, ...]
     scores: FloatArray
@@ -87,10 +94,13 @@ class AtlasCorpus:
         return found
 
 
-def read_corpus_scores(folder: Path, *, baseline: str = "tanh") -> AtlasCorpus:
+def read_corpus_scores(
+    folder: Path, *, baseline: str = "tanh", several_places: bool = False
+) -> AtlasCorpus:
     """Read an export (its scores suffice) and compare every activation with the baseline.
 
-    Raises InputError for no export, several variants of one activation, or fewer than two folds.
+    several_places: an activation may stand in gates and both directions, too. Raises InputError for
+    no export, several variants of one activation in one place, or fewer than two folds.
     """
     provenance = read_provenance(folder)
     table = pd.read_parquet(folder / "scores.parquet")
@@ -99,10 +109,10 @@ def read_corpus_scores(folder: Path, *, baseline: str = "tanh") -> AtlasCorpus:
     known = json.loads((folder / "variants.json").read_text(encoding="utf-8"))
     told = {row["label"]: row for row in known if row["label"] in set(ours.variant)}
     labels = list(told)
-    names = [told[label]["activation"] for label in labels]
-    if len(set(names)) < len(names):
+    stands = [_place(row) for row in told.values()]
+    if len(set(stands)) < len(stands) or not (several_places or len(dict(stands)) == len(stands)):
         raise InputError(f"{folder}: an activation has several variants; an atlas has one of each")
-    if baseline not in names:
+    if (baseline, CANDIDATE) not in stands:
         raise InputError(f"{folder}: the baseline {baseline} is not among its activations")
     folds, seeds = sorted(set(ours.fold)), sorted(set(ours.seed))
     if len(folds) < 2:
@@ -120,14 +130,16 @@ def read_corpus_scores(folder: Path, *, baseline: str = "tanh") -> AtlasCorpus:
     }
     gaps = np.isnan(seed_means(scores)).sum(axis=1).tolist()
     if any(gaps):
-        left = ", ".join(name for name, gap in zip(names, gaps, strict=True) if gap)
+        left = ", ".join(name for (name, _), gap in zip(stands, gaps, strict=True) if gap)
         raise InputError(f"{folder} is unfinished: {left}; run and export the study again")
-    judgement, entries = _entries(labels, told, scores, diverged, ratio, rates, baseline)
+    bases = [_base(stand, stands, baseline) for stand in stands]
+    judgement, entries = _entries(told, stands, bases, scores, diverged, ratio, rates)
     return AtlasCorpus(
         study=provenance["study"],
         corpus=provenance["corpus"]["name"],
         baseline=baseline,
-        activations=tuple(names),
+        activations=tuple(name for name, _ in stands),
+        places=tuple(place for _, place in stands),
         folds=tuple(folds),
         seeds=tuple(int(seed) for seed in seeds),
         scores=scores,
@@ -142,29 +154,48 @@ def read_corpus_scores(folder: Path, *, baseline: str = "tanh") -> AtlasCorpus:
     )
 
 
+def _place(row: dict[str, Any]) -> tuple[str, str]:
+    """The activation that a variant is about, and where it stands."""
+    for gate in GATES:
+        if row.get(gate, GATE) != GATE:
+            return row[gate], f"{gate} gate"
+    both = row.get("direction") == "bigru"
+    return row["activation"], BOTH_WAYS if both else CANDIDATE
+
+
+def _base(stand: tuple[str, str], stands: Sequence[tuple[str, str]], baseline: str) -> int | None:
+    """The variant that one is compared with: the baseline of its direction, which is compared with
+    the baseline of the other.
+    """
+    here = (baseline, stand[1] if stand[1] == BOTH_WAYS else CANDIDATE)
+    if stand == (baseline, CANDIDATE):
+        return None
+    return stands.index(here if here in stands and stand != here else (baseline, CANDIDATE))
+
+
 def _entries(
-    labels: list[str],
     told: dict[str, Any],
+    stands: Sequence[tuple[str, str]],
+    bases: Sequence[int | None],
     scores: FloatArray,
     diverged: FloatArray,
     ratio: FloatArray,
     rates: dict[str, tuple[tuple[float, int], ...]],
-    baseline: str,
 ) -> tuple[Judgement, tuple[AtlasEntry, ...]]:
     means = seed_means(scores)
-    base = next(k for k, label in enumerate(labels) if told[label]["activation"] == baseline)
-    others = [k for k in range(len(labels)) if k != base]
+    others = [k for k, base in enumerate(bases) if base is not None]
+    against = [base for base in bases if base is not None]
     verdicts = family_verdicts(
         scores[others],
-        np.broadcast_to(scores[base], scores[others].shape),
-        (diverged[others] == 1) | (diverged[base] == 1),
+        scores[against],
+        (diverged[others] == 1) | (diverged[against] == 1),
         ratio,
-        np.zeros(len(others)),
+        np.array(against),
     )
     judgement = verdicts.judged
     found = []
-    for k, label in enumerate(labels):
-        row, place = told[label], others.index(k) if k != base else None
+    for k, (label, row) in enumerate(told.items()):
+        place = others.index(k) if k in others else None
         difference, error, degrees, low, high, p = 0.0, np.nan, np.nan, np.nan, np.nan, np.nan
         verdict = "baseline"
         if place is not None:
@@ -178,7 +209,8 @@ def _entries(
             verdict = NEVER if np.nanmin(diverged[k]) == 1 else verdict
         found.append(
             AtlasEntry(
-                activation=row["activation"],
+                activation=stands[k][0],
+                place=stands[k][1],
                 family=row["family"],
                 formula=row["formulas"]["activation"],
                 uar=float(means[k].mean()),

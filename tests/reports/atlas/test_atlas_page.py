@@ -15,7 +15,7 @@ import activations
 from activations.errors import InputError
 from reports.atlas.atlas_answer import stable_spread
 from reports.atlas.atlas_page import mean_of, rank_correlation, write_atlas
-from reports.atlas.atlas_scores import read_corpus_scores
+from reports.atlas.atlas_scores import AtlasEntry, read_corpus_scores
 from reports.atlas.property_effects import PROPERTIES, cousins, curve_of, property_effects
 from reports.statistics.family import judge
 
@@ -189,6 +189,54 @@ def test_the_page_begins_with_what_its_numbers_answer(tmp_path: Path) -> None:
     assert "Shown better than `tanh`: none; shown worse than `tanh`: none." in text
     assert "16 of 19 activations trained in every run. The standard deviation" in text
     assert f"lie within ±{1.96 * small.high:.1f} points of their mean" in text
+
+
+def as_places(folder: Path) -> None:
+    """Make of an export's activations eight in the candidate, five with BiGRU, and the others in
+    gates.
+    """
+    known = json.loads((folder / "variants.json").read_text())
+    for k, row in enumerate(known):
+        row |= {"direction": "gru", "update": "sigmoid", "reset": "sigmoid"}
+        if 8 <= k < 13:
+            row |= {"direction": "bigru", "activation": known[k - 8]["activation"]}
+        if k >= 13:
+            gate, name = ("update", "reset")[k % 2], known[(k - 13) // 2 + 2]["activation"]
+            row |= {"activation": "tanh", gate: name}
+    (folder / "variants.json").write_text(json.dumps(known))
+    provenance = json.loads((folder / "provenance.json").read_text())
+    data = (folder / "variants.json").read_bytes()
+    provenance["files"]["variants.json"] = hashlib.sha256(data).hexdigest()
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+
+
+def test_activations_in_gates_are_compared_with_the_baseline_of_their_direction(
+    tmp_path: Path,
+) -> None:
+    table = write_scores(tmp_path / "places", "places", breaks=lambda name: name == "prelu")
+    write_scores(tmp_path / "one", "one")
+    means = 100 * table.groupby("activation").uar.mean()
+    as_places(tmp_path / "places")
+    with pytest.raises(InputError, match="has several variants"):
+        read_corpus_scores(tmp_path / "places")
+    corpus = read_corpus_scores(tmp_path / "places", several_places=True)
+    found = {(e.activation, e.place): e for e in corpus.entries}
+    both = [found[NAMES[k], "candidate, BiGRU"] for k in range(5)]
+    assert both[0].difference == pytest.approx(means[NAMES[8]] - means["tanh"])
+    assert both[1].difference == pytest.approx(means[NAMES[9]] - means[NAMES[8]])
+    gate = found["softsign", "reset gate"]
+    assert gate.difference == pytest.approx(means[NAMES[15]] - means["tanh"])
+    page = tmp_path / "atlas.md"
+    text = write_atlas([tmp_path / "one"], page, gates=tmp_path / "places").read_text()
+    assert "| activation | candidate | candidate, BiGRU | reset gate | update gate |" in text
+    assert "19 variants × 4 folds × 2 seeds = 152 runs" in text
+    assert "Holm over all 18." in text
+    assert "- **candidate, BiGRU**: 5 of 5 trained in every run; the standard deviation" in text
+    assert f"| `{NAMES[1]}` | {gate_cell(found[NAMES[1], 'candidate'])} |" in text
+
+
+def gate_cell(entry: AtlasEntry) -> str:
+    return f"{entry.difference:+.1f} ({entry.low:+.1f} … {entry.high:+.1f})".replace("-", "−")
 
 
 def test_an_unfinished_corpus_has_no_page(tmp_path: Path) -> None:
