@@ -90,7 +90,7 @@ atlas: setup
 	  case $$study in atlas-*) $(BIN)/gateswap tune $$asked $(ARGS);; esac; \
 	  $(BIN)/gateswap run $$asked $(ARGS); \
 	  rm -rf "$(ATLAS_EXPORTS)/$$study"; \
-	  $(BIN)/gateswap export $$study "$(ATLAS_EXPORTS)/$$study" --scores-only --workspace $(WORKSPACE); \
+	  $(BIN)/gateswap export $$study "$(ATLAS_EXPORTS)/$$study" --contents predictions --workspace $(WORKSPACE); \
 	done
 	$(BIN)/python -m reports.atlas.atlas_page $(ATLAS:%=$(ATLAS_EXPORTS)/atlas-%) $(GATES:%=--gates $(ATLAS_EXPORTS)/gates-atlas-%) \
 	  --page $(ATLAS_PAGE) --machine "$(ATLAS_MACHINE)"

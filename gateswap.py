@@ -490,9 +490,10 @@ def export(
     hash_ids: Annotated[
         bool, typer.Option("--hash-ids", help="For licensed corpora: no id is written.")
     ] = False,
-    scores_only: Annotated[
-        bool, typer.Option("--scores-only", help="Small; no report can be written from it.")
-    ] = False,
+    contents: Annotated[
+        Literal["scores", "predictions", "everything"],
+        typer.Option(help="Of less than everything no report can be written."),
+    ] = "everything",
     workspace: WorkspaceFolder = DEFAULT,
 ) -> None:
     """Write a study's results as an open data set, which `gateswap report DIR` reads.
@@ -508,7 +509,7 @@ def export(
         _export_member(what, target, place)
         return
     of = place.study(find_study(what, place))
-    print(export_study(of, target, hash_ids=hash_ids, scores_only=scores_only))
+    print(export_study(of, target, hash_ids=hash_ids, contents=contents))
 
 
 def _export_member(name: str, target: Path, place: Workspace) -> None:

@@ -1,11 +1,18 @@
 """The data card of an export: what it is, how to read it, what it must not be taken for."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from bench.training.results import MemberResult
 from studies.spec import StudySpec
 
+Contents = Literal["scores", "predictions", "everything"]
+# beside the scores: a few hundred bytes, some kilobytes and about as much again for each run
+TABLES: dict[Contents, tuple[str, ...]] = {
+    "scores": (),
+    "predictions": ("predictions", "utterances"),
+    "everything": ("predictions", "utterances", "curves", "details"),
+}
 FILES = {
     "scores.parquet": "one row per run and selection rule: UAR, WAR (shares), training loss, "
     "step, divergence, seconds",
@@ -29,12 +36,9 @@ def data_card(
 ) -> str:
     """The README.md of an export."""
     corpus = provenance["corpus"]
-    whole = provenance["contents"] == "everything"
-    shown = {
-        name: what
-        for name, what in FILES.items()
-        if whole or name.split(".")[0] not in ("predictions", "utterances", "curves", "details")
-    }
+    contents: Contents = provenance["contents"]
+    left_out = set(TABLES["everything"]) - set(TABLES[contents])
+    shown = {name: what for name, what in FILES.items() if name.split(".")[0] not in left_out}
     folds = sorted({result.fold for result in results.values()})
     diverged = sum(result.outcome == "diverged" for result in results.values())
     tuned = (
@@ -52,8 +56,8 @@ def data_card(
     )
     report = (
         "`gateswap report DIR` writes the full report from this folder alone."
-        if whole
-        else "It holds scores only: no report can be written from it."
+        if contents == "everything"
+        else f"It holds {contents} only: no report can be written from it."
     )
     lines = [
         f"# {provenance['study']}: results of an activation study",

@@ -10,10 +10,10 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,19 +21,22 @@ from activations.errors import GateswapError, InputError
 from bench.data.members import Member
 from bench.training.results import MemberResult
 from studies.exchange import columns
-from studies.exchange.card import data_card
+from studies.exchange.card import TABLES, Contents, data_card
 from studies.loading import load
 from studies.result_files import PlanRecord, ResultFolder, read_study
 from studies.tuned import TuningRecord
 from studies.tuning import tried
 from studies.workspace import StudyFolder, Workspace
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 FORMAT = 1
 COPIED = ("frozen.json", "looks.json")  # what was planned, and who looked when
 
 
 @dataclass(frozen=True)
-class _Contents:
+class _Study:
     """What of a study is exported. members: planned, searched and tried ones, by hash."""
 
     members: Mapping[str, Member]
@@ -42,26 +45,30 @@ class _Contents:
 
 
 def export_study(
-    folder: StudyFolder, target: Path, *, hash_ids: bool = False, scores_only: bool = False
+    folder: StudyFolder,
+    target: Path,
+    *,
+    hash_ids: bool = False,
+    contents: Contents = "everything",
 ) -> Path:
     """Write the results of a study into a folder that does not exist yet, and return it.
 
-    hash_ids: write ids of utterances as hashes, and number dialogues and speakers. scores_only:
-    leave out what single runs said of single utterances; no report can be written from it then.
+    hash_ids: write ids of utterances as hashes, and number dialogues and speakers. contents: less
+    than everything is smaller, and no report can be written from it.
     Raises InputError for a study without results and a folder that exists, GateswapError where it
     cannot be written.
     """
     if target.exists():
         raise InputError(f"{target} exists; give a folder that does not, or remove it")
-    contents = _contents(folder, hash_ids)
-    if not contents.results:
+    study = _study(folder, hash_ids)
+    if not study.results:
         raise InputError(f"study {folder.root.name} has no result to export yet")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as temporary:
             whole = Path(temporary) / "export"
             whole.mkdir()
-            _write(folder, contents, whole, hash_ids=hash_ids, scores_only=scores_only)
+            _write(folder, study, whole, hash_ids=hash_ids, contents=contents)
             whole.rename(target)
     except OSError as error:
         raise GateswapError(
@@ -70,7 +77,7 @@ def export_study(
     return target
 
 
-def _contents(folder: StudyFolder, hash_ids: bool) -> _Contents:
+def _study(folder: StudyFolder, hash_ids: bool) -> _Study:
     record, search = PlanRecord.read(folder), TuningRecord.read(folder)
     kept = ResultFolder(folder.results)
     searched = {} if search is None else dict(search.members)
@@ -91,26 +98,26 @@ def _contents(folder: StudyFolder, hash_ids: bool) -> _Contents:
     if hash_ids:
         results = _without_ids(results, record.conditions.corpus.fingerprint)
     ordered = {key: results[key] for key in members if key in results}
-    return _Contents(members, roles, ordered)
+    return _Study(members, roles, ordered)
 
 
 def _write(
-    folder: StudyFolder, contents: _Contents, target: Path, *, hash_ids: bool, scores_only: bool
+    folder: StudyFolder, study: _Study, target: Path, *, hash_ids: bool, contents: Contents
 ) -> None:
     import pyarrow.parquet as pq
 
-    members, roles, results = contents.members, contents.roles, contents.results
+    members, roles, results = study.members, study.roles, study.results
     tables = {
         "scores": columns.scores_table(roles, results),
         "runs": columns.runs_table(members, roles, results),
     }
-    if not scores_only:
-        tables |= {
-            "predictions": columns.predictions_table(roles, results),
-            "utterances": columns.utterances_table(results),
-            "curves": columns.curves_table(results),
-            "details": columns.details_table(results),
-        }
+    more: dict[str, Callable[[], pa.Table]] = {
+        "predictions": lambda: columns.predictions_table(roles, results),
+        "utterances": lambda: columns.utterances_table(results),
+        "curves": lambda: columns.curves_table(results),
+        "details": lambda: columns.details_table(results),
+    }
+    tables |= {name: more[name]() for name in TABLES[contents]}
     for name, table in tables.items():
         pq.write_table(table, target / f"{name}.parquet", compression="zstd")
     spec = load(str(folder.spec), workspace=Workspace(folder.root.parent.parent))
@@ -124,9 +131,9 @@ def _write(
     search = TuningRecord.read(folder)
     if search is not None:
         _json(target / "tuning.json", vars(search) | {"members": list(search.members)})
-    provenance = _provenance(folder, contents, hash_ids=hash_ids, scores_only=scores_only)
+    provenance = _provenance(folder, study, hash_ids=hash_ids, contents=contents)
     (target / "README.md").write_text(
-        data_card(provenance, variants, spec, contents.results), encoding="utf-8"
+        data_card(provenance, variants, spec, results), encoding="utf-8"
     )
     provenance["files"] = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -154,10 +161,10 @@ def _variants(members: Mapping[str, Member]) -> list[dict[str, Any]]:
 
 
 def _provenance(
-    folder: StudyFolder, contents: _Contents, *, hash_ids: bool, scores_only: bool
+    folder: StudyFolder, study: _Study, *, hash_ids: bool, contents: Contents
 ) -> dict[str, Any]:
     conditions = PlanRecord.read(folder).conditions
-    results = list(contents.results.values())
+    results = list(study.results.values())
     made = {
         name: sorted({str(getattr(result.identity, name)) for result in results})
         for name in ("code_version", "kernel", "device", "precision", "torch", "host")
@@ -168,8 +175,8 @@ def _provenance(
         **conditions.as_dict(),
         "classes": list(results[0].classes),
         "ids": "hashed" if hash_ids else "plain",
-        "contents": "scores" if scores_only else "everything",
-        "planned": sum(role == "study" for role in contents.roles.values()),
+        "contents": contents,
+        "planned": sum(role == "study" for role in study.roles.values()),
         "results": len(results),
         "seconds": sum(result.wall_seconds for result in results),
         **made,

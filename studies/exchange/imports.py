@@ -60,8 +60,8 @@ def read_export(folder: Path) -> Exported:
     provenance = read_provenance(folder)
     if provenance["contents"] != "everything":
         raise InputError(
-            f"{folder} holds scores only, from which no report can be written; export the study "
-            "without --scores-only"
+            f"{folder} holds {provenance['contents']} only, from which no report can be written; "
+            "export the study without --contents"
         )
     import pyarrow.parquet as pq
 

@@ -13,6 +13,7 @@ from bench.training.results import MemberResult
 from reports.analysis.analysis import analyse
 from reports.exported import write_exported
 from reports.made_up import study as made_up
+from studies.exchange.card import Contents
 from studies.exchange.export import export_study
 from studies.exchange.imports import read_export, together, unpack
 from studies.loading import load
@@ -170,11 +171,15 @@ def test_an_export_that_was_changed_or_is_of_another_format_is_refused(
         read_export(export)
 
 
-def test_an_export_of_scores_only_says_that_no_report_can_be_written(
-    folder: StudyFolder, tmp_path: Path
+@pytest.mark.parametrize("contents", ["scores", "predictions"])
+def test_an_export_of_less_than_everything_says_that_no_report_can_be_written(
+    folder: StudyFolder, tmp_path: Path, contents: Contents
 ) -> None:
-    export = export_study(folder, tmp_path / "out", scores_only=True)
-    assert not (export / "predictions.parquet").exists()
-    assert "no report can be written" in (export / "README.md").read_text()
-    with pytest.raises(InputError, match="holds scores only"):
+    export = export_study(folder, tmp_path / "out", contents=contents)
+    assert (export / "predictions.parquet").exists() == (contents == "predictions")
+    assert not (export / "details.parquet").exists()
+    card = (export / "README.md").read_text()
+    assert "no report can be written" in card
+    assert ("`predictions.parquet`" in card) == (contents == "predictions")
+    with pytest.raises(InputError, match=f"holds {contents} only"):
         read_export(export)
