@@ -11,7 +11,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from activations.errors import InputError
 from bench.corpora import containers
 from bench.corpora.library import librosa
+from bench.corpora.quiet import quiet
 
 if TYPE_CHECKING:
     from soundfile import SoundFile
@@ -158,7 +159,8 @@ def _pieces(path: Path, sound: "SoundFile", first: int, count: int) -> Iterator[
     whole = count <= MOST_SECONDS * rate
     step, around = (count, 0) if whole else (PIECE * rate, AROUND * rate)
     if first:
-        sound.seek(first)
+        with _decoding(sound.format == "MP3"):
+            sound.seek(first)
     mono, begins, ends = np.empty(0, dtype=np.float32), 0, 0
     for at in range(0, count, step):
         since, until = max(0, at - around), min(count, at + step + around)
@@ -211,9 +213,9 @@ def _mono(path: Path, sound: "SoundFile", at: int, count: int) -> NDArray[np.flo
     mono = np.empty(count, dtype=np.float32)
     done = 0
     while done < count:
-        block = sound.read(
-            min(count - done, max(1, BLOCK // sound.channels)), dtype="float32", always_2d=True
-        )
+        most = min(count - done, max(1, BLOCK // sound.channels))
+        with _decoding(sound.format == "MP3"):
+            block = sound.read(most, dtype="float32", always_2d=True)
         if not len(block):
             raise InputError(
                 f"{path} is cut short: {at + done:,} of {sound.frames:,} samples are there. "
@@ -246,6 +248,7 @@ def _opened(path: Path) -> "Iterator[SoundFile]":
     import soundfile
 
     with path.open("rb") as file:
+        talks = containers.is_mpeg(file)
         size = containers.sized(file)
         unfilled = containers.open_wav(file, size)
         if unfilled is not None:
@@ -257,10 +260,17 @@ def _opened(path: Path) -> "Iterator[SoundFile]":
     # by descriptor: soundfile takes a name that ends in .raw for headerless audio
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with soundfile.SoundFile(descriptor, closefd=False) as sound:
+        with _decoding(talks):
+            sound = soundfile.SoundFile(descriptor, closefd=False)
+        with sound:
             yield sound
     finally:
         os.close(descriptor)
+
+
+def _decoding(talks: bool) -> AbstractContextManager[None]:
+    """Where a decoder is at work. talks: whether it is that of MP3, which tells everybody."""
+    return quiet() if talks else nullcontext()
 
 
 def _reason(error: Any) -> str:

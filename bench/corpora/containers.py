@@ -75,6 +75,13 @@ def fault_of(file: BinaryIO, size: int) -> str:
     return _ogg(file, size) if head[:5] == b"OggS\0" else ""
 
 
+def is_mpeg(file: BinaryIO) -> bool:
+    """Whether libsndfile takes the file for MPEG audio: it begins with a frame, or with a tag."""
+    file.seek(0)
+    head = file.read(3)
+    return head == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+
+
 def open_wav(file: BinaryIO, size: int) -> tuple[int, int] | None:
     """Where a wav's samples begin and how many bytes there are, if its length was left 0.
 

@@ -1,7 +1,8 @@
 """The methods paragraph of a paper, written from what was really done, and its BibTeX.
 
 Every figure in it comes from the Analysis; a sentence about something that was not done is left
-out, so that nobody has to remember to delete it.
+out, so that nobody has to remember to delete it. It is LaTeX, to be pasted into a paper: names of
+corpora, classes, variants and settings are text in it.
 """
 
 import re
@@ -9,6 +10,7 @@ import tomllib
 from importlib.resources import files
 
 from activations.wording import counted
+from bench.escapes import latex
 from reports.analysis.analysis import Analysis
 
 NORMALISED = {
@@ -31,14 +33,16 @@ def methods_paragraph(analysis: Analysis) -> str:
     r"""The paragraph, citations as \cite{key}; keys are those of `bibtex`."""
     settings = analysis.settings
     directions = sorted({s.direction for s in analysis.summaries})
-    names = list(dict.fromkeys(s.activation for s in analysis.summaries))
-    classes = ", ".join(analysis.classes)
+    names = [latex(name) for name in dict.fromkeys(s.activation for s in analysis.summaries)]
+    classes = ", ".join(map(latex, analysis.classes))
     ratio = analysis.test_train_ratio.mean()
     kinds = {"gru": "GRU", "bigru": "bidirectional GRU"}
     cells = " and ".join(kinds[d] for d in directions)
     spoken = "synthetic speech" if analysis.synthetic else "speech"
     corpus = (
-        "IEMOCAP \\cite{busso2008}" if analysis.corpus.lower() == "iemocap" else analysis.corpus
+        "IEMOCAP \\cite{busso2008}"
+        if analysis.corpus.lower() == "iemocap"
+        else latex(analysis.corpus)
     )
     sentences = [
         f"We compared {counted(len(names), 'candidate activation')} ({', '.join(names)}) inside "
@@ -110,7 +114,7 @@ def _tuned(analysis: Analysis) -> list[str]:
     search = analysis.search
     if search is None or not search.confirmed:
         return []
-    fields = ", ".join(name.partition(".")[2].replace("_", " ") for name in search.fields)
+    fields = ", ".join(latex(name.partition(".")[2].replace("_", " ")) for name in search.fields)
     return [
         f"Settings ({fields}) were chosen for each variant and fold among up to {search.most} by "
         "that fold's development set alone (nested), in runs with other seeds than those reported."
@@ -119,17 +123,17 @@ def _tuned(analysis: Analysis) -> list[str]:
 
 def _tests(analysis: Analysis, ratio: float) -> str:
     """How differences were tested, family by family."""
-    settings = analysis.settings
+    settings, baseline = analysis.settings, latex(analysis.baseline)
     tests = []
     for family in analysis.families:
-        of = "" if family.name == "all" else f"{family.name} "
+        of = "" if family.name == "all" else f"{latex(family.name)} "
         count = len(family.variants)
         tests.append(f"{counted(count, of + 'comparison')} with {TESTS[family.rule]}")
     split = any(family.rule == "one split" for family in analysis.families)
     over = "seeds and test speakers of the one split" if split else "folds"
     sizes = "" if split else f" (mean test-to-training ratio {ratio:.2f})"
     return (
-        f"Differences of {settings.measure} to the baseline ({analysis.baseline}, same direction) "
+        f"Differences of {settings.measure} to the baseline ({baseline}, same direction) "
         f"were averaged over seeds and tested over {over}: {' and '.join(tests)}{sizes}, "
         "each family adjusted by Holm's procedure \\cite{holm1979} at "
         f"{analysis.permission.level:.3g}, with the posterior of the same tests "

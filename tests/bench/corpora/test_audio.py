@@ -1,6 +1,7 @@
 """Audio of every kind that libsndfile reads, whatever it is named, and audio that is not right."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,25 @@ def test_what_is_no_file_at_all_is_a_fault(tmp_path: Path) -> None:
     assert "File name too long" in audio_fault(tmp_path / ("x" * 300))
     os.mkfifo(tmp_path / "pipe.wav")
     assert audio_fault(tmp_path / "pipe.wav") == "is not a file"
+
+
+def test_a_damaged_mp3_is_one_error_and_not_a_word_of_its_decoder(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.mp3"
+    valid = write(path, "MP3", "MPEG_LAYER_III")
+    for tag in (b"", b"ID3\x04\0\0\0\0\0\0"):
+        path.write_bytes(tag + valid[:2_000] + bytes(300) + b"\xff" * 900 + valid[2_900:])
+        with suppress(soundfile.LibsndfileError):
+            soundfile.read(path)
+        if not capfd.readouterr().err:
+            pytest.skip("the decoder of this libsndfile says nothing")
+        with suppress(InputError):
+            read_audio(path)
+        with suppress(InputError):
+            read_audio(path, 0.5, 0.7)
+        os.write(2, b"what others say")
+        assert capfd.readouterr().err == "what others say"
 
 
 @settings(max_examples=150, deadline=None)
