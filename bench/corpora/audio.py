@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from activations.errors import InputError
-from bench.corpora import containers
+from bench.corpora import containers, mpeg
 from bench.corpora.library import librosa
 from bench.corpora.quiet import quiet
 
@@ -91,7 +91,7 @@ def look(path: Path) -> AudioState:
             size = containers.sized(file)
             if size == 0:
                 return AudioState("is empty")
-            fault = containers.fault_of(file, size)
+            fault = containers.fault_of(file, size) or _of_frames(file, size)
             if fault:
                 return AudioState(fault)
         with _opened(path) as sound:
@@ -234,6 +234,12 @@ def _mono(path: Path, sound: "SoundFile", at: int, count: int) -> NDArray[np.flo
     return mono
 
 
+def _of_frames(file: BinaryIO, size: int) -> str:
+    """What is wrong with an MP3 that does not say its length."""
+    counted = mpeg.counted(file, size) if containers.is_mpeg(file) else None
+    return counted.fault if counted else ""
+
+
 def _limits(sound: "SoundFile") -> str:
     if not RATES[0] <= sound.samplerate <= RATES[1]:
         return (
@@ -244,12 +250,19 @@ def _limits(sound: "SoundFile") -> str:
 
 @contextmanager
 def _opened(path: Path) -> "Iterator[SoundFile]":
-    """The file for reading; a wav whose length was never filled in is read to its end."""
+    """The file for reading; where its length was never filled in, it is read to its end."""
     import soundfile
 
     with path.open("rb") as file:
         talks = containers.is_mpeg(file)
         size = containers.sized(file)
+        counted = mpeg.counted(file, size) if talks else None
+        if counted is not None:
+            with _decoding(talks):
+                sound = soundfile.SoundFile(mpeg.Headed(file, counted.start, counted.head))
+            with sound:
+                yield sound
+            return
         unfilled = containers.open_wav(file, size)
         if unfilled is not None:
             start, there = unfilled
