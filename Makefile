@@ -52,9 +52,10 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-# two workers on two cores: one thread each, or they wait for each other at every barrier
+# two workers on two cores: one thread each, or they wait for each other at every barrier; each has
+# whole files, or both would make what a file's tests share; in the order of tests/conftest.py
 unit: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 # a browser of the system is taken as it is; where there is none Playwright fetches one, and where
 # it cannot, the tests of pages say so and are skipped

@@ -73,7 +73,7 @@ def _gpus(answer: str) -> str:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and of those running that it started."""
+    """Of this process and of those running that it or they started."""
     times = os.times()
     ticks = 0
     for process in _started():
@@ -84,15 +84,27 @@ def _cpu_seconds() -> float:
 
 
 def _held_by_workers() -> int:
-    """Bytes of memory of the processes that this one started, but for what they may share."""
-    pages = (list(map(int, _read(process / "statm").split())) for process in _started())
-    return sum((own[1] - own[2]) * mmap.PAGESIZE for own in pages if own)
+    """Bytes of memory of the processes that this one or they started, but for files that they map;
+    what forks share counts once.
+    """
+    return sum(map(_held, _started()))
 
 
-def _started() -> list[Path]:
-    """The folders in /proc of the processes that this one started; none where there is no /proc."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return [Path("/proc", number) for each in lists for number in _read(each).split()]
+def _held(process: Path) -> int:
+    for line in _read(process / "smaps_rollup").splitlines():
+        if line.startswith("Pss_Anon:"):  # from Linux 5.4 on, where this may read it
+            return int(line.split()[1]) << 10
+    pages = list(map(int, _read(process / "statm").split()))
+    return (pages[1] - pages[2]) * mmap.PAGESIZE if pages else 0
+
+
+def _started(root: Path = Path("/proc/self")) -> list[Path]:
+    """The folders in /proc of the processes that a process started, and of those that they did;
+    none where there is no /proc.
+    """
+    lists = (root / "task").glob("*/children")
+    own = [Path("/proc", number) for each in lists for number in _read(each).split()]
+    return [process for child in own for process in (child, *_started(child))]
 
 
 def _read(file: Path) -> str:

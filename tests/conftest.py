@@ -1,16 +1,18 @@
 """What every test shares: GPU tests skip with a reason where there is no GPU; a browser."""
 
+import gc
 import signal
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.browser import browser
 
 __all__ = ["browser"]
 
 HERE = Path(__file__).parent
+
+gc.disable()  # until all tests are there: what imports make stays
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that starts tests in the background lets them ignore Ctrl-C, which some of them press
@@ -27,10 +29,19 @@ def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fcntl.flock", unsupported)
 
 
+def pytest_collection_finish() -> None:
+    # memory is collected before each stack, which would look through all tests and what they import
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # whole studies first: whichever worker has them keeps them and what they share, and both
-    # workers end with tests that are small enough to end together
-    items.sort(key=lambda item: item.path.parent != HERE)
+    # whole studies first: both workers end with files that are small enough to end together
+    items.sort(
+        key=lambda item: (item.path.parent != HERE, HERE / "studies" not in item.path.parents)
+    )
+    import torch
+
     if torch.cuda.is_available():
         return
     skip = pytest.mark.skip(reason="needs a CUDA device, and torch sees none")

@@ -355,7 +355,7 @@ def test_output_that_nobody_reads_to_the_end_is_no_error() -> None:
         assert process.stderr.read() == b""
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_the_ui_serves_the_runs_to_this_machine(command: Command, study: Path) -> None:
     assert "added 7 members" in command("mirror", "demo")
     port = free_port()

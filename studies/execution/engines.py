@@ -6,6 +6,7 @@
   whose members were interrupted at different steps, is trained in parts.
 """
 
+import gc
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -86,9 +87,17 @@ class OneDevice:
         self._free = free or (lambda: memory.free_bytes(data.device))
         self._most: dict[tuple[object, ...], int] = {}  # of those that need as much: how many fit
         self._announced: set[tuple[object, ...]] = set()  # shapes for which the user was informed
+        self._froze = False
 
     def train(self, stacks: Sequence[NamedStack], reports: Reports) -> None:
-        """Train the stacks in their order."""
+        """Train the stacks in their order.
+
+        Until `close` the garbage collector, which runs before each stack, does not look through
+        what is there now, all modules among it: half a second in which nothing trains.
+        """
+        if not gc.get_freeze_count():
+            gc.freeze()
+            self._froze = True
         waiting = list(reversed(stacks))
         while waiting:
             stack = waiting.pop()
@@ -118,7 +127,10 @@ class OneDevice:
                 reports.finished(self._place, done)
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Leave the garbage collector as it was."""
+        if self._froze:
+            gc.unfreeze()
+            self._froze = False
 
     def _fitting(self, stack: NamedStack, reports: Reports) -> int:
         """How many of the stack's members to train at once: as pays, is free, and did not fail."""

@@ -36,9 +36,11 @@ class ThisMachine:
         engine.train(stacks, reports)
 
     def close(self) -> None:
-        """End the workers, if any were started."""
+        """End the workers, if any were started, and what training changed in this process."""
         if self._pool is not None:
             self._pool.close()
+        if self._alone is not None:
+            self._alone.close()
 
     def _share(self, stacks: Sequence[NamedStack], reports: Reports) -> None:
         """Let workers train from now on, if that is faster for these stacks."""

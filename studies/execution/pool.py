@@ -7,14 +7,11 @@
 """
 
 import contextlib
-import multiprocessing
 import signal
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from types import ModuleType
+from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.process import BaseProcess
 
 import torch
 
@@ -22,8 +19,9 @@ from activations.errors import GateswapError
 from bench.training.train import TrainingSettings
 from studies.execution.dealing import Dealer, Worker, hear_the_last
 from studies.execution.engines import NamedStack, Reports, States
-from studies.execution.interrupts import interrupts_blocked, uninterrupted
+from studies.execution.interrupts import uninterrupted
 from studies.execution.sharing import spread
+from studies.execution.starting import start
 from studies.execution.worker import Job, Message, work
 from studies.material import DataSource
 
@@ -34,7 +32,7 @@ SECONDS_TO_END = 10.0  # for a process whose pipe has ended or that was killed
 class _Worker(Worker):
     """A process at the other end of a pipe."""
 
-    process: SpawnProcess = field(kw_only=True)
+    process: BaseProcess = field(kw_only=True)
     pipe: Connection = field(kw_only=True)
 
     def send(self, stack: NamedStack, states: States) -> None:
@@ -91,18 +89,15 @@ class Pool:
 
     def _start(self) -> None:
         """Start a worker on each device that has none."""
-        context = multiprocessing.get_context("spawn")  # a forked process could not use CUDA
         threads = max(1, torch.get_num_threads() // len(self._devices))
         precision = torch.get_float32_matmul_precision()
         busy = {worker.place for worker in self._workers}
         for place, device in self._devices.items():
             if place in busy:
                 continue
-            here, there = context.Pipe()
+            here, there = Pipe()
             job = Job(self._source, self._settings, device, place, precision, threads, self._memory)
-            process = context.Process(target=work, args=(there, job), daemon=True)
-            with interrupts_blocked(), _no_main_module():
-                process.start()
+            process = start(list(self._devices.values()), work, there, job)
             there.close()  # so that its end is this process's to notice
             self._workers.append(_Worker(place, process=process, pipe=here))
 
@@ -151,23 +146,8 @@ def _places(devices: Sequence[torch.device]) -> list[str]:
     ]
 
 
-def _how_it_ended(process: SpawnProcess) -> str:
+def _how_it_ended(process: BaseProcess) -> str:
     code = process.exitcode
     if code is not None and code < 0:
         return f"was killed ({signal.Signals(-code).name})"
     return f"ended with exit code {code}"
-
-
-@contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
-    """Let processes that start meanwhile not run the main script again.
-
-    They need nothing of it; and one without `if __name__ == "__main__":` would run its study again
-    in each of them.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main

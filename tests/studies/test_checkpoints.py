@@ -1,12 +1,9 @@
 """Studies that are killed in the middle of a stack, or meet a full disk: real processes."""
 
 import dataclasses
-import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +19,7 @@ from studies.checkpoint_files import CheckpointFolder
 from studies.model_files import ModelFolder
 from studies.result_files import read_study
 from studies.workspace import StudyFolder, Workspace
+from tests.programs import Program
 from tests.studies.conftest import Said
 from tests.studies.execution.training_cases import CIRCUMSTANCES
 
@@ -76,23 +74,14 @@ def fresh(whole: Path, tmp_path: Path) -> Path:
 
 def start(
     whole: Path, workspace: Path, *changes: str, limit: int | None = None, address: str = ""
-) -> "subprocess.Popen[str]":
+) -> Program:
     """Run the study in a process of its own, no file of which may exceed the limit (bytes).
 
     address: of the Ray cluster that trains; "": the process does.
     """
-
-    def limited() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    return subprocess.Popen(
-        [sys.executable, "-c", STUDY, str(whole / "small.yaml"), str(workspace), address, *changes],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=limited,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    limits = {} if limit is None else {resource.RLIMIT_FSIZE: limit}
+    arguments = [str(whole / "small.yaml"), str(workspace), address, *changes]
+    return Program(STUDY, *arguments, limits=limits)
 
 
 def assert_the_same(found: StudyFolder, whole: Path) -> None:
@@ -113,12 +102,12 @@ def assert_the_same(found: StudyFolder, whole: Path) -> None:
     assert not list(found.checkpoints.glob("*"))
 
 
-def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+def wait_for(condition: Callable[[], bool], process: Program) -> None:
     until = time.monotonic() + 200
     while not condition():
-        assert process.poll() is None, process.communicate()[1]
+        assert process.poll() is None, process.stderr
         assert time.monotonic() < until
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
@@ -136,8 +125,7 @@ def test_a_study_killed_in_the_middle_of_a_stack_goes_on_there_to_the_same_bits(
 
     wait_for(in_the_middle, process)
     process.send_signal(how)
-    process.communicate(timeout=60)
-    assert process.returncode != 0
+    assert process.end(60).returncode != 0
     assert not list(folder.results.glob("*.npz"))
 
     said = Said()
@@ -153,8 +141,8 @@ def test_a_study_killed_in_the_middle_of_a_stack_goes_on_there_to_the_same_bits(
 
 def test_on_a_full_disk_training_goes_on_without_checkpoints(whole: Path, fresh: Path) -> None:
     process = start(whole, fresh, limit=500_000)
-    _, said = process.communicate(timeout=250)
-    assert process.returncode == 0, said
+    code, _, said = process.end(250)
+    assert code == 0, said
     assert said.count("no checkpoint is kept (cannot write") == 1
     assert_the_same(Workspace(fresh).study("small"), whole)
 
@@ -164,8 +152,8 @@ def test_where_no_model_fits_no_result_is_written_and_the_next_run_goes_on(
 ) -> None:
     folder = Workspace(fresh).study("small")
     process = start(whole, fresh, limit=150_000)
-    _, said = process.communicate(timeout=250)
-    assert process.returncode != 0
+    code, _, said = process.end(250)
+    assert code != 0
     assert f"cannot write {folder.models}" in said
     assert not list(folder.results.glob("*.npz"))
     studies.run(str(whole / "small.yaml"), workspace=fresh, mirror=False, device="cpu")
@@ -176,8 +164,8 @@ def test_members_at_different_steps_go_on_in_stacks_of_their_own(whole: Path, fr
     folder = Workspace(fresh).study("small")
     process = start(whole, fresh)
     wait_for(lambda: len(list(folder.checkpoints.glob(f"*{SUFFIX}"))) == 2, process)
-    process.kill()
-    process.communicate()
+    process.send_signal(signal.SIGKILL)
+    process.end(60)
     sorted(folder.checkpoints.glob(f"*{SUFFIX}"))[0].write_bytes(b"torn")
     studies.run(str(whole / "small.yaml"), workspace=fresh, mirror=False, device="cpu")
     assert_the_same(folder, whole)
@@ -190,11 +178,11 @@ def test_a_study_on_ray_whose_driver_is_killed_goes_on_to_the_same_bits(
     folder = Workspace(fresh).study("small")
     process = start(whole, fresh, address=cluster.address)
     wait_for(lambda: any(folder.checkpoints.glob(f"*{SUFFIX}")), process)
-    process.kill()
-    process.communicate()
+    process.send_signal(signal.SIGKILL)
+    process.end(60)
     kept = {file: file.stat().st_mtime_ns for file in folder.results.glob("*.npz")}
 
-    _, said = start(whole, fresh, address=cluster.address).communicate(timeout=250)
+    _, _, said = start(whole, fresh, address=cluster.address).end(250)
     assert "goes on after step" in said
     assert_the_same(folder, whole)
     assert all(file.stat().st_mtime_ns == then for file, then in kept.items())

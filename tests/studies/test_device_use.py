@@ -16,15 +16,18 @@ while time.process_time() < 0.5:
 print("done", flush=True)
 sys.stdin.read()
 """
+# as a fork server does, which started the workers
+BETWEEN = "import subprocess, sys; subprocess.run(sys.argv[1:])"
 
 
 @pytest.mark.skipif(
     not list(Path("/proc/self/task").glob("*/children")), reason="the system lists no children"
 )
-def test_time_and_memory_of_processes_that_were_started_count() -> None:
+@pytest.mark.parametrize("between", [[], [sys.executable, "-I", "-c", BETWEEN]])
+def test_time_and_memory_of_processes_that_were_started_count(between: list[str]) -> None:
     seconds, held = _cpu_seconds(), _held_by_workers()
     with subprocess.Popen(
-        [sys.executable, "-I", "-c", WORKER],
+        [*between, sys.executable, "-I", "-c", WORKER],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -2,10 +2,8 @@
 
 import doctest
 import importlib
-import os
 import signal
-import subprocess
-import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from bench.training.results import MemberResult
 from studies.plan import Plan
 from studies.result_files import ResultFolder
 from studies.workspace import StudyFolder
+from tests.programs import Program
 from tests.studies.small_corpus import SMALL, write_corpus
 
 
@@ -55,18 +54,17 @@ def test_a_program_sees_results_as_they_come_and_keeps_them_where_it_is_interrup
 ) -> None:
     write_corpus(tmp_path)
     changes = [*SMALL, f"corpus={{format: manifest, path: {tmp_path}}}"]
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(tmp_path / "runs"), *changes],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as program:
-        assert program.stdout is not None
-        first = program.stdout.readline()
-        program.send_signal(signal.SIGINT)
-        *others, last = program.stdout.read().splitlines()
-    assert program.returncode == 0
+    program = Program(PROGRAM, str(tmp_path / "runs"), *changes)
+    until = time.monotonic() + 200
+    while "\n" not in program.stdout:
+        assert program.poll() is None, program.stderr
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    program.send_signal(signal.SIGINT)
+    code, said, _ = program.end(60)
+    *seen, last = said.splitlines()
+    assert code == 0
     kept = studies.results("small", workspace=tmp_path / "runs")
-    assert [first.strip(), *others] == [f"{one.variant.label} {one.fold}" for one in kept]
+    assert seen == [f"{one.variant.label} {one.fold}" for one in kept]
     assert 1 <= len(kept) < 6
     assert last.startswith(f"stopped. {len(kept)} of 6 members are finished and kept in ")

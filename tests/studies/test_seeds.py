@@ -12,6 +12,7 @@ from studies.runner import foresee_study, run_study
 from studies.seeds import SeedNoise, SeedRule, seed_noise
 from studies.workspace import Workspace
 from tests.studies.conftest import DATA, MakeResult
+from tests.studies.small_corpus import SMALL, write_corpus
 
 RULE = "seeds={start: 2, until: 0.3, most: 7}"
 
@@ -109,23 +110,23 @@ def test_plan_grows_round_by_round_as_its_results_come_in(
 
 
 def test_study_with_a_rule_trains_until_it_ends_and_goes_on_after_lost_results(
-    workspace: Workspace,
+    workspace: Workspace, tmp_path: Path
 ) -> None:
-    small = [
-        "corpus.dialogues_per_session=1",
-        "training.steps=2",
-        "training.evaluate_every=1",
-        "features.kind=logmel",
-        "model.hidden_size=2",
-        "variants.activation=[tanh,relu]",
-        "variants.direction=gru",
+    write_corpus(tmp_path)
+    changes = [
+        *SMALL,
+        f"corpus={{format: manifest, path: {tmp_path}}}",
+        "training.steps=20",
+        "training.evaluate_every=10",
+        "training.learning_rate=0.03",
+        "stack.max_members=8",
         "seeds={start: 2, until: 0.01, most: 3}",
     ]
-    spec = load("demo", small, workspace=workspace)
-    assert run_study(spec, workspace, mirror=False).trained == 2 * 5 * 3
-    sorted(workspace.study("demo").results.glob("*.npz"))[0].unlink()
+    spec = load("demo", changes, workspace=workspace)
+    assert run_study(spec, workspace, mirror=False).trained == 2 * 3 * 3
+    sorted(workspace.study("small").results.glob("*.npz"))[0].unlink()
     again = run_study(spec, workspace, mirror=False)
-    assert (again.planned, again.found, again.trained) == (30, 29, 1)
+    assert (again.planned, again.found, again.trained) == (18, 17, 1)
     status = foresee_study(spec, workspace).status
-    assert status.members == status.finished == 30
+    assert status.members == status.finished == 18
     assert "has ended" in status.seeds

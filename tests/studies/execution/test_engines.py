@@ -1,7 +1,6 @@
 """Engines: trouble with one stack is named and stops no other; memory that runs out splits it."""
 
-import os
-import subprocess
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +17,9 @@ from bench.training import memory, out_of_memory
 from bench.training.results import MemberResult
 from bench.training.train import TrainingSettings, train_stack
 from studies.execution import engines
-from studies.execution.engines import OneDevice
+from studies.execution.engines import Finished, OneDevice
 from tests.bench import tiny
+from tests.programs import Program
 from tests.studies.conftest import fake_result
 from tests.studies.execution.training_cases import (
     Noted,
@@ -76,6 +76,25 @@ def test_a_stack_is_cut_to_what_is_free_and_comes_out_the_same() -> None:
     assert_equal(noted.results, stack, train_stack([member for _, member in stack], data))
 
 
+def test_garbage_is_not_looked_for_in_what_was_there_before_until_training_ends() -> None:
+    frozen: list[int] = []
+
+    class Counting(Noted):
+        def finished(self, place: str, done: Finished) -> None:
+            frozen.append(gc.get_freeze_count())
+
+    gc.unfreeze()
+    try:
+        engine = OneDevice(tiny.data(), TrainingSettings())
+        engine.train([stack_of(members(1)), stack_of(members(1, "relu"))], Counting())
+        assert len(frozen) == 2
+        assert min(frozen) > 10_000  # torch's modules alone
+        engine.close()
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()  # as tests/conftest.py had it
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path
@@ -86,6 +105,8 @@ from bench.speed.step_time import iemocap_like_data
 from bench.training.train import TrainingSettings
 from studies.execution.engines import OneDevice
 from tests.studies.execution.training_cases import Noted, large_data, members, stack_of
+
+torch.set_num_threads(1)
 
 def address_space():
     pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -114,16 +135,8 @@ def limited(count: int, budget: float, folder: Path, *, asks: bool = False) -> l
 
     asks: whether the engine asks what is free, or runs into the limit.
     """
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", LIMITED, str(count), str(round(budget)), str(folder)),
-            "asks" if asks else "does not",
-        ],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
+    arguments = [str(count), str(round(budget)), str(folder), "asks" if asks else "does not"]
+    done = Program(LIMITED, *arguments).end(250)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

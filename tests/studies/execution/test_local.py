@@ -66,10 +66,13 @@ for key, result in noted.results.items():
 def test_workers_that_share_the_cpu_train_to_the_same_bits_from_a_plain_script(
     tmp_path: Path,
 ) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "script.py").write_text(SCRIPT)
+    # what a user's folder holds is nobody's module because a command runs in it
+    (tmp_path / "studies.py").write_text("raise SystemExit('not ours')")
     environment = os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "script.py"],
+        [sys.executable, "folder/script.py"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
