@@ -1,25 +1,32 @@
 """How far a study is: trials and their members, from the result files alone.
 
 - It answers while another process trains, and without reading a corpus.
+- It answers within a second, of thousands of members: files are read as far as their headers, and
+  what takes long to import (torch, pydantic, SymPy) is where a rule for seeds has to be weighed.
 - Times left are projected from members that are finished, of the same trial where there are any.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import yaml
 
 from bench.data.members import Member, Variant
-from bench.training.results import MemberResult
+from bench.training.glance import Glance
+from studies import yaml_text
 from studies.kinds import ComputedOn, kinds_of
-from studies.loading import load
 from studies.plan import Trial, group_trials
 from studies.result_files import PlanRecord, ResultFolder
-from studies.seeds import Metric, SeedRule, noise_of
 from studies.tuned import TuningRecord
 from studies.workspace import StudyFolder, Workspace
+
+if TYPE_CHECKING:
+    from studies.seeds import Metric, SeedRule
+    from studies.spec import StudySpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,14 +120,25 @@ def folder_status(folder: StudyFolder) -> Status:
     if folder.tuned_only:
         return study_status(folder.root.name, {}, folder)
     record = PlanRecord.read(folder)
-    spec = load(str(folder.spec), workspace=Workspace(folder.root.parent.parent))
+    spec = _with_rule(folder)
     return study_status(
         record.study,
         record.members,
         folder,
-        rule=spec.seed_rule,
-        metric=spec.analysis.metric,
+        rule=spec.seed_rule if spec else None,
+        metric=spec.analysis.metric if spec else "uar",
     )
+
+
+def _with_rule(folder: StudyFolder) -> "StudySpec | None":
+    """The specification, checked, where it has a rule for seeds or cannot be read."""
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+        data = yaml_text.read(folder.spec.read_text(encoding="utf-8"))
+        if isinstance(data, dict) and not isinstance(data.get("seeds"), dict):
+            return None
+    from studies.loading import load
+
+    return load(str(folder.spec), workspace=Workspace(folder.root.parent.parent))
 
 
 def study_status(
@@ -128,8 +146,8 @@ def study_status(
     members: Mapping[str, Member],
     folder: StudyFolder,
     *,
-    rule: SeedRule | None = None,
-    metric: Metric = "uar",
+    rule: "SeedRule | None" = None,
+    metric: "Metric" = "uar",
 ) -> Status:
     """How far the study of these members (by hash) is, as its folder has it.
 
@@ -137,9 +155,15 @@ def study_status(
     """
     results = ResultFolder(folder.results)
     unreadable: list[str] = []
-    found = results.by_hash(report=unreadable.append)
+    found = results.glances(report=unreadable.append)
     page = folder.report / "index.html"
-    own = [result for key, result in found.items() if key in members]
+    own = [glance for key, glance in found.items() if key in members]
+    seeds = ""
+    if rule:
+        from studies.seeds import noise_of
+
+        noise = noise_of([results.read(key) for key in found if key in members], metric)
+        seeds = rule.said(noise, finished=len(own) == len(members))
     return Status(
         study=name,
         trials=trial_status(members, found),
@@ -148,12 +172,12 @@ def study_status(
         report=page if page.exists() else None,
         kinds=kinds_of(own),
         unreadable=tuple(unreadable),
-        seeds=rule.said(noise_of(own, metric), finished=len(own) == len(members)) if rule else "",
+        seeds=seeds,
         search=_search_status(folder, found),
     )
 
 
-def _search_status(folder: StudyFolder, results: Mapping[str, MemberResult]) -> SearchStatus | None:
+def _search_status(folder: StudyFolder, results: Mapping[str, Glance]) -> SearchStatus | None:
     record = TuningRecord.read(folder)
     if record is None:
         return None
@@ -168,11 +192,13 @@ def find_study(study: str, workspace: Workspace) -> str:
     """
     if study in workspace.study_names():
         return study
+    from studies.loading import load
+
     return load(study, workspace=workspace).name
 
 
 def trial_status(
-    members: Mapping[str, Member], results: Mapping[str, MemberResult]
+    members: Mapping[str, Member], results: Mapping[str, Glance]
 ) -> tuple[TrialStatus, ...]:
     """The trials that members (by hash) make up, with what is finished among the results.
 
@@ -210,14 +236,13 @@ def _of_one_variant(group: Sequence[Trial]) -> tuple[Trial, bool]:
     return Trial(group[0].variant, group[0].hyper, hashes), len(group) > 1
 
 
-def _status(
-    trial: Trial, setting: dict[str, Any], results: Mapping[str, MemberResult]
-) -> TrialStatus:
+def _status(trial: Trial, setting: dict[str, Any], results: Mapping[str, Glance]) -> TrialStatus:
     own = [results[key] for key in trial.hashes if key in results]
     comparable = own or [
         result
         for result in results.values()
-        if result.hyper == trial.hyper and result.variant.direction == trial.variant.direction
+        if result.member.hyper == trial.hyper
+        and result.member.variant.direction == trial.variant.direction
     ]
     missing = len(trial.hashes) - len(own)
     left = None

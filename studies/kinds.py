@@ -7,11 +7,14 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from activations.kernels.precision import Precision
+from bench.training.glance import Glance
 from bench.training.results import MemberResult
+
+if TYPE_CHECKING:  # what results were computed on is known without it
+    import torch
 
 
 @dataclass(frozen=True, order=True)
@@ -25,15 +28,17 @@ class ComputedOn:
         return f"{self.device}, {self.precision}"
 
 
-def kinds_here(devices: Iterable[torch.device], precision: Precision) -> set[ComputedOn]:
+def kinds_here(devices: "Iterable[torch.device]", precision: Precision) -> set[ComputedOn]:
     """What results would be computed on that are trained on these devices now."""
+    import torch
+
     names = (
         torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu" for device in devices
     )
     return {ComputedOn(name, precision) for name in names}
 
 
-def kinds_of(results: Iterable[MemberResult]) -> Counter[ComputedOn]:
+def kinds_of(results: Iterable[MemberResult | Glance]) -> Counter[ComputedOn]:
     """What results were computed on, and how many on each."""
     return Counter(
         ComputedOn(result.identity.device, result.identity.precision) for result in results

@@ -48,7 +48,7 @@ def without_model(
 ) -> list[str]:
     """The members with a result, but for diverged ones, that have no model file, in order."""
     lacking = sorted((results.hashes() & set(members)) - models.hashes())
-    return [key for key in lacking if results.read(key).outcome == "ok"]
+    return [key for key in lacking if results.glance(key).outcome == "ok"]
 
 
 def model_file(study: str, member_hash: str, workspace: Workspace) -> Path:
@@ -61,7 +61,7 @@ def model_file(study: str, member_hash: str, workspace: Workspace) -> Path:
         raise InputError(
             f"member {member_hash} of study {study} is not finished; first: gateswap run {study}"
         )
-    if results.read(member_hash).outcome != "ok":
+    if results.glance(member_hash).outcome != "ok":
         raise InputError(f"member {member_hash} of study {study} has diverged; it has no model")
     raise InputError(
         f"member {member_hash} of study {study} has a result and no model; to make it: "

@@ -10,6 +10,8 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from activations.errors import InputError
 from bench.content_hash import content_hash
@@ -17,7 +19,9 @@ from bench.data.members import Hyperparameters, Member, Variant
 from bench.data.protocol import Protocol
 from bench.training.identity import Conditions, CorpusIdentity
 from studies.result_files import PlanRecord
-from studies.spec import StudySpec
+
+if TYPE_CHECKING:  # plans are read where no specification is
+    from studies.spec import StudySpec
 
 MOST_MEMBERS = 100_000
 RESULTS_VERSION = 1  # raise it when the same member would come out differently: all are run anew
@@ -65,7 +69,7 @@ class Attempt:
 class Plan:
     """All members of a study by hash, and the stacks they train in (each a tuple of hashes)."""
 
-    spec: StudySpec
+    spec: "StudySpec"
     data: Data
     members: Mapping[str, Member]
     stacks: tuple[tuple[str, ...], ...]
@@ -93,7 +97,7 @@ Chosen = Mapping[tuple[Variant, str], Hyperparameters]  # by variant and fold
 
 
 def make_plan(
-    spec: StudySpec,
+    spec: "StudySpec",
     data: Data,
     chosen: Chosen | None = None,
     *,
@@ -135,7 +139,7 @@ def make_plan(
     )
 
 
-def plan_of(spec: StudySpec, data: Data, members: Iterable[Member]) -> Plan:
+def plan_of(spec: "StudySpec", data: Data, members: Iterable[Member]) -> Plan:
     """The plan of these members, in their order."""
     hashed = {member_hash(member, spec.protocol, data): member for member in members}
     return Plan(spec, data, hashed, _stacks(hashed, spec.stack.max_members))
@@ -147,15 +151,19 @@ def member_hash(member: Member, protocol: Protocol, data: Data) -> str:
     The selection does not: a result holds the predictions of every selection.
     """
     variant = member.variant.names | member.variant.formulas
-    judged = {key: value for key, value in protocol.as_dict().items() if key != "selection"}
-    content = {
+    content = {"member": member.as_dict() | {"variant": variant}, **_shared(protocol, data)}
+    return content_hash(content, 24)
+
+
+@lru_cache(maxsize=16)
+def _shared(protocol: Protocol, data: Data) -> dict[str, Any]:
+    """What the hashes of a study's members have in common; for reading alone."""
+    return {
         "results": RESULTS_VERSION,
-        "member": member.as_dict() | {"variant": variant},
-        "protocol": judged,
+        "protocol": {key: v for key, v in protocol.as_dict().items() if key != "selection"},
         "corpus": data.corpus.fingerprint,
         "features": data.features,
     }
-    return content_hash(content, 24)
 
 
 def group_trials(members: Mapping[str, Member]) -> tuple[Trial, ...]:

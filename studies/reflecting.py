@@ -7,16 +7,19 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
 
 from activations.errors import GateswapError
 from bench.training.results import MemberResult
 from studies import tuning
 from studies.loading import load
+from studies.mirror_stamps import MirrorStamps
 from studies.model_files import ModelFolder
 from studies.plan import Attempt
 from studies.progress import SILENT, Display
 from studies.result_files import ResultFolder
 from studies.spec import StudySpec
+from studies.storages import Product
 from studies.tracking import Mirror
 from studies.tuned import known_attempts, objective
 from studies.workspace import Workspace
@@ -44,7 +47,9 @@ class Reflection:
         self._results = results
         self._wanted = wanted
         self._mirror: Mirror | None = None
-        self._failed: dict[str, float] = {}  # product → when it failed last
+        self._failed: dict[Product, float] = {}  # when it failed last
+        folder = workspace.study(spec.name)
+        self._stamps = MirrorStamps(folder, workspace, results, metadata.version("gateswap"))
 
     def update_mlflow(self, *, ended: bool = False) -> None:
         """Copy finished members to MLflow. ended: it is tried whatever happened before."""
@@ -54,21 +59,32 @@ class Reflection:
         """Copy finished trials to Optuna."""
         self._try("Optuna", self._add_trials, ended=True)
 
-    def _add_members(self) -> int:
+    def _add_members(self) -> tuple[int, bool]:
         if self._mirror is None:
             self._mirror = Mirror(self._spec.name, self._workspace)
-        return self._mirror.add(self._results)
+        added = self._mirror.add(self._results)
+        return added, self._mirror.has(self._results.hashes())
 
-    def _add_trials(self) -> int:
+    def _add_trials(self) -> tuple[int, bool]:
         attempts = known_attempts(self._workspace.study(self._spec.name))
-        return tuning.tell(self._spec, attempts, self._results.by_hash(), self._workspace)
+        found = self._results.by_hash()
+        told = tuning.tell(self._spec, attempts, found, self._workspace)
+        return told, found.keys() == self._results.hashes()
 
-    def _try(self, product: str, add: Callable[[], int], *, ended: bool) -> None:
+    def _try(self, product: Product, add: Callable[[], tuple[int, bool]], *, ended: bool) -> None:
+        """Bring a mirror up to date. add: what does it, and says how much and whether that is all.
+
+        What is stamped as complete is not opened.
+        """
         last = self._failed.get(product)
         if not self._wanted or (last and not ended and time.monotonic() - last < PAUSE):
             return
         try:
-            added = add()
+            if self._stamps.complete(product):
+                return
+            added, all_there = add()
+            if ended and all_there:
+                self._stamps.keep(product)
         except GateswapError as error:
             self._mirror = None if product == "MLflow" else self._mirror
             if last is None:

@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 
 from activations.errors import GateswapError, InputError, on_one_line
 from activations.files import sweep, write_atomically
-from bench.data.members import Member
+from bench.data.members import Hyperparameters, Member
+from bench.training.glance import Glance
 from bench.training.identity import Conditions
 from bench.training.results import MemberResult, TornResultError
 from studies.member_files import MemberFiles
@@ -40,11 +41,16 @@ _Record = TypeVar("_Record")
 
 @dataclass(frozen=True)
 class ResultFolder(MemberFiles):
-    """Result files by hash. A file is read once: what was read or written stays in memory."""
+    """Result files by hash. A file is read once: what was read or written stays in memory, as does
+    what was glanced at.
+    """
 
     SUFFIX = SUFFIX
 
     _known: dict[str, MemberResult] = dataclasses.field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _glanced: dict[str, Glance] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -66,6 +72,30 @@ class ResultFolder(MemberFiles):
                 report(f"passed over: {error}")
         return found
 
+    def glance(self, member_hash: str) -> Glance:
+        """What a result's header says, once all of the file is known to be whole.
+
+        Raises TornResultError or InputError as `Glance.load`.
+        """
+        if member_hash not in self._glanced:
+            known = self._known.get(member_hash)
+            self._glanced[member_hash] = (
+                Glance.load(self.file(member_hash)) if known is None else Glance.of(known)
+            )
+        return self._glanced[member_hash]
+
+    def glances(
+        self, *, besides: Collection[str] = (), report: Report = lambda _: None
+    ) -> dict[str, Glance]:
+        """As `by_hash`, of the results' headers alone, in half the time."""
+        found = {}
+        for member_hash in sorted(self.hashes().difference(besides)):
+            try:
+                found[member_hash] = self.glance(member_hash)
+            except InputError as error:
+                report(f"passed over: {error}")
+        return found
+
     def write(self, member_hash: str, result: MemberResult) -> None:
         """Write one result, all or nothing. Raises GateswapError where the disk refuses."""
         write_atomically(self.file(member_hash), result.to_bytes())
@@ -82,7 +112,7 @@ class ResultFolder(MemberFiles):
         for member_hash in sorted(self.hashes() & members.keys()):
             file = self.file(member_hash)
             try:
-                result = self.read(member_hash)
+                glance = self.glance(member_hash)
             except TornResultError as error:
                 reason = str(error).rsplit(". ", 1)[0]  # without the remedy
                 report(f"{reason}; it is now {self._aside(file)} and its member is trained again")
@@ -92,7 +122,7 @@ class ResultFolder(MemberFiles):
                     "before the file can be read or is moved elsewhere"
                 ) from error
             else:
-                check_member(file, result, members[member_hash])
+                check_member(file, glance.member, members[member_hash])
 
     def _aside(self, file: Path) -> str:
         """Rename a torn file, never over another; its new name."""
@@ -108,19 +138,19 @@ class ResultFolder(MemberFiles):
         return new.name
 
 
-def check_member(file: Path, result: MemberResult, member: Member) -> None:
+def check_member(file: Path, found: Member, member: Member) -> None:
     """Raise InputError where a file holds another member's result than its name says."""
-    if _named(result.member) != _named(member):
+    if _named(found) != _named(member):
         raise InputError(
-            f"{file} holds the result of {result.variant.label}, fold {result.fold}, seed "
-            f"{result.seed}, not of {member.variant.label}, fold {member.fold}, seed "
+            f"{file} holds the result of {found.variant.label}, fold {found.fold}, seed "
+            f"{found.seed}, not of {member.variant.label}, fold {member.fold}, seed "
             f"{member.seed}, as its name says; move it elsewhere and run the study again"
         )
 
 
-def _named(member: Member) -> dict[str, Any]:
+def _named(member: Member) -> tuple[dict[str, str], str, int, Hyperparameters]:
     """A member without its formulas, which older records lack."""
-    return member.as_dict() | {"variant": member.variant.names}
+    return member.variant.names, member.fold, member.seed, member.hyper
 
 
 @dataclass(frozen=True)
@@ -201,7 +231,7 @@ def read_study(folder: StudyFolder) -> list[MemberResult]:
     for member_hash in record.members:
         if member_hash in present:
             result = results.read(member_hash)
-            check_member(results.file(member_hash), result, record.members[member_hash])
+            check_member(results.file(member_hash), result.member, record.members[member_hash])
             identity = dataclasses.replace(result.identity, protocol=record.conditions.protocol)
             found.append(dataclasses.replace(result, identity=identity))
     return found

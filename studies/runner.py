@@ -250,8 +250,8 @@ class Session:
         """Say which other results cannot be read; warn where results were computed on another
         device or precision than goes on now.
         """
-        self.results.by_hash(besides=plan.members, report=self._display.say)
-        found = {key: r for key, r in self.results.by_hash().items() if key in plan.members}
+        self.results.glances(besides=plan.members, report=self._display.say)
+        found = {key: r for key, r in self.results.glances().items() if key in plan.members}
         kinds = self._trainers.kinds
         if kinds is None or len(found) == len(plan.members):
             return

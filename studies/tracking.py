@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import tempfile
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -98,6 +98,10 @@ class Mirror:
                 self._draw_means(results)
             self._mark = self._drawn or found
         return len(new)
+
+    def has(self, members: Collection[str]) -> bool:
+        """Whether all of these members, by hash, are drawn."""
+        return all(key in self._members for key in members)
 
     def add_report(self, folder: Path) -> bool:
         """Keep a report's page, figures and tables with a run of the study's own; whether they are

@@ -10,7 +10,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,8 +26,10 @@ from studies.result_files import (
     members_with_hash,
     read_record,
 )
-from studies.spec import StudySpec
 from studies.workspace import StudyFolder
+
+if TYPE_CHECKING:  # how far a search is can be told without it
+    from studies.spec import StudySpec
 
 FORMAT = 1
 
@@ -88,7 +90,7 @@ class TuningRecord:
         return cls(**data, members=members)
 
 
-def search_conditions(spec: StudySpec, data: Data) -> str:
+def search_conditions(spec: "StudySpec", data: Data) -> str:
     """16 hexadecimal digits of what a search depends on beside its variants and how far it goes."""
     judged = {key: value for key, value in spec.protocol.as_dict().items() if key != "selection"}
     content = {
@@ -124,7 +126,7 @@ def scored(
 
 
 def try_setting(
-    spec: StudySpec, data: Data, variant: Variant, fold: str, hyper: Hyperparameters
+    spec: "StudySpec", data: Data, variant: Variant, fold: str, hyper: Hyperparameters
 ) -> dict[str, Member]:
     """The members, by hash, that try a setting: one for each seed of the search."""
     members = (Member(variant, fold, seed, hyper) for seed in spec.tuning.seeds)
@@ -132,7 +134,7 @@ def try_setting(
 
 
 def choices(
-    spec: StudySpec, attempts: Mapping[Attempt, float]
+    spec: "StudySpec", attempts: Mapping[Attempt, float]
 ) -> dict[tuple[Variant, str], Choice]:
     """The best setting of each variant on each fold, by that fold's dev set alone.
 
@@ -150,7 +152,7 @@ def choices(
 
 
 def chosen_settings(
-    spec: StudySpec, data: Data, folder: StudyFolder, results: Mapping[str, MemberResult]
+    spec: "StudySpec", data: Data, folder: StudyFolder, results: Mapping[str, MemberResult]
 ) -> Chosen:
     """The settings of a study with `settings: tuned`.
 

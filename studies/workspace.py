@@ -70,6 +70,11 @@ class StudyFolder:
         return self.root / "looks.json"
 
     @property
+    def stamps(self) -> Path:
+        """What MLflow and Optuna held when they were complete."""
+        return self.root / "mirrored.json"
+
+    @property
     def report(self) -> Path:
         """The page, its figures and its tables."""
         return self.root / "report"

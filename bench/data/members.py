@@ -12,9 +12,11 @@
 """
 
 import dataclasses
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from activations.errors import InputError
@@ -133,7 +135,7 @@ class Hyperparameters:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, in the order of the fields."""
-        return dataclasses.asdict(self)
+        return dict(vars(self))  # numbers and text alone, which asdict would copy one by one
 
     def identity(self) -> dict[str, Any]:
         """`as_dict` without the settings that came LATER and have their default.
@@ -293,6 +295,12 @@ def _by_name(name: str) -> Activation:
         return Activation(name, "")
 
 
+@lru_cache(maxsize=1024)
+def _hyperparameters(text: str) -> Hyperparameters:
+    """Settings of JSON: thousands of members share them, and they are checked once."""
+    return Hyperparameters.from_dict(json.loads(text))
+
+
 @dataclass(frozen=True)
 class Member:
     """One training run: variant × fold (by name) × seed × hyper-parameters."""
@@ -318,7 +326,7 @@ class Member:
             variant=Variant.from_dict(data["variant"]),
             fold=data["fold"],
             seed=data["seed"],
-            hyper=Hyperparameters.from_dict(data["hyperparameters"]),
+            hyper=_hyperparameters(json.dumps(data["hyperparameters"])),
         )
 
     @property

@@ -7,8 +7,10 @@
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from activations.kernels.precision import PRECISIONS, Precision
@@ -114,7 +116,7 @@ class Identity(Origin, Environment):
 def _conditions(data: Mapping[str, Any]) -> dict[str, Any]:
     corpus = data.get("corpus", {})
     return {
-        "protocol": Protocol.from_dict(data.get("protocol", {})),
+        "protocol": _protocol(json.dumps(data.get("protocol", {}))),
         "corpus": CorpusIdentity(
             name=str(corpus.get("name", "")),
             fingerprint=str(corpus.get("fingerprint", "")),
@@ -122,3 +124,9 @@ def _conditions(data: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "features": str(data.get("features", "")),
     }
+
+
+@lru_cache(maxsize=64)
+def _protocol(text: str) -> Protocol:
+    """A protocol of JSON: the results of a study have one, which need not be checked each time."""
+    return Protocol.from_dict(json.loads(text))

@@ -13,10 +13,9 @@ import dataclasses
 import io
 import json
 import math
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +25,7 @@ import numpy.typing as npt
 from activations.errors import InputError
 from bench.arrays import UNREADABLE, IntArray
 from bench.data.members import Hyperparameters, Member, Variant
+from bench.training import npz
 from bench.training.identity import Identity
 from bench.training.metrics import confusion
 
@@ -44,6 +44,7 @@ SELECTIONS = ("dev", "oracle", "last")
 
 _PER_UTTERANCE = ("ids", "truths", "speakers", "dialogs", "lengths", "improvised")
 _ARRAYS = (*_PER_UTTERANCE, "dev_truths")
+_META = "meta.npy"
 _GROUPS = ("curves", "logits", "dev_logits", "parameters", "diagnostics")
 
 Array = npt.NDArray[Any]
@@ -180,44 +181,21 @@ class MemberResult:
         where: what messages call it. Raises TornResultError for content that is not whole,
         InputError for what is whole but of a later format, or no record.
         """
-        try:
-            contents = _unpack(content, where)
-        except InputError:
-            raise
-        except Exception as error:  # whatever zipfile, zlib, bz2 and lzma raise
-            raise TornResultError(
-                f"{where} is not a whole result file ({type(error).__name__}){AGAIN}"
-            ) from error
-        try:
-            arrays = {name.removesuffix(".npy"): _array(array) for name, array in contents.items()}
-            meta = json.loads(str(arrays.pop("meta")[()]))
-            number = meta.pop("format")
-            if isinstance(number, int) and number > FORMAT:
-                raise InputError(
-                    f"{where} was written in another format ({number}) by a later version of "
-                    "gateswap; read it with that version, or move it elsewhere"
-                )
-            if number != FORMAT:
-                raise ValueError(f"format {number!r}")
+        meta, contents = opened(content, where)
+        with understood(where):
             fields: dict[str, Any] = meta | {name: {} for name in _GROUPS}
-            for name, array in arrays.items():
+            for file, data in contents.items():
+                name = file.removesuffix(".npy")
                 group, slash, rest = name.partition("/")
                 if slash:
-                    fields[group][rest] = array
+                    fields[group][rest] = npz.array(data)
                 else:
-                    fields[name] = array
+                    fields[name] = npz.array(data)
             fields["identity"] = Identity.from_dict(meta["identity"])
             fields["classes"] = tuple(meta["classes"])
             result = cls(**fields)
             result._check()
             return result
-        except InputError:
-            raise
-        except UNREADABLE as error:
-            raise InputError(
-                f"{where} is no result of gateswap's ({type(error).__name__}: "
-                f"{str(error)[:100]}); move it elsewhere"
-            ) from error
 
     def _check(self) -> None:
         """Raise ValueError where the parts do not belong together, or are not of their kinds."""
@@ -261,13 +239,7 @@ class MemberResult:
     @classmethod
     def load(cls, path: Path) -> "MemberResult":
         """Read a record. Raises as `from_bytes` does, and InputError for no file."""
-        try:
-            content = Path(path).read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{path} cannot be read: {(error.strerror or str(error)).lower()}"
-            ) from error
-        return cls.from_bytes(content, where=str(path))
+        return cls.from_bytes(content_of(path), where=str(path))
 
 
 def constant_logits(train: Array, test_size: int, classes: int) -> npt.NDArray[np.float32]:
@@ -280,40 +252,54 @@ def constant_logits(train: Array, test_size: int, classes: int) -> npt.NDArray[n
     return np.tile(shares.astype(np.float32), (test_size, 1))
 
 
-def _unpack(content: bytes, where: str) -> dict[str, bytes]:
-    """The files in an .npz file by name, their checksums compared."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        names = archive.namelist()
-        if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
-            raise TornResultError(
-                f"{where} is not a whole result file (it claims more than {MOST_BYTES >> 20} MiB)"
-                f"{AGAIN}"
-            )
-        # zipfile compares no count, and one wrong length in the directory swallows what follows
-        if len(names) != int.from_bytes(content[-12:-10], "little"):
-            raise zipfile.BadZipFile("the directory lacks files")
-        return {name: archive.read(name) for name in names}
+def content_of(path: Path) -> bytes:
+    """What a file holds. Raises InputError, naming it, where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {(error.strerror or str(error)).lower()}"
+        ) from error
 
 
-def _array(content: bytes) -> Array:
-    """The array of an .npy file: `np.lib.format.read_array`, with equal headers parsed once.
+def opened(content: bytes, where: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The header of a result file and its arrays' .npy files by name, all checksums compared.
 
-    NumPy parses each as Python, which took longer than all else of a study's many small arrays.
+    Raises as `MemberResult.from_bytes`.
     """
-    start = 10 + int.from_bytes(content[8:10], "little")
-    if content[:8] == b"\x93NUMPY\x01\x00":
-        shape, columns_first, dtype = _npy_header(content[8:start])
-        count = math.prod(shape)
-        if count > 0 and not columns_first and not dtype.hasobject:
-            return np.frombuffer(content, dtype, count, start).reshape(shape).copy()
-    return np.asarray(np.lib.format.read_array(io.BytesIO(content)))
+    try:
+        contents = npz.unpack(content, most=MOST_BYTES)
+    except npz.TooLargeError as error:
+        raise TornResultError(f"{where} is not a whole result file ({error}){AGAIN}") from error
+    except Exception as error:  # whatever zipfile, zlib, bz2 and lzma raise
+        raise TornResultError(
+            f"{where} is not a whole result file ({type(error).__name__}){AGAIN}"
+        ) from error
+    with understood(where):
+        meta = json.loads(str(npz.array(contents.pop(_META))[()]))
+        number = meta.pop("format")
+        if isinstance(number, int) and number > FORMAT:
+            raise InputError(
+                f"{where} was written in another format ({number}) by a later version of "
+                "gateswap; read it with that version, or move it elsewhere"
+            )
+        if number != FORMAT:
+            raise ValueError(f"format {number!r}")
+        return meta, contents
 
 
-@lru_cache(maxsize=1024)
-def _npy_header(content: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether columns come first, and type of an array in version 1.0 of the format."""
-    shape, columns_first, dtype = np.lib.format.read_array_header_1_0(io.BytesIO(content))
-    return tuple(shape), bool(columns_first), np.dtype(dtype)
+@contextmanager
+def understood(where: str) -> Iterator[None]:
+    """Turn what our own reading raises for what is no record into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        raise InputError(
+            f"{where} is no result of gateswap's ({type(error).__name__}: "
+            f"{str(error)[:100]}); move it elsewhere"
+        ) from error
 
 
 def _plain(value: object) -> object:
