@@ -43,7 +43,8 @@ class Scores:
 
     data: xarray Dataset in points with `uar`, `war` [variant, fold, seed, selection] (test),
     `dev_uar` [variant, fold, seed, selection] (dev, at the selected step), `diverged` and
-    `present` [variant, fold, seed] (bool), `train_size`, `test_size`, `test_train_ratio` [fold].
+    `present` [variant, fold, seed] (bool), `train_size` (the whole training set's, also where a
+    part is trained on), `test_size`, `test_train_ratio` [fold].
     `variant` carries the coordinates activation, update, reset, direction, reset_order, slug.
     rows: what the labels on the variant axis stand for, in their order. runs: of each result, in
     the order of the results. missing: the runs of the design that have no result yet. synthetic:
@@ -287,7 +288,9 @@ def _dataset(by_run: dict[Run, MemberResult], axes: _Axes) -> xr.Dataset:
     for run, result in by_run.items():
         at = axes.place(run)
         present[at], diverged[at] = True, result.outcome == "diverged"
-        sizes[:, at[1]] = result.train_size, result.test_size
+        # parts of a training set overlap between folds as much as the whole sets do
+        whole = round(result.train_size / result.hyper.train_fraction)
+        sizes[:, at[1]] = np.fmax(sizes[:, at[1]], (whole, result.test_size))
         for k, selection in enumerate(SELECTIONS):
             counts = result.confusion(selection)
             per_selection["uar"][*at, k] = POINTS * metrics.uar_from(counts)

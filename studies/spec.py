@@ -31,6 +31,7 @@ from bench.data.members import (
     Adam,
     Direction,
     Hyperparameters,
+    Init,
     LastBatch,
     MissingContext,
     Pooling,
@@ -168,6 +169,7 @@ class ModelSpec(Section):
     recurrent_bias: Annotated[bool, Strict()] = PUBLISHED.recurrent_bias
     context_mask: Annotated[bool, Strict()] = PUBLISHED.context_mask
     missing_context: MissingContext = PUBLISHED.missing_context
+    init: Init = PUBLISHED.init
 
 
 class TrainingSpec(Section):
@@ -184,6 +186,7 @@ class TrainingSpec(Section):
     last_batch: LastBatch = PUBLISHED.last_batch
     adam: Adam = PUBLISHED.adam
     select_with_dropout: Annotated[bool, Strict()] = PUBLISHED.select_with_dropout
+    train_fraction: Float = PUBLISHED.train_fraction
 
 
 class VariantSpec(Section):

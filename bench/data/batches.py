@@ -22,6 +22,7 @@ from bench.data import streams
 from bench.data.examples import Examples
 from bench.data.folds import Fold
 from bench.data.members import MISSING_FRAMES, Hyperparameters, Member
+from bench.data.subset import training_part
 from bench.features.moments import Moments
 
 
@@ -234,15 +235,19 @@ def _take(data: TrainingData, examples: Tensor, packing: Packing, hearing: Heari
 class Order:
     """Which examples each member sees at each step.
 
-    A member reads its training fold in one random order after another without a break, so that a
-    batch may reach over the end of an epoch and every batch is full, small folds included; or,
-    last_batch "drop", what does not fill a batch at the end of an epoch is left out of it.
+    A member reads its part of the training fold in one random order after another without a break,
+    so that a batch may reach over the end of an epoch and every batch is full, small folds
+    included; or, last_batch "drop", what does not fill a batch at the end of an epoch is left out
+    of it.
     Raises InputError where that leaves nothing.
     """
 
     def __init__(self, members: Sequence[Member], data: TrainingData) -> None:
         self._keys = [member.stream for member in members]
-        self._train = [torch.from_numpy(data.folds[member.fold].train) for member in members]
+        self._train = [
+            torch.from_numpy(training_part(member, data.examples, data.folds[member.fold]))
+            for member in members
+        ]
         self._size = members[0].hyper.batch_size
         self._epochs: list[dict[int, Tensor]] = [{} for _ in members]
         self._drops = members[0].hyper.last_batch == "drop"

@@ -35,11 +35,13 @@ MissingContext = Literal["zero", "frames"]
 Truncate = Literal["none", "last"]
 LastBatch = Literal["carry", "drop"]
 Adam = Literal["torch", "tensorflow"]
+Init = Literal["glorot", "orthogonal", "uniform"]
 
 
 LATER = (  # settings that members without them can do without
     *("kind", "layers", "pooling", "norm_epsilon", "recurrent_bias", "context_mask"),
     *("missing_context", "truncate", "last_batch", "adam", "select_with_dropout"),
+    *("init", "train_fraction"),
 )
 
 
@@ -49,6 +51,7 @@ _CHOICES = {
     "truncate": Truncate,
     "last_batch": LastBatch,
     "adam": Adam,
+    "init": Init,
 }
 MISSING_FRAMES = 9  # what 45 zeros, the authors' "pad" utterance, become where fives are pooled
 
@@ -73,6 +76,10 @@ class Hyperparameters:
     label_smoothing: share of the target spread over all classes. l2: factor of ½‖·‖² of the dense
     layers, in the loss. clip_norm: largest global gradient norm, or None, as published, for no
     clipping. batch_size: examples. steps, evaluate_every: optimiser steps.
+    init: where the GRUs' weights start: "glorot" uniform in TensorFlow's shapes, as published;
+    "orthogonal": the recurrent ones of each gate (Saxe et al., 2014), the others as before;
+    "uniform": all, and their biases, within ±1/√H, as torch.nn.GRU has them. train_fraction: share
+    of the training examples that are trained on, see bench.data.subset.
 
     What only the code of IAAN's authors does, see docs/literal.md. norm_epsilon: of the layer norm.
     recurrent_bias: whether the GRU's second bias, which TensorFlow's has not, learns.
@@ -108,6 +115,8 @@ class Hyperparameters:
     last_batch: LastBatch = "carry"
     adam: Adam = "torch"
     select_with_dropout: bool = False
+    init: Init = "glorot"
+    train_fraction: float = 1.0
 
     def __post_init__(self) -> None:
         sizes = ("hidden_size", "attention_size", "dense_size", "batch_size", "layers")
@@ -120,6 +129,8 @@ class Hyperparameters:
         for name in ("dropout", "label_smoothing"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), not {getattr(self, name)}")
+        if not 0.0 < self.train_fraction <= 1.0:
+            raise ValueError(f"train_fraction must be in (0, 1], not {self.train_fraction}")
         if not self.learning_rate > 0.0:
             raise ValueError(f"learning_rate must be positive, not {self.learning_rate}")
         if not self.l2 >= 0.0:
@@ -355,5 +366,5 @@ class Member:
             *(h.kind, h.layers, h.pooling, h.hidden_size, h.attention_size, h.dense_size),
             *(h.batch_size, h.steps, h.evaluate_every),
             *(h.norm_epsilon, h.recurrent_bias, h.context_mask, h.missing_context),
-            *(h.truncate, h.last_batch, h.adam, h.select_with_dropout),
+            *(h.truncate, h.last_batch, h.adam, h.select_with_dropout, h.init),
         )

@@ -5,7 +5,7 @@
 - No operation mixes members or depends on how many there are: a member's numbers are its own. Every
   parameter's leading axis is a multiple of M with the member running fastest.
 - Initial values belong to the member (its key, see bench.data.streams), not to the process or the
-  device. Their distributions are those of the code of IAAN's authors
+  device. Their distributions are by default those of the code of IAAN's authors
   (30stomercury/Interaction-Aware-Attention-Network), which is TensorFlow: Glorot uniform GRU
   weights with gate biases 1, attention N(0, 0.1²), dense weights N(0, 0.1²) cut at two deviations
   with biases 0.1.
@@ -87,6 +87,7 @@ class Network(nn.Module):
         self.members = len(keys)
         self.device = keys.device
         self._norm_epsilon = hyper.norm_epsilon
+        self._init, self._recurrent_bias = hyper.init, hyper.recurrent_bias
         self._build(variant, hyper, features, classes, implementation)
         for name, parameter in self.named_parameters():
             if name.rpartition(".")[2].startswith("bias_hh"):
@@ -272,7 +273,16 @@ class Network(nn.Module):
     def _initial(self, name: str, purpose: str, key: Tensor, shape: torch.Size) -> Tensor:
         """One member's initial value of a parameter, float32 `shape`; key [1]."""
         path, _, leaf = name.rpartition(".")
-        match leaf.partition("_l0")[0]:
+        kind = leaf.partition("_l0")[0]
+        match kind:
+            case "weight_ih" | "weight_hh" | "bias_ih" | "bias_hh" if self._init == "uniform":
+                if kind == "bias_hh" and not self._recurrent_bias:
+                    return torch.zeros(shape)
+                limit = self._sizes_of(path)[1] ** -0.5
+                return (2 * streams.uniform(key, purpose, 0, shape)[0] - 1) * limit
+            case "weight_hh" if self._init == "orthogonal":
+                H = shape[1]
+                return _orthogonal(streams.normal(key.cpu(), purpose, 0, (3, H, H))[0])
             case "weight_ih" | "weight_hh":
                 # TensorFlow's kernels: [I + H, 2 H] for the two gates, [I + H, H] for the candidate
                 inputs, H = self._sizes_of(path)
@@ -300,6 +310,16 @@ class Network(nn.Module):
         gru = self.encoders.get_submodule(path)
         assert isinstance(gru, StackedGRU)
         return gru.input_size, gru.hidden_size
+
+
+def _orthogonal(normal: Tensor) -> Tensor:
+    """Orthogonal matrices [3 H, H] of standard normals [3, H, H], one for each gate.
+
+    Uniformly distributed: the signs of R's diagonal are undone (Mezzadri, 2007, section 5).
+    """
+    q, r = torch.linalg.qr(normal.double())
+    signs = torch.sign(torch.diagonal(r, dim1=1, dim2=2))
+    return (q * signs[:, None]).flatten(0, 1).float()
 
 
 def _truncated_normal(uniform: Tensor) -> Tensor:

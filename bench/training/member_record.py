@@ -15,6 +15,7 @@ from torch import Tensor
 from bench.arrays import FloatArray
 from bench.data.batches import TrainingData
 from bench.data.members import Member
+from bench.data.subset import training_part
 from bench.training.identity import Environment, Identity, Origin
 from bench.training.metrics import confusion, uar_from, war_from
 from bench.training.results import CURVES, SELECTIONS, MemberResult, constant_logits
@@ -142,11 +143,11 @@ class MemberRecord:
         """The finished member's result."""
         table, fold = self._data.examples, self._fold
         logits, dev_logits, selected = self._logits, self._dev_logits, self._selected
+        train = training_part(self.member, table, fold)
         if self.diverged_at:
-            train = table.labels[fold.train]
-            constant = constant_logits(train, len(fold.test), len(table.classes))
+            constant = constant_logits(table.labels[train], len(fold.test), len(table.classes))
             logits = dict.fromkeys(SELECTIONS, constant)
-            constant = constant_logits(train, len(fold.dev), len(table.classes))
+            constant = constant_logits(table.labels[train], len(fold.dev), len(table.classes))
             dev_logits = dict.fromkeys(SELECTIONS, constant)
             selected = dict.fromkeys(SELECTIONS, 0)
         return MemberResult(
@@ -165,7 +166,7 @@ class MemberRecord:
             dev_truths=table.labels[fold.dev],
             dev_logits=dev_logits,
             classes=table.classes,
-            train_size=len(fold.train),
+            train_size=len(train),
             test_size=len(fold.test),
             parameters={name: np.stack(values) for name, values in self._parameters.items()},
             diagnostics={} if self.diverged_at else diagnostics,

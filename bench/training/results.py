@@ -77,8 +77,8 @@ class MemberResult:
         evaluation points, K' = 1 (per layer) or H (per unit), for each encoder and each site that
         has any.
     diagnostics: {name: array}, see bench.training.diagnostics.
-    wall_seconds: the stack's time divided by its members. peak_memory_bytes: the device's (CUDA) or
-        the process's.
+    train_size: examples that were trained on. wall_seconds: the stack's time divided by its
+        members. peak_memory_bytes: the device's (CUDA) or the process's.
     """
 
     identity: Identity

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.batches import Batch, TrainingData, gather
-from bench.data.members import Hyperparameters, Variant
+from bench.data.members import Direction, Hyperparameters, Variant
 from bench.network import norm
 from bench.network.iaan import ENCODERS, IAAN
 from tests.bench import tiny
@@ -163,6 +163,42 @@ def test_initial_values_are_the_authors_distributions() -> None:
     # the standard deviation of a standard normal cut at ±2 is 0.8796
     assert net.dense_weight.std() == pytest.approx(0.08796, rel=3e-2)
     assert (net.dense_bias == 0.1).all()
+
+
+@pytest.mark.parametrize("direction", ["gru", "bigru"])
+def test_orthogonal_recurrent_matrices_are_that_and_each_gate_has_its_own(
+    direction: Direction,
+) -> None:
+    hyper = dataclasses.replace(tiny.SMALL, hidden_size=16, init="orthogonal")
+    orthogonal, glorot = (
+        dict(network(Variant(direction=direction), h).encoders.named_parameters())
+        for h in (hyper, dataclasses.replace(hyper, init="glorot"))
+    )
+    recurrent = [name for name in orthogonal if name.startswith("weight_hh")]
+    gates = torch.cat([orthogonal[name].detach().view(-1, 16, 16) for name in recurrent])
+    torch.testing.assert_close(gates @ gates.mT, torch.eye(16).expand_as(gates))
+    assert len({tuple(gate.flatten().tolist()) for gate in gates}) == len(gates)
+    # of either sign and determinant alike, and of no preferred direction
+    assert 0.25 < (torch.linalg.det(gates) > 0).float().mean() < 0.75
+    assert abs(float(gates.mean())) < 5 / 16 / math.sqrt(gates.numel() / 16)
+    for name in orthogonal.keys() - set(recurrent):
+        assert torch.equal(orthogonal[name], glorot[name])
+
+
+@pytest.mark.parametrize("recurrent_bias", [True, False])
+def test_uniform_initial_values_are_torch_s(recurrent_bias: bool) -> None:
+    hyper = dataclasses.replace(
+        tiny.SMALL, hidden_size=64, init="uniform", recurrent_bias=recurrent_bias
+    )
+    ours = dict(network(hyper=hyper).encoders.named_parameters())
+    for name, theirs in torch.nn.GRU(tiny.FEATURES, 64).named_parameters():
+        if name == "bias_hh_l0" and not recurrent_bias:
+            assert not ours[name].any()
+            continue
+        limit = float(theirs.abs().max())
+        assert ours[name].abs().max() == pytest.approx(limit, rel=3e-2)
+        assert ours[name].std() == pytest.approx(float(theirs.std()), rel=0.15)
+        assert len(ours[name].unique()) > 0.9 * ours[name].numel()
 
 
 def test_encoders_and_members_start_from_different_weights() -> None:
