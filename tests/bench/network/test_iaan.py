@@ -171,7 +171,7 @@ def test_orthogonal_recurrent_matrices_are_that_and_each_gate_has_its_own(
 ) -> None:
     hyper = dataclasses.replace(tiny.SMALL, hidden_size=16, init="orthogonal")
     orthogonal, glorot = (
-        dict(network(Variant(direction=direction), h).encoders.named_parameters())
+        dict(network(Variant(direction=direction), hyper=h).encoders.named_parameters())
         for h in (hyper, dataclasses.replace(hyper, init="glorot"))
     )
     recurrent = [name for name in orthogonal if name.startswith("weight_hh")]

@@ -53,14 +53,13 @@ def test_an_archive_that_would_be_too_large_is_not_unpacked() -> None:
         npz.unpack(buffer.getvalue(), most=1 << 20)
 
 
-def test_no_change_of_a_bit_is_read_otherwise_than_by_zipfile() -> None:
+def test_no_change_of_a_bit_changes_what_is_read_the_short_way() -> None:
     content, random = archive(), np.random.default_rng(0)
     for at in random.permutation(len(content))[:600]:
         changed = bytearray(content)
         changed[at] ^= 1 << random.integers(8)
         found = npz._plain(bytes(changed), 1 << 20)
-        if found is not None:  # nothing was changed that counts
-            assert found == by_zipfile(bytes(changed)) == by_zipfile(content)
+        assert found in (None, by_zipfile(content))  # where nothing was changed that counts
 
 
 @pytest.mark.parametrize("kept", [0, 10, 21, 22, 100])
