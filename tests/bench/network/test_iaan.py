@@ -190,8 +190,8 @@ def test_uniform_initial_values_are_torch_s(recurrent_bias: bool) -> None:
     hyper = dataclasses.replace(
         tiny.SMALL, hidden_size=64, init="uniform", recurrent_bias=recurrent_bias
     )
-    ours = dict(network(hyper=hyper).encoders.named_parameters())
-    for name, theirs in torch.nn.GRU(tiny.FEATURES, 64).named_parameters():
+    ours = dict(network(hyper=hyper).encoders.requires_grad_(False).named_parameters())
+    for name, theirs in torch.nn.GRU(tiny.FEATURES, 64).requires_grad_(False).named_parameters():
         if name == "bias_hh_l0" and not recurrent_bias:
             assert not ours[name].any()
             continue
