@@ -17,8 +17,9 @@ from reports.analysis.comparisons import resolve_baselines
 from reports.analysis.settings import Settings
 from reports.score_table import load as load_scores
 from reports.statistics.arrays import FloatArray
-from reports.statistics.moderated import FEWEST, shared_degrees
-from reports.statistics.power import detectable_difference, probability_to_find, spread_interval
+from reports.statistics.family_power import family_power
+from reports.statistics.moderated import shared_degrees
+from reports.statistics.power import spread_interval
 from reports.statistics.spending import look_levels
 from reports.statistics.variance import split_differences
 from studies.frozen import FrozenPlan, plan_content, plan_hash, read_frozen, read_looks
@@ -184,13 +185,10 @@ def _seeds_said(spec: StudySpec) -> str:
 def _finds(name: str, members: list[str], seeds: int, spec: StudySpec, spread: Spread) -> str:
     """What a family's design finds, with the uncertainty of the spread where it was estimated."""
     m = len(members)
-    folds = spread.ratio.size
     directions = [label.split(" · ")[1] for label in members]
-    degrees = shared_degrees(folds - 1, directions) if m >= FEWEST else folds - 1.0
-    level = spec.analysis.level / m
+    finding = family_power(spread.ratio, directions, level=spec.analysis.level)
     total = float(np.hypot(spread.between, spread.within / np.sqrt(seeds)))
-    found = detectable_difference(total, spread.ratio, level=level, power=POWER, degrees=degrees)
-    chance = probability_to_find(GAIN, total, spread.ratio, level=level, degrees=degrees)
+    found, chance = finding.detectable(total, POWER), finding.chance(GAIN, total)
     family = counted(m, f"{name} comparison".lstrip())
     said = (
         f"{'As one of' if m > 1 else 'As the only one of'} {family} the design finds {found:.1f} "
@@ -198,8 +196,7 @@ def _finds(name: str, members: list[str], seeds: int, spec: StudySpec, spread: S
     )
     if spread.estimated:
         low, high = (
-            probability_to_find(GAIN, s, spread.ratio, level=level, degrees=degrees)
-            for s in reversed(spread_interval(total, spread.degrees))
+            finding.chance(GAIN, s) for s in reversed(spread_interval(total, spread.degrees))
         )
         said += f" ({low:.0%} to {high:.0%}, as the spread is itself estimated)"
     return said + "."
