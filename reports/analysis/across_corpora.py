@@ -16,8 +16,11 @@ from activations.errors import InputError
 from reports.analysis.analysis import Analysis
 from reports.statistics.conclusions import Verdict, p_text, signed
 from reports.statistics.corrected_t import TTest
+from reports.statistics.hierarchical import CorporaPosterior, posteriors
 from reports.statistics.multiplicity import holm
 from reports.statistics.synthesis import Synthesis, random_effects
+
+FEW = 3  # corpora: with so few the intervals that ask them alone are very wide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,7 @@ class VariantAcross:
     """A variant's differences to its baseline in several corpora, points of UAR.
 
     synthesis: None where a study found no scatter at all, so that no weight can be given.
+    beliefs: the same with a prior on tau, one for each scale of it; they carry no verdict.
     p_holm: adjusted over the variants. verdict, sentence: what follows from it.
     """
 
@@ -43,6 +47,7 @@ class VariantAcross:
     baseline: str
     corpora: tuple[InCorpus, ...]
     synthesis: Synthesis | None
+    beliefs: tuple[CorporaPosterior, ...]
     p_holm: float
     verdict: Verdict
     sentence: str
@@ -107,13 +112,17 @@ def across_corpora(analyses: Sequence[Analysis], fingerprints: Sequence[str]) ->
     rows = []
     for (key, parts), synthesis, p in zip(common.items(), made, adjusted, strict=True):
         verdict = _verdict(synthesis, float(p), first.settings.level, reasons)
+        beliefs = _beliefs(parts, first.settings.confidence) if synthesis else ()
         said = _sentence(key, parts, synthesis, float(p), len(common), verdict)
+        if synthesis and synthesis.corpora <= FEW:
+            said += _believed(beliefs)
         rows.append(
             VariantAcross(
                 variant=key[0],
                 baseline=key[1],
                 corpora=tuple(parts),
                 synthesis=synthesis,
+                beliefs=beliefs,
                 p_holm=float(p),
                 verdict=verdict,
                 sentence=said,
@@ -162,6 +171,28 @@ def _synthesis(parts: Sequence[InCorpus], confidence: float) -> Synthesis | None
     if min(errors) <= 0:
         return None
     return random_effects([part.test.mean for part in parts], errors, confidence=confidence)
+
+
+def _beliefs(parts: Sequence[InCorpus], confidence: float) -> tuple[CorporaPosterior, ...]:
+    tests = [part.test for part in parts]
+    return posteriors(
+        [test.mean for test in tests],
+        [test.standard_error for test in tests],
+        [test.degrees_of_freedom for test in tests],
+        confidence=confidence,
+    )
+
+
+def _believed(beliefs: Sequence[CorporaPosterior]) -> str:
+    """What few corpora say once a prior is admitted, and how much of it is the prior."""
+    narrow, middle, wide = beliefs
+    spans = [f"[{signed(b.low)}, {signed(b.high)}]" for b in (middle, narrow, wide)]
+    percent = f"{middle.confidence:.0%}".replace("%", " %")
+    return (
+        f" Believing beforehand that corpora differ as a half-normal of scale {middle.scale:g} "
+        f"says, the {percent} interval is {spans[0]}; of scale {narrow.scale:g}, {spans[1]}; of "
+        f"scale {wide.scale:g}, {spans[2]}."
+    )
 
 
 def _open_reasons(analyses: Sequence[Analysis]) -> tuple[str, ...]:

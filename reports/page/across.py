@@ -21,6 +21,7 @@ from reports.figures.style import save
 from reports.page import tables
 from reports.page.templates import embedded, fill
 from reports.statistics.arrays import plain
+from reports.statistics.hierarchical import SCALE
 
 NAME = "corpora"
 
@@ -68,6 +69,7 @@ def render(across: AcrossCorpora, analyses: Sequence[Analysis], image: Path) -> 
         image=embedded(image),
         interval=tables.interval,
         percent=f"{across.confidence:.0%}".replace("%", " %"),
+        scale=SCALE,
         factor=float(stats.t.ppf(0.5 + across.confidence / 2, 1)),
     )
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.statistics.arrays import FloatArray
+from reports.statistics.hierarchical import SCALE, posteriors
 from reports.statistics.synthesis import Synthesis, random_effects
 from reports.validation.rates import Rate, false_positives
 
 LEVEL = 0.05
 CORPORA = (2, 3, 5)
+FOLDS = 5
 UNEQUAL = (0.5, 3.0)  # standard errors of the first and last corpus, in points
 
 
@@ -27,7 +29,7 @@ class CorporaWorld:
 
     tau: float
     errors: tuple[float, ...]
-    folds: int = 5
+    folds: int = FOLDS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,32 @@ def syntheses(n: int, rng: np.random.Generator) -> Iterator[Rate]:
                 LEVEL,
                 promised=False,
             )
+    yield from _beliefs(max(6, n // 5), rng)
+
+
+def _beliefs(n: int, rng: np.random.Generator) -> Iterator[Rate]:
+    """How often the Bayesian interval leaves out the common difference."""
+    for corpora in CORPORA[:2]:
+        errors = np.linspace(*UNEQUAL, corpora)
+        for tau in (None, 0.0, 1.0, 3.0):
+            missed = [_missed(errors, tau, rng) for _ in range(n)]
+            drawn = f"drawn from its prior, half-normal {SCALE:g}" if tau is None else f"{tau:g}"
+            yield false_positives(
+                f"Bayesian interval over {corpora} corpora excludes the truth",
+                f"errors from {UNEQUAL[0]:g} to {UNEQUAL[1]:g}, tau {drawn}",
+                missed,
+                LEVEL,
+                promised=tau is None,
+            )
+
+
+def _missed(errors: FloatArray, tau: float | None, rng: np.random.Generator) -> bool:
+    spread = SCALE * abs(rng.standard_normal()) if tau is None else tau
+    measured = np.hypot(errors, spread) * rng.standard_normal(errors.size)
+    guessed = errors * np.sqrt(rng.chisquare(FOLDS - 1, errors.size) / (FOLDS - 1))
+    degrees = np.full(errors.size, FOLDS - 1.0)
+    (found,) = posteriors(measured, guessed, degrees, scales=(SCALE,), confidence=1 - LEVEL)
+    return not found.low <= 0 <= found.high
 
 
 def rates(
