@@ -17,7 +17,15 @@ import numpy as np
 
 from activations.errors import InputError
 from activations.files import write_atomically
-from reports.validation import on_corpora, on_families, on_pages, on_predictions, on_scores, on_uses
+from reports.validation import (
+    on_corpora,
+    on_families,
+    on_oracles,
+    on_pages,
+    on_predictions,
+    on_scores,
+    on_uses,
+)
 from reports.validation.rates import Rate
 
 if TYPE_CHECKING:
@@ -40,6 +48,7 @@ CHECKS: tuple[tuple[str, Check, float], ...] = (
     ("ranks, variance components", on_scores.ranks_and_components, 0.1),
     ("predictions", on_predictions.predictions, 0.2),
     ("factor contrasts", on_scores.factors, 0.25),
+    ("what could be found at all", on_oracles.oracles, 1.0),
 )
 
 
