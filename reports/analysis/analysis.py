@@ -15,7 +15,7 @@ from bench.data.members import Member
 from bench.data.protocol import Protocol
 from bench.training import metrics
 from bench.training.results import MemberResult
-from reports.analysis.breakdown import Subset, breakdown
+from reports.analysis.breakdown import Subset, breakdown, notes_on_classes
 from reports.analysis.comparisons import BaselineComparison, compare_families, resolve_baselines
 from reports.analysis.curves import LearningCurve, learning_curves
 from reports.analysis.families import Family, notes_on_families
@@ -175,7 +175,7 @@ def analyse(
     for result, run in zip(results, scores.runs, strict=True):
         by_label[run.variant].append(result)
     comparisons, families, allowed = compare_families(scores, predictions, baselines, settings)
-    notes = notes_on_families(families, scores)
+    notes = [*notes_on_families(families, scores), *notes_on_classes(predictions)]
     return Analysis(
         study=scores.study,
         corpus=scores.corpus,

@@ -10,13 +10,33 @@ from typing import Literal
 
 import numpy as np
 
+from activations.wording import counted
 from reports.score_table import Predictions
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
 from reports.statistics.means import POINTS, mean_of_known
 
 RESAMPLES = 500
+NAMED = 5  # test sets, where a class is missing
 SubsetKind = Literal["class", "style", "speaker", "length"]
+
+
+def notes_on_classes(predictions: Predictions) -> list[str]:
+    """A sentence where test sets lack a class, which their UAR then leaves out; or nothing."""
+    lacking = []
+    for number, fold in enumerate(predictions.folds):
+        there = set(predictions.truths[predictions.fold == number].tolist())
+        absent = [name for k, name in enumerate(predictions.classes) if k not in there]
+        if there and absent:
+            lacking.append(f"{fold} has no {' and no '.join(absent)}")
+    if not lacking:
+        return []
+    named = "; ".join(lacking[:NAMED]) + (" …" if len(lacking) > NAMED else "")
+    return [
+        f"{len(lacking)} of {counted(len(predictions.folds), 'test set')} "
+        f"{'lacks' if len(lacking) == 1 else 'lack'} a class ({named}): UAR is the mean over the "
+        "classes that are there."
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,15 +31,20 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
         bar = fig.colorbar(image, ax=axes, shrink=0.7, ticks=[0, 0.5, 1])
         bar.outline.set_visible(False)
         rope = analysis.settings.rope
-        bar.set_label(f"P(row better than column by > {rope:g} points)", fontsize=7)
+        bar.set_label(f"P(row better than column by > {rope:g} {_points(rope)})", fontsize=7)
     return fig, axes
+
+
+def _points(count: float) -> str:
+    return "point" if count == 1 else "points"
 
 
 def caption(analysis: Analysis) -> str:
     """What is shown."""
+    rope = analysis.settings.rope
     return (
         "Bayesian correlated t-test: probability in percent that the row's variant is better than "
-        f"the column's by more than {analysis.settings.rope:g} points of "
+        f"the column's by more than {rope:g} {_points(rope)} of "
         f"{analysis.settings.measure}; {chosen(analysis)}.{told_of(analysis, PANELS)} "
         f"{design(analysis)}."
     )

@@ -46,6 +46,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
             axes.set_title(title, fontweight="normal")
             axes.grid(axis="both")
             axes.margins(x=0.12)
+            if not any(gates.quantities[name].folds.any() for gates in shown):
+                axes.set_xlim(-0.12, 1)  # all are 0: no axis of a tenth below and above it
             axes.tick_params(axis="y", length=0)
         grid[0, 0].set_yticks(range(len(shown)), [gates.variant for gates in shown])
         grid[0, 0].set_ylim(len(shown) - 0.5, -0.5)

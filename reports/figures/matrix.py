@@ -33,6 +33,6 @@ def annotate(
 
 
 def _text(value: float, form: str) -> str:
-    """A true minus sign, and no negative zero."""
+    """A true minus sign, and no sign at a zero."""
     text = form.format(value)
-    return form.format(0.0) if float(text) == 0 else text.replace("-", "−")
+    return form.replace("+", "").format(0.0) if float(text) == 0 else text.replace("-", "−")

@@ -109,7 +109,7 @@ def caption(analysis: Analysis) -> str:
     named = ", ".join(f"{i + 1} = {fold}" for i, fold in enumerate(analysis.folds))
     return (
         f"{analysis.settings.measure} in percent of each variant and its baseline, one line per "
-        "fold, seeds averaged; "
+        "fold (blue: up or level, orange and dashed: down), seeds averaged; "
         f"{chosen(analysis)}. Baseline: {baselines}. Test folds: {named}."
         f"{told_of(analysis, PANELS)} {design(analysis)}."
     )

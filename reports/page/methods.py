@@ -38,18 +38,18 @@ def methods_paragraph(analysis: Analysis) -> str:
     ratio = analysis.test_train_ratio.mean()
     kinds = {"gru": "GRU", "bigru": "bidirectional GRU"}
     cells = " and ".join(kinds[d] for d in directions)
-    spoken = "synthetic speech" if analysis.synthetic else "speech"
     corpus = (
         "IEMOCAP \\cite{busso2008}"
         if analysis.corpus.lower() == "iemocap"
         else latex(analysis.corpus)
     )
+    spoken = ", synthetic speech" if analysis.synthetic and "synthetic" not in corpus else ""
     sentences = [
         f"We compared {counted(len(names), 'candidate activation')} ({', '.join(names)}) inside "
         f"the {cells} cells \\cite{{cho2014}} of {' and '.join(map(_network, analysis.networks))}, "
         "following \\cite{rajamani2021}.",
         f"Models were trained on {corpus} ({counted(analysis.utterances, 'utterance')} of "
-        f"{counted(analysis.speakers, 'speaker')}, {spoken}; classes {classes}) with "
+        f"{counted(analysis.speakers, 'speaker')}{spoken}; classes {classes}) with "
         f"{_folds(analysis)} and {counted(len(analysis.seeds), 'random seed')} per fold, shared by "
         "all variants.",
         {

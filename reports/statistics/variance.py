@@ -158,7 +158,7 @@ def _advice(removable: float, seeds: int) -> str:
             return "There is no scatter to advise on: the variants' differences are constant."
         return "One seed cannot tell luck from folds: run at least a second seed."
     luck = f"the luck of {counted(seeds, 'seed')}"
-    share = f"{removable:.0%} of the variance of a difference comes from {luck}"
+    share = f"{removable:.0%} of the variance of a difference, pooled over variants, is {luck}"
     if removable >= 0.5:
         return f"{share}: more seeds are the cheapest way to a sharper answer."
     if removable >= 0.2:

@@ -8,6 +8,7 @@ import reports
 from activations.errors import InputError
 from bench.data.members import Variant
 from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.breakdown import notes_on_classes
 from reports.analysis.comparisons import resolve_baselines
 from reports.analysis.settings import Settings
 from reports.score_table import load
@@ -364,3 +365,15 @@ def test_speakers_of_a_fold_that_was_not_run_do_not_count_as_blocks() -> None:
     assert (found.speakers.blocks, found.speakers.smallest_p) == (8, 2 / 256)
     assert found.test is not None
     assert found.speakers.difference == pytest.approx(found.test.mean, abs=1e-9)
+
+
+def test_a_test_set_that_lacks_a_class_is_named(analysis: Analysis) -> None:
+    assert not any("lack a class" in note or "lacks a class" in note for note in analysis.notes)
+    _, predictions = load(reports.example(["tanh"], ["gru"], folds=2, seeds=1))
+    ends = predictions.fold == 1
+    without = np.where(ends & (predictions.truths == 0), 1, predictions.truths)
+    (note,) = notes_on_classes(dataclasses.replace(predictions, truths=without))
+    assert note == (
+        "1 of 2 test sets lacks a class (Ses02 has no ang): UAR is the mean over the classes that "
+        "are there."
+    )
