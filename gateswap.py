@@ -707,6 +707,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         if isinstance(error, GateswapError):
             return _complain(str(error), 2 if isinstance(error, InputError) else 1)
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            return _complain(f"{error.filename}: {error.strerror.lower()}", 1)
         return _complain(
             f"a mistake in gateswap ({type(error).__name__}: {error}); please report it with what "
             "the same command prints after: export GATESWAP_TRACEBACK=1",

@@ -69,7 +69,7 @@ def _find(study: str, workspace: Workspace) -> tuple[str, str]:
     """Where a study was found and its text."""
     path = Path(study)
     ours = shipped()
-    if study.endswith(SUFFIXES) or path.is_file():
+    if study.endswith(SUFFIXES) or _is_file(path):
         try:
             return study, _text(path)
         except (OSError, ValueError) as error:
@@ -95,6 +95,14 @@ def _find(study: str, workspace: Workspace) -> tuple[str, str]:
         f"no study '{study}'.{hint(study, known)} Known: {', '.join(known)}; "
         "or give the path of a YAML file"
     )
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have, or that is closed, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _text(path: Path) -> str:

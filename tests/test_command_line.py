@@ -159,6 +159,9 @@ BAD_INPUT = [
     (["corpus", "demo", "d", "--dialogues", "1000000000"], "1 to 1,000 dialogues per session"),
     (["corpus", "demo", "d", "--seed", "-1"], "a seed from 0 up"),
     (["corpus", "demo", "d", "--seed", "9" * 30], "a seed from 0 up to 9,223,372,036,854,775,807"),
+    (["run", "x" * 300, "--dry-run"], "or give the path of a YAML file"),
+    (["status", "demo", "--workspace", "x" * 300], "file name too long"),
+    (["run", "demo", "--workspace", "/dev/null"], "/dev/null is no folder"),
     (["validate-statistics", "--seed", "9" * 30], "less than or equal to 9223372036854775807"),
 ]
 

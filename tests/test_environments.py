@@ -4,6 +4,7 @@ Linux lets a process have a user id that nobody knows, and mounts of its own, wi
 where it does not, these tests are skipped and say so.
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import gateswap
+from studies.terminal.home import lend_home
 
 NOBODY = ["unshare", "--user", "--map-user=54321"]
 OWN_MOUNTS = ["unshare", "--user", "--map-root-user", "--mount"]
@@ -50,37 +52,87 @@ def _run(command: list[str], folder: Path, **more: str) -> "subprocess.Completed
     paths = os.pathsep.join([str(Path(gateswap.__file__).parent), *sys.path])
     environment = kept | BARE | {"PYTHONPATH": paths} | more
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
     )
+
+
+def _warnings(said: str) -> list[str]:
+    return [line for line in said.splitlines() if "warning: " in line.lower()]
+
+
+def _corpus(folder: Path) -> None:
+    rows = ["id,audio,speaker,label"]
+    for number in range(2):
+        with wave.open(str(folder / f"{number}.wav"), "wb") as file:
+            file.setparams((1, 2, 16000, 0, "NONE", ""))
+            file.writeframes(bytes(range(256)) * 25)
+        rows.append(f"{number},{number}.wav,Zoë,ang")
+    (folder / "manifest.csv").write_text("\n".join(rows), encoding="utf-8")
 
 
 def test_a_user_without_home_and_name_in_an_old_locale_computes_features(tmp_path: Path) -> None:
     _able(NOBODY)
-    rows = ["id,audio,speaker,label"]
-    for number in range(2):
-        with wave.open(str(tmp_path / f"{number}.wav"), "wb") as file:
-            file.setparams((1, 2, 16000, 0, "NONE", ""))
-            file.writeframes(bytes(range(256)) * 25)
-        rows.append(f"{number},{number}.wav,Zoë,ang")
-    (tmp_path / "manifest.csv").write_text("\n".join(rows), encoding="utf-8")
+    _corpus(tmp_path)
     command = [*NOBODY, sys.executable, "-m", "gateswap", "features", ".", "--format", "manifest"]
     done = _run([*command, "--jobs", "1", "--workspace", "a?b%20c"], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 utterances" in done.stdout
-    warnings = [line for line in done.stderr.splitlines() if "warning: " in line]
-    assert len(warnings) == 1, done.stderr
-    assert "this user has no home" in warnings[0]
+    (warning,) = _warnings(done.stderr)
+    assert "this user has no home" in warning
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["a?b%20c"]
+
+
+# what librosa compiles is kept nowhere: half a minute
+@pytest.mark.services
+@pytest.mark.timeout(1800)
+def test_nobody_who_can_write_nothing_but_the_workspace_computes_features_and_draws(
+    tmp_path: Path,
+) -> None:
+    _able([*OWN_MOUNTS, *NOBODY])
+    _corpus(tmp_path)
+    place = _installed().parent
+    shell = f'mount --bind {place} {place} && mount -o remount,bind,ro {place} && exec "$@"'
+    command = [*OWN_MOUNTS, "sh", "-c", shell, "sh", *NOBODY, sys.executable, "-m", "gateswap"]
+    features = ["features", ".", "--format", "manifest", "--jobs", "1"]
+    done = _run([*command, *features], tmp_path, HOME="/proc/nowhere")
+    assert done.returncode == 0, done.stderr
+    (warning,) = _warnings(done.stderr)
+    assert "compiled kernels cannot be kept in" in warning
+    done = _run(
+        [*command, "activations", "relu", "--plot", "f.svg"], tmp_path, HOME="/proc/nowhere"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "f.svg").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("name", ["HOME", "MPLCONFIGDIR"])
+def test_matplotlib_gets_a_folder_where_its_own_cannot_be_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talks = logging.getLogger("matplotlib.font_manager")
+    monkeypatch.setattr(talks, "level", talks.level)
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    monkeypatch.setenv(name, str(tmp_path))
+    lend_home()
+    assert os.environ.get("MPLCONFIGDIR") == (str(tmp_path) if name == "MPLCONFIGDIR" else None)
+    monkeypatch.setenv(name, "/proc/nowhere")
+    lend_home()
+    assert os.access(os.environ["MPLCONFIGDIR"], os.W_OK)
+
+
+def _installed() -> Path:
+    """The folder of librosa, which takes seconds to import."""
+    found = find_spec("librosa")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
 
 
 def test_where_installed_packages_cannot_be_written_numba_keeps_its_code_elsewhere(
     tmp_path: Path,
 ) -> None:
     _able(OWN_MOUNTS)
-    found = find_spec("librosa")  # which takes seconds to import
-    assert found is not None
-    assert found.origin is not None
-    place = Path(found.origin).parent
+    place = _installed()
     shell = f'mount --bind {place} {place} && mount -o remount,bind,ro {place} && exec "$@"'
     command = [*OWN_MOUNTS, "sh", "-c", shell, "sh", sys.executable, "-c", WHERE_NUMBA_KEEPS_CODE]
     done = _run(command, tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))

@@ -170,7 +170,7 @@ class _Reader:
                 )
             case _:
                 raise self.error(
-                    f"a {_kind(node)} cannot be used; "
+                    f"{_kind(node)} cannot be used; "
                     f"only arithmetic and {', '.join(sorted(FUNCTIONS))}"
                 )
         self.check_size(result, 1)
@@ -344,11 +344,12 @@ def _constants(expression: sympy.Expr) -> Iterator[sympy.Expr]:
 
 def _kind(node: ast.expr) -> str:
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__).lower()
-    return {
+    words = {
         "bin op": "operator of this kind",
         "unary op": "sign of this kind",
         "bool op": "logical operator",
     }.get(words, words)
+    return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
 def _shorten(text: str, limit: int = 60) -> str:

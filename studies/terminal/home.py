@@ -3,8 +3,10 @@
 - MLflow, librosa and others ask for one where they are imported, and end with whatever Python says.
 - It is lent for one command and its processes. What they keep there, such as compiled kernels, is
   made again next time, and that is said once.
+- matplotlib gets by without a folder of its own, but says so in three lines of its own.
 """
 
+import logging
 import os
 import tempfile
 import warnings
@@ -13,7 +15,10 @@ from pathlib import Path
 
 
 def lend_home() -> None:
-    """Set HOME to a temporary folder, with a warning, where this user has no home."""
+    """Set HOME to a temporary folder, with a warning, where this user has no home.
+
+    And MPLCONFIGDIR, without one, where matplotlib could not write: figures only come later.
+    """
     try:
         Path.home()
     except RuntimeError:
@@ -23,6 +28,22 @@ def lend_home() -> None:
             stacklevel=2,
         )
         os.environ["HOME"] = _temporary().name
+    if not _matplotlib_can_write():
+        os.environ["MPLCONFIGDIR"] = _temporary().name
+        # that it looks for this machine's fonts, which it does once where it can keep them
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
+
+def _matplotlib_can_write() -> bool:
+    given = os.environ.get("MPLCONFIGDIR")
+    if not given:
+        return os.access(Path.home(), os.W_OK)
+    try:
+        Path(given).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=given):
+            return True
+    except OSError:
+        return False
 
 
 @cache

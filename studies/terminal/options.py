@@ -5,6 +5,17 @@ from typing import Annotated
 
 import typer
 
+
+def _folder(given: Path) -> Path:
+    """A folder that is there, or could be made. Raises BadParameter."""
+    try:
+        if given.exists() and not given.is_dir():
+            raise typer.BadParameter(f"{given} is no folder")
+    except OSError as error:  # a name that is too long, a folder that is closed
+        raise typer.BadParameter(f"{given}: {(error.strerror or str(error)).lower()}") from None
+    return given
+
+
 Study = Annotated[
     str, typer.Argument(metavar="STUDY", help="A shipped study (demo, paper) or a YAML file.")
 ]
@@ -13,7 +24,8 @@ Overrides = Annotated[
     typer.Argument(metavar="[KEY=VALUE]...", help="Fields to change, e.g. training.steps=300."),
 ]
 WorkspaceFolder = Annotated[
-    Path, typer.Option("--workspace", help="The folder that everything is written to.")
+    Path,
+    typer.Option("--workspace", help="The folder that everything is written to.", callback=_folder),
 ]
 OptunaUrl = Annotated[
     str | None,
