@@ -9,8 +9,6 @@ import fcntl
 import io
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import redirect_stderr, redirect_stdout
@@ -28,6 +26,7 @@ from studies.execution import sharing
 from studies.result_files import SUFFIX, PlanRecord, ResultFolder, read_study
 from studies.tuned import TuningRecord
 from studies.workspace import StudyFolder, Workspace
+from tests.programs import Program
 
 SPEC = """
 corpus: {format: demo, seed: 1, dialogues_per_session: 1}
@@ -71,16 +70,10 @@ class Bench:
             code = gateswap.main(arguments)
         return Done(code, out.getvalue(), err.getvalue())
 
-    def start(self, name: str) -> "subprocess.Popen[str]":
+    def start(self, name: str) -> Program:
         """Run it in a process of its own."""
         program = "import sys, gateswap; sys.exit(gateswap.main())"
-        return subprocess.Popen(
-            [sys.executable, "-c", program, *self.arguments(name)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
+        return Program(f"import torch; torch.set_num_threads(1); {program}", *self.arguments(name))
 
     def study(self, name: str) -> StudyFolder:
         return Workspace(self.root / "runs").study(name)
@@ -103,13 +96,13 @@ def end_in_the_middle(bench: Bench, name: str, how: signal.Signals) -> tuple[int
     process = bench.start(name)
     until = time.monotonic() + 120
     while len(list(folder.glob(f"*{SUFFIX}"))) < 4:
-        assert process.poll() is None, process.communicate()[1]
+        assert process.poll() is None, process.stderr
         assert time.monotonic() < until
-        time.sleep(0.005)
+        time.sleep(0.02)
     process.send_signal(how)
-    _, stderr = process.communicate(timeout=60)
+    code, _, stderr = process.end(60)
     assert 4 <= len(ResultFolder(folder).hashes()) < MEMBERS
-    return process.returncode, stderr
+    return code, stderr
 
 
 def assert_the_same_came_out(name: str, bench: Bench) -> None:

@@ -12,6 +12,7 @@ from activations.errors import InputError
 from bench.training.results import MemberResult
 from reports.analysis.analysis import analyse
 from reports.exported import write_exported
+from reports.figures import gallery
 from reports.made_up import study as made_up
 from studies.exchange.card import Contents
 from studies.exchange.export import export_study
@@ -127,7 +128,10 @@ def test_nobody_s_path_or_id_is_in_a_hashed_export(folder: StudyFolder, tmp_path
 
 
 def test_exports_are_put_together_or_refused_with_the_reason(
-    folder: StudyFolder, results: list[MemberResult], tmp_path: Path
+    folder: StudyFolder,
+    results: list[MemberResult],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     export = export_study(folder, tmp_path / "out")
     first = read_export(export)
@@ -147,6 +151,7 @@ def test_exports_are_put_together_or_refused_with_the_reason(
         }  # fmt: skip
         with pytest.raises(InputError, match=reason):
             together([first, replace(first, provenance=provenance)])
+    monkeypatch.setattr(gallery, "FIGURES", gallery.FIGURES[:1])
     page = write_exported([export, export_study(folder, tmp_path / "again")])
     assert page.parent == export / "report-with-again"
     assert "2 exports without a common plan" in page.read_text()

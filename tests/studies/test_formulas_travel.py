@@ -14,20 +14,19 @@ from studies.loading import load
 from studies.plan import make_plan
 from studies.result_files import PlanRecord
 from studies.workspace import Workspace
+from tests.programs import Ended, Program
 from tests.studies.conftest import DATA, keep
 
 TEXT = "x*sigmoid(b*x); b=1.25"
 
 
-def gateswap(workspace: Workspace, *words: str) -> subprocess.CompletedProcess[str]:
+def gateswap(workspace: Workspace, *words: str) -> Ended:
     """The command line in a process of its own; a report has one figure."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     program = (
         "import sys, gateswap; from reports.figures import gallery; "
         "gallery.FIGURES = gallery.FIGURES[:1]; sys.exit(gateswap.main())"
     )
-    command = [sys.executable, "-c", program, *words, "--workspace", str(workspace.root)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    return Program(program, *words, "--workspace", str(workspace.root)).end(250)
 
 
 def test_a_study_of_a_registered_activation_is_read_where_it_is_not_registered(

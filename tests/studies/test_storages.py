@@ -11,7 +11,7 @@ import pytest
 from activations.errors import GateswapError, InputError
 from studies import tuning
 from studies.plan import Plan, group_attempts
-from studies.reaching import bounded, reach
+from studies.reaching import PATIENCE, bounded, reach
 from studies.reflecting import mirror_study
 from studies.storages import PRODUCTS, Product, Storage, sqlite_url, storage_of
 from studies.terminal.doctor import _storage
@@ -109,13 +109,13 @@ def silent() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("scheme", ["http://127.0.0.1:{}", "postgresql://me:geheim@127.0.0.1:{}/x"])
-def test_a_service_that_never_answers_is_told_within_ten_seconds(scheme: str, silent: int) -> None:
+def test_a_service_that_never_answers_is_told_within_seconds(scheme: str, silent: int) -> None:
     if scheme.startswith("postgresql"):
         pytest.importorskip("psycopg2", reason="needs gateswap[postgresql]")
     begun = time.monotonic()
     with pytest.raises(Exception, match=r"(?i)time|no answer"):
         reach(Storage("MLflow", scheme.format(silent)))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 2 * PATIENCE  # on a busy machine, too; MLflow takes minutes
 
 
 def test_a_database_s_own_timeouts_stay(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bench.data.protocol import Protocol
 from bench.features import FeatureSettings, compute_features, extractors
 from bench.features.extract import NAMES, delta
 from bench.features.streaming import pool
-from tests.bench.features.test_store import make_corpus, signal_of
+from tests.bench.features.voices import make_corpus, signal_of
 
 needs_opensmile = pytest.mark.skipif(
     importlib.util.find_spec("opensmile") is None, reason="openSMILE is not installed"

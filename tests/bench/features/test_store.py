@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 from scipy import stats
@@ -29,42 +28,7 @@ from bench.features import (
 )
 from bench.features.extract import NAMES, extract
 from bench.features.moments import Moments, normalisation
-
-RATE = 16_000
-
-
-def signal_of(row: int) -> np.ndarray:
-    generator = np.random.default_rng(row)
-    seconds = 0.2 + 0.05 * (row % 7)
-    time_axis = np.arange(int(seconds * RATE)) / RATE
-    voice = 0.3 * np.sign(np.sin(2 * np.pi * (100 + 7 * row) * time_axis)) * (time_axis > 0.05)
-    return (voice + 0.01 * generator.standard_normal(len(time_axis))).astype(np.float32)
-
-
-def make_corpus(folder: Path, utterances: int = 8) -> Corpus:
-    """Two speakers in turn; the first of them is called B, so that order by name differs."""
-    (folder / "wav").mkdir(parents=True, exist_ok=True)
-    rows = []
-    for row in range(utterances):
-        audio = folder / "wav" / f"u{row:03d}.wav"
-        soundfile.write(audio, signal_of(row), RATE, subtype="PCM_16")
-        rows.append(
-            {
-                "id": f"u{row:03d}",
-                "audio": str(audio),
-                "start": 0.0,
-                "end": 1.0,
-                "speaker": "BA"[row % 2],
-                "dialog": "d",
-                "turn": row,
-                "session": "1",
-                "label": "neu",
-                "text": "",
-                "gender": "",
-                "improvised": True,
-            }
-        )
-    return Corpus("tiny", folder, pd.DataFrame(rows))
+from tests.bench.features.voices import RATE, make_corpus, signal_of
 
 
 @pytest.fixture
@@ -286,10 +250,10 @@ import sys, time
 from pathlib import Path
 from bench.features import compute_features
 
+from tests.bench.features.voices import make_corpus
+
 # as people write it, without `if __name__ == "__main__"`
-sys.path.insert(0, {here!r})
-import test_store as tests
-corpus = tests.make_corpus(Path({root!r}), 120)
+corpus = make_corpus(Path({root!r}), 120)
 def progress(done, total):
     print(done, flush=True)
 compute_features(corpus, Path({folder!r}), jobs=2, progress=progress)
@@ -299,8 +263,8 @@ compute_features(corpus, Path({folder!r}), jobs=2, progress=progress)
 def start(tmp_path: Path) -> subprocess.Popen:
     """compute_features of 120 utterances in two processes, returned once a part exists."""
     program = tmp_path / "program.py"
-    here, root, folder = Path(__file__).parent, tmp_path / "corpus", tmp_path / "f"
-    program.write_text(PROGRAM.format(here=str(here), root=str(root), folder=str(folder)))
+    root, folder = tmp_path / "corpus", tmp_path / "f"
+    program.write_text(PROGRAM.format(root=str(root), folder=str(folder)))
     child = subprocess.Popen(
         [sys.executable, str(program)],
         stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ from activations.errors import InputError
 from bench.features import FeatureSettings, compute_features
 from bench.features.parts import Utterance
 from bench.features.unseen import described, settings_of, unseen
-from tests.bench.features.test_store import make_corpus
+from tests.bench.features.voices import make_corpus
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
-"""Members taken out of a stack: the stack's own logits, from torch's layers and in onnxruntime."""
+"""Members taken out of a stack: the stack's own logits, from torch's layers.
+
+That they can be exported is tested in tests/oracles/test_trained_onnx.py.
+"""
 
 import dataclasses
 from typing import Any
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -98,27 +99,3 @@ def test_a_gradient_penalty_of_a_stack_is_that_of_its_members(kind, options):
         # float64, and only the order of sums differs
         torch.testing.assert_close(found, module.head.dense.weight.grad, rtol=1e-9, atol=1e-11)
         assert found.abs().max() > 1e-3
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_an_exported_member_gives_its_logits_for_any_batch_and_any_time():
-    net = network("iaan", {}, Variant("mish"))
-    expected, given = logits_of_the_stack(net), inputs_of_members(net)
-    module = net.padded(1)
-    times = [{0: "batch", 1: f"time{e}"} for e in range(net.utterances)]
-    program = torch.onnx.export(
-        module, given[1], dynamo=True, dynamic_shapes=(*times, {1: "batch"}), verbose=False
-    )
-    session = onnxruntime.InferenceSession(
-        program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-
-    def logits(inputs: tuple[Tensor, ...]) -> Any:
-        names = [each.name for each in session.get_inputs()]
-        return session.run(None, {n: v.numpy() for n, v in zip(names, inputs, strict=True)})[0]
-
-    np.testing.assert_allclose(logits(given[1]), expected[1].numpy(), **TOLERANCE)
-    *frames, lengths = given[1]
-    fewer = [each[:2, : max(1, int(n[:2].max()))] for each, n in zip(frames, lengths, strict=True)]
-    found = logits((*fewer, lengths[..., :2]))
-    np.testing.assert_allclose(found, expected[1, :2].numpy(), **TOLERANCE)

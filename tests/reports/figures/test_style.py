@@ -1,8 +1,5 @@
 """Figures are ours alone: nobody's settings reach them, and names are drawn as they are."""
 
-import os
-import subprocess
-import sys
 import warnings
 from xml.dom import minidom
 
@@ -13,6 +10,7 @@ from activations.drawing import own_settings
 from reports.figures import letters
 from reports.figures.forest import draw_rows
 from reports.figures.style import BASELINE, VariantStyle, save
+from tests.programs import Program
 
 STYLE = VariantStyle(colour=BASELINE, marker="o", dash="-", filled=True)
 SETTINGS = """
@@ -24,7 +22,9 @@ savefig.facecolor: blue
 svg.fonttype: none
 """
 DRAW = """
-import sys
+import sys, warnings
+warnings.simplefilter("error")
+assert "matplotlib" not in sys.modules
 from pathlib import Path
 from activations import plot
 from tests.reports.figures.test_style import drawn
@@ -52,14 +52,15 @@ def labels_of(fig):
     return [label.get_text() for label in fig.axes[0].get_yticklabels()]
 
 
-def test_neither_a_matplotlibrc_nor_a_notebooks_backend_reaches_our_figures(tmp_path):
+def test_neither_a_matplotlibrc_nor_a_notebooks_backend_reaches_our_figures(tmp_path, monkeypatch):
     (tmp_path / "matplotlibrc").write_text(SETTINGS)
     theirs, ours = tmp_path / "theirs", tmp_path / "ours"
     theirs.mkdir()
-    environment = os.environ | {"MATPLOTLIBRC": str(tmp_path), "PYTHONWARNINGS": "error"}
-    environment["MPLBACKEND"] = "module://no_such.backend_inline"
-    command = [sys.executable, "-c", DRAW, str(theirs)]
-    subprocess.run(command, env=environment, check=True, timeout=200)
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path))
+    monkeypatch.setenv("MPLBACKEND", "module://no_such.backend_inline")
+    done = Program(DRAW, str(theirs)).end(200)
+    assert done.returncode == 0, done.stderr
+    monkeypatch.undo()
     drawn(["tanh"], ours)
     plot("arelu", ours / "arelu.svg")
     for file in ("rows.svg", "rows.png", "arelu.svg"):
