@@ -6,15 +6,19 @@
   told from what another one is still writing, and is swept by whoever uses the place next.
 - A folder takes the place of another in one step, where the system has one: there is always the old
   one or the new one.
+- What is read from outside is a file: a pipe in its place would be waited for, a device read for
+  ever.
 """
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +31,20 @@ from activations.lock_file import lock_file
 UNFINISHED = ".unfinished"
 _LEFTOVER = re.compile(rf"(.+)\.(?:\d+-)?[0-9a-f]{{8}}{re.escape(UNFINISHED)}", re.DOTALL)
 SECONDS_UNLOCKED = 86_400.0  # how old a leftover is where the file system knows no locks
+
+
+def file_bytes(path: Path) -> bytes:
+    """All that a file holds. Raises OSError, also where a pipe, device or folder is there."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no file", str(path))
+        return file.read()
+
+
+def file_text(path: Path) -> str:
+    """The same as UTF-8. Raises UnicodeDecodeError, too."""
+    return file_bytes(path).decode("utf-8")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

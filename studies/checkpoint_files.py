@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from activations.errors import InputError
-from activations.files import sweep, write_atomically
+from activations.files import file_bytes, sweep, write_atomically
 from bench.training.arrays_file import SUFFIX
 from bench.training.member_state import MemberState
 from studies.member_files import MemberFiles
@@ -26,7 +26,7 @@ class CheckpointFolder(MemberFiles):
         """Where a member was last; None where that is not known."""
         file = self.file(member_hash)
         try:
-            return MemberState.from_bytes(file.read_bytes(), where=str(file))
+            return MemberState.from_bytes(file_bytes(file), where=str(file))
         except (OSError, InputError):
             return None
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from activations.errors import GateswapError, InputError, on_one_line
-from activations.files import sweep, write_atomically
+from activations.files import file_text, sweep, write_atomically
 from bench.data.members import Hyperparameters, Member
 from bench.training.glance import Glance
 from bench.training.identity import Conditions
@@ -209,7 +209,7 @@ def read_record(path: Path, understood: Callable[[Any], _Record], remedy: str) -
     Raises InputError, with the remedy, for a file that cannot be read or holds something else.
     """
     try:
-        return understood(json.loads(path.read_text(encoding="utf-8")))
+        return understood(json.loads(file_text(path)))
     except FileNotFoundError:
         return None
     except UNREADABLE as error:

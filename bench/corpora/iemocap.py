@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from activations.errors import InputError
+from activations.files import file_text
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.iemocap_annotations import ID, Turn, read_evaluation, read_transcript, texts_of
@@ -274,7 +275,7 @@ def _remedy(synthetic: bool) -> str:
 def _synthetic_name(marker: Path) -> str:
     try:
         if marker.stat().st_size <= MOST_MARKER:
-            name = json.loads(marker.read_text(encoding="utf-8"))["name"]
+            name = json.loads(file_text(marker))["name"]
             if isinstance(name, str) and len(name) <= 200:
                 return name
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from activations.errors import InputError
+from activations.files import file_bytes
 from bench.corpora.names import nfc
 
 LABELS = frozenset({"ang", "hap", "exc", "neu", "sad", "fru", "fea", "sur", "dis", "oth", "xxx"})
@@ -92,7 +93,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"{path} is no annotation file: it has more than {MOST_BYTES:,} bytes")
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+        text = file_bytes(path).decode("utf-8-sig", errors="replace")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check its rights") from error
     for number, line in enumerate(text.split("\n"), start=1):

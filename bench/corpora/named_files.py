@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from activations.errors import InputError
+from activations.files import file_bytes
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.layouts import Annotations, Layout, fill
@@ -192,7 +193,7 @@ def _table(path: Path, annotations: Annotations) -> Iterator[dict[str, str]]:
 
 def _text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = file_bytes(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check its rights") from None
     try:

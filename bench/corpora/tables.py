@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from activations.errors import InputError
+from activations.files import file_bytes
 
 SEPARATORS = ",;\t|"
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
@@ -38,7 +39,7 @@ def read_rows(path: Path) -> tuple[list[str], Iterator[TableRow]]:
 
 
 def _csv(path: Path) -> tuple[list[str], Iterator[TableRow]]:
-    data = path.read_bytes()
+    data = file_bytes(path)
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)

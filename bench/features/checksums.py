@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from activations.files import write_atomically
+from activations.files import file_text, write_atomically
 
 FILE = "checksums.json"
 PART = 1 << 22  # bytes
@@ -37,7 +37,7 @@ def fault(folder: Path, *, whole: bool = False) -> str:
     whole: look at every part of every file, not at a sample of those with more than SAMPLE parts.
     Raises OSError where a file cannot be read, FileNotFoundError where there are no checksums.
     """
-    text = (folder / FILE).read_text(encoding="utf-8")
+    text = file_text(folder / FILE)
     try:
         data = json.loads(text)
         if data["part"] != PART:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from activations.errors import InputError
+from activations.files import file_text
 from bench.arrays import UNREADABLE, FloatArray, IntArray
 from bench.features import checksums
 from bench.features.moments import Moments
@@ -55,7 +56,7 @@ class FeatureStore:
         folder = Path(folder)
         try:
             fault = _fault(folder)
-            about = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+            about = json.loads(file_text(folder / "settings.json"))
             with np.load(folder / "index.npz") as index:
                 lengths, ids = index["lengths"], tuple(index["ids"].tolist())
             # copy on write: torch takes no memory that must not be written, and nobody writes it
@@ -99,7 +100,7 @@ def _fault(folder: Path, *, whole: bool = False) -> str:
     """What of a store is not as it was written, or "". Stores without checksums are believed."""
     if (folder / checksums.FILE).exists():
         return checksums.fault(folder, whole=whole)
-    about = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    about = json.loads(file_text(folder / "settings.json"))
     return f"{checksums.FILE} is missing" if about.get("checksums") else ""
 
 

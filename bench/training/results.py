@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from activations.errors import InputError
+from activations.files import file_bytes
 from bench.arrays import UNREADABLE, IntArray
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.training import npz
@@ -255,7 +256,7 @@ def constant_logits(train: Array, test_size: int, classes: int) -> npt.NDArray[n
 def content_of(path: Path) -> bytes:
     """What a file holds. Raises InputError, naming it, where it cannot be read."""
     try:
-        return Path(path).read_bytes()
+        return file_bytes(Path(path))
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {(error.strerror or str(error)).lower()}"

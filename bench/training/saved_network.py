@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from activations.errors import InputError
+from activations.files import file_bytes
 from bench.arrays import FloatArray
 from bench.training.arrays_file import packed, unpacked
 from bench.training.identity import Identity
@@ -102,7 +103,7 @@ class SavedNetwork:
     def load(cls, path: Path) -> "SavedNetwork":
         """Read a file. Raises InputError as `from_bytes`, and where there is none."""
         try:
-            content = Path(path).read_bytes()
+            content = file_bytes(Path(path))
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise InputError(f"{path} cannot be read: {reason}") from error

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from activations.errors import InputError
+from activations.files import file_text
 from bench.data.members import Member
 from bench.training.identity import Conditions
 from bench.training.results import MemberResult
@@ -85,7 +86,7 @@ def read_export(folder: Path) -> Exported:
 def read_provenance(folder: Path) -> dict[str, Any]:
     """An export's provenance, its files compared with their digests. Raises as `read_export`."""
     try:
-        found: dict[str, Any] = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(file_text(folder / "provenance.json"))
         number, files = found["format"], found["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(

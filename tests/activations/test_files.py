@@ -11,7 +11,7 @@ import pytest
 
 from activations import files
 from activations.errors import GateswapError
-from activations.files import alone_in, atomically, sweep, write_atomically
+from activations.files import alone_in, atomically, file_bytes, sweep, write_atomically
 
 
 def test_a_write_that_fails_in_the_middle_leaves_what_was_there(
@@ -122,3 +122,13 @@ def test_a_file_system_without_locks_takes_files_as_it_does(
 ) -> None:
     write_atomically(tmp_path / "file", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_pipe_or_a_device_in_the_place_of_a_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"here")
+    assert file_bytes(tmp_path / "file") == b"here"
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(OSError, match="it is no file"):
+            file_bytes(tmp_path / name)

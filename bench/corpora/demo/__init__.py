@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from activations.errors import GateswapError, InputError
-from activations.files import alone_in, atomically, sweep
+from activations.files import alone_in, atomically, file_text, sweep
 from activations.kernels.cpu.limits import processors
 from bench.corpora.demo import speak
 from bench.corpora.demo.annotate import turn_ids, write_annotations
@@ -115,7 +115,7 @@ def _present(root: Path) -> dict[str, Any] | None:
             return None
         marker = root / SYNTHETIC_MARKER
         if marker.stat().st_size <= MOST_MARKER:
-            settings = json.loads(marker.read_text(encoding="utf-8"))
+            settings = json.loads(file_text(marker))
             if settings["name"] == NAME:
                 return dict(settings)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
