@@ -278,7 +278,7 @@ class Network(nn.Module):
             case "weight_ih" | "weight_hh" | "bias_ih" | "bias_hh" if self._init == "uniform":
                 if kind == "bias_hh" and not self._recurrent_bias:
                     return torch.zeros(shape)
-                limit: float = self._sizes_of(path)[1] ** -0.5
+                limit = 1 / math.sqrt(self._sizes_of(path)[1])
                 return (2 * streams.uniform(key, purpose, 0, shape)[0] - 1) * limit
             case "weight_hh" if self._init == "orthogonal":
                 H = shape[1]
@@ -319,8 +319,8 @@ def _orthogonal(normal: Tensor) -> Tensor:
     """
     q, r = torch.linalg.qr(normal.double())
     signs = torch.sign(torch.diagonal(r, dim1=1, dim2=2))
-    turned: Tensor = q * signs[:, None]
-    return turned.flatten(0, 1).float()
+    turned: Tensor = (q * signs[:, None]).flatten(0, 1).float()
+    return turned
 
 
 def _truncated_normal(uniform: Tensor) -> Tensor:

@@ -18,7 +18,8 @@ FILES = {
     "step, divergence, seconds",
     "runs.parquet": "one row per run: variant, fold, seed, settings, outcome, what computed it; "
     "role `study` is what is compared, `search` chose its settings, `tried` is beside the plan",
-    "predictions.parquet": "one row per run, selection rule and test utterance: truth and logits",
+    "predictions.parquet": "one row per run, selection rule and test utterance: truth and logits; "
+    "without the runs that chose settings where the export holds no details",
     "utterances.parquet": "one row per test utterance of each fold",
     "curves.parquet": "one row per run and evaluation",
     "details.parquet": "learnt parameters, diagnostics and dev logits of each run, as flat lists",

@@ -111,8 +111,10 @@ def _write(
         "scores": columns.scores_table(roles, results),
         "runs": columns.runs_table(members, roles, results),
     }
+    ours = {key: result for key, result in results.items() if roles[key] == "study"}
+    said = results if contents == "everything" else ours  # half, where settings were searched
     more: dict[str, Callable[[], pa.Table]] = {
-        "predictions": lambda: columns.predictions_table(roles, results),
+        "predictions": lambda: columns.predictions_table(roles, said),
         "utterances": lambda: columns.utterances_table(results),
         "curves": lambda: columns.curves_table(results),
         "details": lambda: columns.details_table(results),
