@@ -2,21 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reports.atlas.atlas_scores import NEVER, AtlasCorpus
+from reports.atlas.atlas_scores import AtlasCorpus
 from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing
 from reports.figures.style import BAND, BASELINE, COLOURS, INK, MUTED, PAGE, paper_style, save
+from reports.statistics.arrays import FloatArray
+from reports.statistics.conclusions import signed
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.transforms import Bbox
 
 ROW = 0.125  # inches
+MOSTLY = 0.25  # where more of the runs diverged, the row says so, and no interval widens the axis
 
 
 def draw_corpus(corpus: AtlasCorpus) -> Drawing:
     """A row per activation, best first: its difference to the baseline with interval."""
     entries = list(reversed(corpus.entries))
-    families = list(dict.fromkeys(entry.family for entry in corpus.entries))
+    families = _families(corpus)
     with paper_style():
         fig, axes = canvas(None, (PAGE, ROW * len(entries) + 0.9))
         if corpus.noise is not None:
@@ -25,16 +33,18 @@ def draw_corpus(corpus: AtlasCorpus) -> Drawing:
         for y, entry in enumerate(entries):
             colour = COLOURS[families.index(entry.family) % len(COLOURS)]
             colour = BASELINE if entry.verdict == "baseline" else colour
-            if entry.diverged:
-                axes.annotate(
-                    f"{entry.diverged}/{entry.runs} diverged",
-                    (0.005, y),
-                    xycoords=("axes fraction", "data"),
-                    fontsize=5,
-                    color=MUTED,
-                    va="center",
-                )
-            if entry.verdict == NEVER:  # a constant answer's score would only widen the axis
+            lost = f"{entry.diverged}/{entry.runs} diverged" if entry.diverged else ""
+            drawn = entry.diverged <= MOSTLY * entry.runs
+            said = lost if drawn else f"{signed(entry.difference)}, {lost}"
+            axes.annotate(
+                said,
+                (1.005, y),
+                xycoords=("axes fraction", "data"),
+                fontsize=5,
+                color=MUTED,
+                va="center",
+            )
+            if not drawn:
                 continue
             if np.isfinite(entry.low):
                 axes.plot([entry.low, entry.high], [y, y], color=colour, lw=0.8)
@@ -60,17 +70,22 @@ def draw_across(corpora: Sequence[AtlasCorpus]) -> Drawing:
     first, second = corpora[:2]
     one = {entry.activation: entry for entry in first.entries}
     two = {entry.activation: entry for entry in second.entries}
-    common = [name for name in one if name in two and one[name].verdict != "baseline"]
-    families = list(dict.fromkeys(one[name].family for name in one))
+    both = [name for name in one if name in two and one[name].verdict != "baseline"]
+    common = [name for name in both if not one[name].diverged + two[name].diverged]
+    families = _families(first)
+    points = np.array([[one[n].difference, two[n].difference] for n in common]).reshape(-1, 2)
     with paper_style():
-        fig, axes = canvas(None, (PAGE, 5.2))
+        fig, axes = canvas(None, (PAGE, 5.6))
         axes.axvline(0, color=INK, lw=0.6)
         axes.axhline(0, color=INK, lw=0.6)
-        for name in common:
+        for name, (x, y) in zip(common, points, strict=True):
             colour = COLOURS[families.index(one[name].family) % len(COLOURS)]
-            x, y = one[name].difference, two[name].difference
             axes.plot(x, y, "o", ms=3.2, color=colour)
-            axes.annotate(name, (x, y), xytext=(2, 2), textcoords="offset points", fontsize=4.5)
+        axes.set_title(
+            f"{len(common)} activations of which no run diverged; {len(both) - len(common)} others "
+            "left out",
+            fontsize=7,
+        )
         axes.set_xlabel(f"{first.corpus}: difference to {first.baseline}, points of UAR")
         axes.set_ylabel(f"{second.corpus}: difference to {second.baseline}, points of UAR")
         axes.grid(True)
@@ -81,7 +96,30 @@ def draw_across(corpora: Sequence[AtlasCorpus]) -> Drawing:
         fig.legend(
             handles=handles, loc="outside upper center", ncols=min(5, len(handles)), fontsize=6
         )
+        _label(axes, common, points)
     return fig, axes
+
+
+def _families(corpus: AtlasCorpus) -> list[str]:
+    """In one order in every figure, so that each has its colour."""
+    return sorted({entry.family for entry in corpus.entries})
+
+
+def _label(axes: "Axes", names: Sequence[str], points: FloatArray) -> None:
+    """Write names beside points [name, 2], the outer ones first, where none lies over another."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # only then is it known where points are
+    taken: list[Bbox] = []
+    for row in np.argsort(-np.linalg.norm(points - np.median(points, axis=0), axis=1)):
+        text = axes.annotate(
+            names[row], points[row], xytext=(2, 2), textcoords="offset points", fontsize=4.5
+        )
+        box = text.get_window_extent()
+        if any(box.overlaps(other) for other in taken):
+            text.remove()
+        else:
+            taken.append(box)
 
 
 def write_atlas_figures(corpora: Sequence[AtlasCorpus], folder: Path) -> dict[str, Path]:

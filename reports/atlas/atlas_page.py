@@ -168,6 +168,10 @@ def rank_correlation(
     return float(stats.spearmanr(one, two).statistic), float(low), float(high)
 
 
+def _two(number: float) -> str:
+    return f"{number:.2f}".replace("-", "−")
+
+
 def mean_of(one: AtlasEntry, two: AtlasEntry) -> tuple[float, float, float]:
     """The mean of an activation's two differences with its 95 % interval, in points of UAR.
 
@@ -199,8 +203,8 @@ def _across(corpora: Sequence[AtlasCorpus], figure: str) -> list[str]:
         "",
         f"![Differences on {first.corpus} against those on {second.corpus}]({figure})",
         "",
-        f"Rank correlation of the {len(common)} differences: {rho:.2f} (95 % interval over "
-        f"activations {low:.2f} … {high:.2f}). "
+        f"Rank correlation of the {len(common)} differences: {_two(rho)} (95 % interval over "
+        f"activations {_two(low)} … {_two(high)}). "
         + " ".join(
             f"Shown {verdict} on both: {', '.join(names)}."
             if names
