@@ -2,6 +2,7 @@
 
 import gc
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,17 @@ gc.disable()  # until all tests are there: what imports make stays
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that starts tests in the background lets them ignore Ctrl-C, which some of them press
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def own_activations() -> Iterator[None]:
+    """What a test registers, the next one does not find."""
+    from activations import registry
+
+    before = dict(registry._registered)
+    yield
+    registry._registered.clear()
+    registry._registered.update(before)
 
 
 @pytest.fixture

@@ -291,9 +291,21 @@ def test_doctor_tells_what_works_and_writes_nothing(command: Command, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_doctor_fails_where_something_needed_does(command: Command, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_doctor_fails_where_something_needed_does(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gateswap.main(["doctor", "--workspace", "/proc/gateswap"]) == 1
+    assert "cannot write to /proc" in capsys.readouterr().out
+
+
+def test_a_file_in_the_place_of_the_workspace_is_refused_by_every_command(
+    command: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "runs").touch()
-    assert gateswap.main(["doctor"]) == 1
+    for words in (["doctor"], ["status", "demo"], ["run", "demo"]):
+        assert gateswap.main(words) == 2
+        assert "runs is no folder" in capsys.readouterr().err
 
 
 def test_status_counts_what_is_finished_and_projects_the_rest(
