@@ -37,6 +37,7 @@ UNREADABLE = (
 
 Report = Callable[[str], None]
 _Record = TypeVar("_Record")
+_Read = TypeVar("_Read", MemberResult, Glance)
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,7 @@ class ResultFolder(MemberFiles):
         self, *, besides: Collection[str] = (), report: Report = lambda _: None
     ) -> dict[str, MemberResult]:
         """Read every whole result but `besides`; others are passed over and named to `report`."""
-        found = {}
-        for member_hash in sorted(self.hashes().difference(besides)):
-            try:
-                found[member_hash] = self.read(member_hash)
-            except InputError as error:
-                report(f"passed over: {error}")
-        return found
+        return self._whole(self.read, besides, report)
 
     def glance(self, member_hash: str) -> Glance:
         """What a result's header says, once all of the file is known to be whole.
@@ -88,10 +83,15 @@ class ResultFolder(MemberFiles):
         self, *, besides: Collection[str] = (), report: Report = lambda _: None
     ) -> dict[str, Glance]:
         """As `by_hash`, of the results' headers alone, in half the time."""
+        return self._whole(self.glance, besides, report)
+
+    def _whole(
+        self, read: Callable[[str], _Read], besides: Collection[str], report: Report
+    ) -> dict[str, _Read]:
         found = {}
         for member_hash in sorted(self.hashes().difference(besides)):
             try:
-                found[member_hash] = self.glance(member_hash)
+                found[member_hash] = read(member_hash)
             except InputError as error:
                 report(f"passed over: {error}")
         return found
