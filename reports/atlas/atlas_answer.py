@@ -4,16 +4,33 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reports.atlas.atlas_scores import AtlasCorpus
+from reports.atlas.atlas_scores import CANDIDATE, AtlasCorpus
 from reports.atlas.property_effects import property_divergence
+from reports.statistics.arrays import BoolArray
 from reports.statistics.conclusions import signed
 from reports.statistics.effect_spread import EffectSpread, effect_spread
 
 
-def stable_spread(corpus: AtlasCorpus) -> EffectSpread | None:
-    """The spread of the activations of which no run diverged, over a corpus's folds, in points."""
-    stable = np.nanmax(corpus.diverged, axis=(1, 2)) == 0
-    return effect_spread(corpus.means[stable], corpus.ratio)
+def stable_spread(corpus: AtlasCorpus, place: str = CANDIDATE) -> EffectSpread | None:
+    """The spread of the activations in a place of which no run diverged, over a corpus's folds, in
+    points.
+    """
+    return effect_spread(corpus.means[stable(corpus, place)], corpus.ratio)
+
+
+def stable(corpus: AtlasCorpus, place: str = CANDIDATE) -> BoolArray:
+    """Which activations [activation] stand in a place and diverged in no run."""
+    here = np.array([each == place for each in corpus.places])
+    found: BoolArray = here & (np.nanmax(corpus.diverged, axis=(1, 2)) == 0)
+    return found
+
+
+def spread_text(found: EffectSpread) -> str:
+    """How far apart true scores are, with the interval."""
+    return (
+        f"standard deviation of their true scores is {found.sd:.1f} points of UAR "
+        f"(95 % interval {found.low:.1f} … {found.high:.1f})"
+    )
 
 
 def answer(corpora: Sequence[AtlasCorpus]) -> list[str]:
@@ -37,10 +54,9 @@ def _spread(corpus: AtlasCorpus) -> str:
     if found is None:
         return "Too few activations trained in every run to say how far apart they are."
     return (
-        f"{found.variants} of {len(corpus.entries)} activations trained in every run. The standard "
-        f"deviation of their true scores is {found.sd:.1f} points of UAR "
-        f"(95 % interval {found.low:.1f} … {found.high:.1f}): at most, 95 % of such activations "
-        f"lie within ±{1.96 * found.high:.1f} points of their mean."
+        f"{found.variants} of {len(corpus.entries)} activations trained in every run. The "
+        f"{spread_text(found)}: at most, 95 % of such activations lie within "
+        f"±{1.96 * found.high:.1f} points of their mean."
     )
 
 

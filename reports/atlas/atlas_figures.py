@@ -36,14 +36,15 @@ def draw_corpus(corpus: AtlasCorpus) -> Drawing:
             lost = f"{entry.diverged}/{entry.runs} diverged" if entry.diverged else ""
             drawn = entry.diverged <= MOSTLY * entry.runs
             said = lost if drawn else f"{signed(entry.difference)}, {lost}"
-            axes.annotate(
-                said,
-                (1.005, y),
-                xycoords=("axes fraction", "data"),
-                fontsize=5,
-                color=MUTED,
-                va="center",
-            )
+            if said:
+                axes.annotate(
+                    said,
+                    (1.005, y),
+                    xycoords=("axes fraction", "data"),
+                    fontsize=5,
+                    color=MUTED,
+                    va="center",
+                )
             if not drawn:
                 continue
             if np.isfinite(entry.low):

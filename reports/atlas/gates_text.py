@@ -2,11 +2,9 @@
 and in the gates.
 """
 
-import numpy as np
-
+from reports.atlas.atlas_answer import spread_text, stable, stable_spread
 from reports.atlas.atlas_scores import AtlasCorpus, AtlasEntry
 from reports.statistics.conclusions import signed
-from reports.statistics.effect_spread import effect_spread
 
 
 def gates_text(corpus: AtlasCorpus) -> list[str]:
@@ -54,13 +52,9 @@ def _cell(entry: AtlasEntry | None) -> str:
 
 
 def _spread(corpus: AtlasCorpus, place: str) -> str:
-    here = np.array([where == place for where in corpus.places])
-    stable = here & (np.nanmax(corpus.diverged, axis=(1, 2)) == 0)
-    found = effect_spread(corpus.means[stable], corpus.ratio)
-    counts = f"- **{place}**: {stable.sum()} of {here.sum()} trained in every run"
+    found = stable_spread(corpus, place)
+    here, trained = corpus.places.count(place), int(stable(corpus, place).sum())
+    counts = f"- **{place}**: {trained} of {here} trained in every run"
     if found is None:
         return f"{counts}: too few to say how far apart they are."
-    return (
-        f"{counts}; the standard deviation of their true scores is {found.sd:.1f} points of UAR "
-        f"(95 % interval {found.low:.1f} … {found.high:.1f})."
-    )
+    return f"{counts}; the {spread_text(found)}."

@@ -16,6 +16,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -132,6 +133,7 @@ class PropertyDivergence:
     high: float
 
 
+@cache  # every corpus and every section asks for the same ones
 def curve_of(formula: Formula) -> Curve:
     """Values and slopes of a formula at its initial parameters."""
     program = compile_torch(formula.program(derivatives=True))
