@@ -35,9 +35,8 @@ SECONDS_UNLOCKED = 86_400.0  # how old a leftover is where the file system knows
 
 def file_bytes(path: Path) -> bytes:
     """All that a file holds. Raises OSError, also where a pipe, device or folder is there."""
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(mode):
+    with open(path, "rb", opener=lambda name, how: os.open(name, how | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "it is no file", str(path))
         return file.read()
 

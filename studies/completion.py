@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from activations.files import file_text
 from bench.data.members import Member, Variant
 from bench.training.glance import Glance
 from studies import yaml_text
@@ -133,7 +134,7 @@ def folder_status(folder: StudyFolder) -> Status:
 def _with_rule(folder: StudyFolder) -> "StudySpec | None":
     """The specification, checked, where it has a rule for seeds or cannot be read."""
     with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
-        data = yaml_text.read(folder.spec.read_text(encoding="utf-8"))
+        data = yaml_text.read(file_text(folder.spec))
         if isinstance(data, dict) and not isinstance(data.get("seeds"), dict):
             return None
     from studies.loading import load

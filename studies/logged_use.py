@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from activations.files import file_bytes
 from studies.run_records import Point
 
 LONG = 120_000  # milliseconds: of shorter members the log has nothing or one line
@@ -30,7 +31,7 @@ class Sample(NamedTuple):
 def logged_use(log: Path) -> list[Sample]:
     """The samples that a log has; none where it cannot be read."""
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = file_bytes(log).decode("utf-8", errors="replace").splitlines()
     except OSError:
         return []
     found = map(_LINE.match, lines)

@@ -11,7 +11,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from activations.files import write_atomically
+from activations.files import file_bytes, file_text, write_atomically
 from studies.result_files import ResultFolder
 from studies.storages import Product, storage_of
 from studies.workspace import StudyFolder, Workspace
@@ -43,7 +43,7 @@ class MirrorStamps:
             return None
         content = hashlib.sha256(self._version.encode())
         for place in (self._folder.spec, self._folder.plan, self._folder.tuning):
-            content.update(place.read_bytes() if place.exists() else b"")
+            content.update(file_bytes(place) if place.exists() else b"")
             content.update(b"\0")
         content.update(" ".join(sorted(self._results.hashes())).encode())
         content.update(str((self._folder.report / "index.html").exists()).encode())
@@ -51,7 +51,7 @@ class MirrorStamps:
 
     def _read(self) -> dict[str, object]:
         try:
-            found = json.loads(self._folder.stamps.read_text(encoding="utf-8"))
+            found = json.loads(file_text(self._folder.stamps))
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

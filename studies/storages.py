@@ -15,6 +15,7 @@ from urllib.parse import quote, quote_plus, unquote
 import yaml
 
 from activations.errors import InputError
+from activations.files import file_text
 from studies import yaml_text
 from studies.workspace import Workspace
 
@@ -122,7 +123,7 @@ def _from_file(workspace: Workspace) -> dict[str, str]:
     place, known = workspace.settings, [product.lower() for product in PRODUCTS]
     example = f"{place} has lines such as: mlflow: https://mlflow.example.org"
     try:
-        given = yaml_text.read(place.read_text(encoding="utf-8"))
+        given = yaml_text.read(file_text(place))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeError) as error:
