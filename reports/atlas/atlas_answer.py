@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reports.atlas.atlas_scores import CANDIDATE, AtlasCorpus
+from reports.atlas.atlas_sentences import spread_text
 from reports.atlas.property_effects import property_divergence
 from reports.statistics.arrays import BoolArray
 from reports.statistics.conclusions import signed
@@ -25,20 +26,12 @@ def stable(corpus: AtlasCorpus, place: str = CANDIDATE) -> BoolArray:
     return found
 
 
-def spread_text(found: EffectSpread) -> str:
-    """How far apart true scores are, with the interval."""
-    return (
-        f"standard deviation of their true scores is {found.sd:.1f} points of UAR "
-        f"(95 % interval {found.low:.1f} … {found.high:.1f})"
-    )
-
-
 def answer(corpora: Sequence[AtlasCorpus]) -> list[str]:
     """The lines of the section `In short`."""
     lines = ["## In short", ""]
     for corpus in corpora:
         lines += [f"- **{corpus.corpus}.** {_shown(corpus)} {_spread(corpus)}"]
-    return [*lines, *_divergence(corpora), ""]
+    return [*lines, *_divergence(corpora)]
 
 
 def _shown(corpus: AtlasCorpus) -> str:

@@ -15,7 +15,6 @@ from reports.statistics.conclusions import signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.transforms import Bbox
 
 ROW = 0.125  # inches
 MOSTLY = 0.25  # where more of the runs diverged, the row says so, and no interval widens the axis
@@ -54,14 +53,16 @@ def draw_corpus(corpus: AtlasCorpus) -> Drawing:
             axes.plot(entry.difference, y, "o", ms=3.2, color=colour, mfc=face)
         axes.set_yticks(range(len(entries)), [entry.activation for entry in entries], fontsize=5.5)
         axes.set_ylim(-1, len(entries))
-        axes.set_xlabel(f"difference to {corpus.baseline}, points of UAR; filled: shown (Holm)")
+        axes.set_xlabel(
+            f"difference to {corpus.baseline}, points of UAR; filled: shown to differ (Holm)"
+        )
         axes.grid(axis="x")
         handles = [
             axes.plot([], [], "o-", ms=3.2, lw=0.8, color=COLOURS[k % len(COLOURS)], label=name)[0]
             for k, name in enumerate(families)
         ]
         fig.legend(
-            handles=handles, loc="outside upper center", ncols=min(5, len(handles)), fontsize=6
+            handles=handles, loc="outside upper center", ncols=min(6, len(handles)), fontsize=6
         )
     return fig, axes
 
@@ -95,7 +96,7 @@ def draw_across(corpora: Sequence[AtlasCorpus]) -> Drawing:
             for k, name in enumerate(families)
         ]
         fig.legend(
-            handles=handles, loc="outside upper center", ncols=min(5, len(handles)), fontsize=6
+            handles=handles, loc="outside upper center", ncols=min(6, len(handles)), fontsize=6
         )
         _label(axes, common, points)
     return fig, axes
@@ -107,20 +108,39 @@ def _families(corpus: AtlasCorpus) -> list[str]:
 
 
 def _label(axes: "Axes", names: Sequence[str], points: FloatArray) -> None:
-    """Write names beside points [name, 2], the outer ones first, where none lies over another."""
+    """Write names beside points [name, 2], the outer ones first, at the corner where no name, point
+    or axis lies; without such a corner a point has no name.
+    """
+    from matplotlib.transforms import Bbox
+
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # only then is it known where points are
-    taken: list[Bbox] = []
+    inch = figure.dpi / 72
+    taken = [
+        Bbox.from_bounds(x - 2 * inch, y - 2 * inch, 4 * inch, 4 * inch)
+        for x, y in axes.transData.transform(points)
+    ]
+    zero_x, zero_y = axes.transData.transform((0.0, 0.0))
+    taken.append(Bbox.from_extents(zero_x, -1e6, zero_x + 1, 1e6))
+    taken.append(Bbox.from_extents(-1e6, zero_y, 1e6, zero_y + 1))
     for row in np.argsort(-np.linalg.norm(points - np.median(points, axis=0), axis=1)):
-        text = axes.annotate(
-            names[row], points[row], xytext=(2, 2), textcoords="offset points", fontsize=4.5
-        )
-        box = text.get_window_extent()
-        if any(box.overlaps(other) for other in taken):
+        for side, level in (("left", "bottom"), ("left", "top"), ("right", "bottom"),
+                            ("right", "top")):  # fmt: skip
+            text = axes.annotate(
+                names[row],
+                points[row],
+                xytext=(2.2 if side == "left" else -2.2, 2.0 if level == "bottom" else -2.0),
+                textcoords="offset points",
+                fontsize=4.5,
+                ha=side,
+                va=level,
+            )
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                break
             text.remove()
-        else:
-            taken.append(box)
 
 
 def write_atlas_figures(corpora: Sequence[AtlasCorpus], folder: Path) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """docs/atlas.md, written from exports alone: tables, figures, and what may be concluded.
 
     python -m reports.atlas.atlas_page DIR [DIR ...] [--gates DIR] [--page docs/atlas.md]
-                                       [--machine TEXT]
+                                       [--machine TEXT] [--gates-machine TEXT]
 
 - Every sentence with a number has its interval, and is written only where the numbers say so.
 """
@@ -15,21 +15,28 @@ import numpy as np
 from scipy import stats
 
 from reports.atlas.atlas_answer import answer
-from reports.atlas.atlas_figures import write_atlas_figures
+from reports.atlas.atlas_figures import MOSTLY, write_atlas_figures
 from reports.atlas.atlas_scores import DEPENDS, NEVER, AtlasCorpus, AtlasEntry, read_corpus_scores
-from reports.atlas.gates_text import gates_text
+from reports.atlas.atlas_sentences import interval_text, p_cell, training_text
+from reports.atlas.gates_text import gates_text, places_answer, places_limits
+from reports.atlas.places_figure import write_places_figure
 from reports.atlas.property_effects import (
     PropertyEffect,
     property_divergence,
     property_effects,
 )
-from reports.statistics.conclusions import p_text, signed
+from reports.statistics.conclusions import signed
 
 RESAMPLES = 2000
 
 
 def write_atlas(
-    folders: Sequence[Path], page: Path, *, gates: Path | None = None, machine: str = ""
+    folders: Sequence[Path],
+    page: Path,
+    *,
+    gates: Path | None = None,
+    machine: str = "",
+    gates_machine: str = "",
 ) -> Path:
     """Write the page and its figures (beside it, in figures/). gates: the export of a study of
     activations in several places. Raises as `read_corpus_scores`.
@@ -37,8 +44,12 @@ def write_atlas(
     corpora = [read_corpus_scores(folder) for folder in folders]
     placed = None if gates is None else read_corpus_scores(gates, several_places=True)
     figures = write_atlas_figures(corpora, page.parent / "figures")
+    if placed is not None:
+        figures[placed.study] = write_places_figure(placed, page.parent / "figures")
     links = {name: os.path.relpath(path, page.parent) for name, path in figures.items()}
-    text = atlas_text(corpora, links, placed=placed, machine=machine)
+    text = atlas_text(
+        corpora, links, placed=placed, machine=machine, gates_machine=gates_machine or machine
+    )
     page.write_text(text, encoding="utf-8")
     return page
 
@@ -49,10 +60,11 @@ def atlas_text(
     *,
     placed: AtlasCorpus | None = None,
     machine: str = "",
+    gates_machine: str = "",
 ) -> str:
     """The page's Markdown. figures: paths by study, and `across`. placed: activations in several
-    places. machine: what trained, in words, where that is known; the results say what kind of
-    device alone.
+    places. machine, gates_machine: what trained the corpora and those, in words, where that is
+    known; the results say what kind of device alone.
     """
     names = " and ".join(corpus.corpus for corpus in corpora)
     lines = [
@@ -67,6 +79,8 @@ def atlas_text(
         "those reported, so that none is judged at another's best setting.",
         "",
         *answer(corpora),
+        *([] if placed is None else [places_answer(placed)]),
+        "",
     ]
     for corpus in corpora:
         lines += _corpus(corpus, figures[corpus.study], machine)
@@ -74,8 +88,9 @@ def atlas_text(
         lines += _across(corpora, figures["across"])
     lines += _properties(corpora)
     if placed is not None:
-        lines += gates_text(placed)
+        lines += gates_text(placed, figures[placed.study], gates_machine)
     lines += _limits(corpora)
+    lines += [] if placed is None else places_limits(placed)
     return "\n".join(lines) + "\n"
 
 
@@ -88,8 +103,6 @@ def _corpus(corpus: AtlasCorpus, figure: str, machine: str) -> list[str]:
     seeds, folds = len(corpus.seeds), len(corpus.folds)
     runs = sum(entry.runs for entry in corpus.entries)
     diverged = sum(entry.diverged for entry in corpus.entries)
-    seconds = float(corpus.provenance["seconds"])
-    total = int(corpus.provenance["results"])
     test = {
         "moderated": "moderated t-tests over folds",
         "corrected": "corrected resampled t-tests over folds",
@@ -114,18 +127,15 @@ def _corpus(corpus: AtlasCorpus, figure: str, machine: str) -> list[str]:
             f"same activation moves within "
             f"±{noise.averaged:.1f} points (95 %)."
         )
-    device = ", ".join(corpus.provenance["device"])
     said += [
         "",
-        f"Training of all {total:,} runs, those of the search included, took "
-        f"{seconds / 3600:.1f} hours of stacks' wall time on {machine or device} (where several "
-        f"train side by side, each counts): {60 * total / seconds:.0f} runs a minute; gateswap "
-        f"{', '.join(corpus.provenance['code_version'])}.",
+        training_text(corpus, machine),
         "",
         f"![Difference of every activation to {corpus.baseline} on {corpus.corpus}]({figure})",
         "",
-        "Bars: 95 % intervals of single comparisons; the grey band is the noise floor. What "
-        "diverged in every run has none.",
+        "Bars: 95 % intervals of single comparisons; the grey band is the noise floor. Where more "
+        f"than {100 * MOSTLY:.0f} % of the runs diverged there is no bar: it would say how many "
+        "did, not how the others score.",
         "",
         "| activation | family | UAR | Δ | 95 % interval | p (Holm) | | learning rates | diverged "
         "|",
@@ -145,7 +155,7 @@ def _row(entry: AtlasEntry) -> str:
         f"{entry.uar:.1f}",
         signed(entry.difference) if compared else "",
         f"{signed(entry.low)} … {signed(entry.high)}" if compared else "",
-        _p(entry.p_holm) if compared else "",
+        p_cell(entry.p_holm) if compared else "",
         entry.verdict,
         rates,
         f"{entry.diverged} of {entry.runs}" if entry.diverged else "",
@@ -158,13 +168,12 @@ def rank_correlation(
 ) -> tuple[float, float, float]:
     """Spearman's correlation with a 95 % percentile interval over resampled activations."""
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(resamples):
-        rows = rng.integers(0, one.size, one.size)
-        if np.ptp(one[rows]) and np.ptp(two[rows]):
-            drawn.append(float(stats.spearmanr(one[rows], two[rows]).statistic))
-    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
+    rows = np.random.default_rng(0).integers(0, one.size, (resamples, one.size))
+    ranks = np.array([stats.rankdata(values[rows], axis=1) for values in (one, two)])
+    ranks -= ranks.mean(axis=-1, keepdims=True)
+    products, squares = ranks.prod(axis=0).sum(axis=-1), (ranks**2).sum(axis=-1).prod(axis=0)
+    drawn = products[squares > 0] / squares[squares > 0] ** 0.5  # without those that are all equal
+    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn.size else (np.nan, np.nan)
     return float(stats.spearmanr(one, two).statistic), float(low), float(high)
 
 
@@ -220,7 +229,7 @@ def _across(corpora: Sequence[AtlasCorpus], figure: str) -> list[str]:
         *(
             f"| `{n}` | {signed(one[n].difference)} | {one[n].verdict} | "
             f"{signed(two[n].difference)} | {two[n].verdict} "
-            f"| {_with_interval(*mean_of(one[n], two[n]))} |"
+            f"| {interval_text(*mean_of(one[n], two[n]))} |"
             for n in rows
         ),
         "",
@@ -277,7 +286,7 @@ def _properties(corpora: Sequence[AtlasCorpus]) -> list[str]:
         sides = [
             f"{d.count} of {d.runs} ({100 * d.share:.0f} %)" for d in (each.having, each.lacking)
         ]
-        between = _with_interval(100 * each.difference, 100 * each.low, 100 * each.high)
+        between = interval_text(100 * each.difference, 100 * each.low, 100 * each.high)
         lines.append(f"| {each.name} | {sides[0]} | {sides[1]} | {between} |")
     return [*lines, ""]
 
@@ -287,24 +296,13 @@ def _effect(corpus: str, effect: PropertyEffect) -> str:
         corpus,
         effect.name,
         effect.unit,
-        _with_interval(effect.alone, effect.alone_low, effect.alone_high),
+        interval_text(effect.alone, effect.alone_low, effect.alone_high),
     ]
     for found in (effect.beside, effect.trained):
-        cells.append(_with_interval(found.estimate, found.low, found.high))
-        cells.append(_p(found.p))
+        cells.append(interval_text(found.estimate, found.low, found.high))
+        cells.append(p_cell(found.p))
     cells.append("**shown**" if effect.shown else "")
     return f"| {' | '.join(cells)} |"
-
-
-def _with_interval(estimate: float, low: float, high: float) -> str:
-    if not np.isfinite(estimate):
-        return "–"
-    interval = f" ({signed(low)} … {signed(high)})" if np.isfinite(low) else " (–)"
-    return f"{signed(estimate)}{interval}"
-
-
-def _p(p: float) -> str:
-    return p_text(p).removeprefix("p = ").removeprefix("p ") if np.isfinite(p) else "–"
 
 
 def _limits(corpora: Sequence[AtlasCorpus]) -> list[str]:
@@ -330,9 +328,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("exports", nargs="+", type=Path)
     parser.add_argument("--page", type=Path, default=Path("docs/atlas.md"))
     parser.add_argument("--machine", default="", help="what trained, in words")
+    parser.add_argument("--gates-machine", default="", help="what trained them, if another")
     parser.add_argument("--gates", type=Path, help="the export of a study of several places")
     given = parser.parse_args(arguments)
-    print(write_atlas(given.exports, given.page, gates=given.gates, machine=given.machine))
+    written = write_atlas(
+        given.exports,
+        given.page,
+        gates=given.gates,
+        machine=given.machine,
+        gates_machine=given.gates_machine,
+    )
+    print(written)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from activations import registry
 from activations.errors import InputError
 from reports.statistics.arrays import FloatArray
 from reports.statistics.family import Judgement
@@ -61,7 +62,8 @@ class AtlasEntry:
 @dataclass(frozen=True, kw_only=True)
 class AtlasCorpus:
     """A corpus: its entries, best first. scores [activation, fold, seed] in points, in the order of
-    `activations` and `places`; ratio [fold]: n_test / n_train.
+    `activations` and `places`; diverged [activation, fold, seed]: whether a run did, and
+    diverged_at in which step, from 1, NaN where it did not; ratio [fold]: n_test / n_train.
     """
 
     study: str
@@ -73,6 +75,7 @@ class AtlasCorpus:
     seeds: tuple[int, ...]
     scores: FloatArray
     diverged: FloatArray
+    diverged_at: FloatArray
     ratio: FloatArray
     entries: tuple[AtlasEntry, ...]
     judgement: Judgement
@@ -106,10 +109,15 @@ def read_corpus_scores(
     table = pd.read_parquet(folder / "scores.parquet")
     rule = provenance["protocol"]["selection"]
     ours = table[(table.role == "study") & (table.selection == rule)]
+    runs = pd.read_parquet(folder / "runs.parquet", columns=["run", "diverged_at"])
+    ours = ours.merge(runs, on="run", validate="one_to_one")
     known = json.loads((folder / "variants.json").read_text(encoding="utf-8"))
     told = {row["label"]: row for row in known if row["label"] in set(ours.variant)}
     labels = list(told)
-    stands = [_place(row) for row in told.values()]
+    stands = []
+    for row in told.values():
+        about, place = _place(row)
+        stands.append((row[about], place))
     if len(set(stands)) < len(stands) or not (several_places or len(dict(stands)) == len(stands)):
         raise InputError(f"{folder}: an activation has several variants; an atlas has one of each")
     if (baseline, CANDIDATE) not in stands:
@@ -118,11 +126,12 @@ def read_corpus_scores(
     if len(folds) < 2:
         raise InputError(f"{folder}: an atlas needs two folds")
     shape = (len(labels), len(folds), len(seeds))
-    scores, diverged = np.full(shape, np.nan), np.full(shape, np.nan)
+    scores, diverged, diverged_at = (np.full(shape, np.nan) for _ in range(3))
     ratio = np.full(len(folds), np.nan)
     for row in ours.itertuples():
         at = (labels.index(row.variant), folds.index(row.fold), seeds.index(row.seed))
         scores[at], diverged[at] = POINTS * float(row.uar), float(row.diverged)
+        diverged_at[at] = float(row.diverged_at)
         ratio[at[1]] = float(row.test_size) / float(row.train_size)
     rates = {
         label: tuple(Counter(group.drop_duplicates("fold").learning_rate.tolist()).most_common())
@@ -144,6 +153,7 @@ def read_corpus_scores(
         seeds=tuple(int(seed) for seed in seeds),
         scores=scores,
         diverged=diverged,
+        diverged_at=diverged_at,
         ratio=ratio,
         entries=entries,
         judgement=judgement,
@@ -155,12 +165,12 @@ def read_corpus_scores(
 
 
 def _place(row: dict[str, Any]) -> tuple[str, str]:
-    """The activation that a variant is about, and where it stands."""
+    """What of a variant is the activation it is about (a column), and where that stands."""
     for gate in GATES:
         if row.get(gate, GATE) != GATE:
-            return row[gate], f"{gate} gate"
+            return gate, f"{gate} gate"
     both = row.get("direction") == "bigru"
-    return row["activation"], BOTH_WAYS if both else CANDIDATE
+    return "activation", BOTH_WAYS if both else CANDIDATE
 
 
 def _base(stand: tuple[str, str], stands: Sequence[tuple[str, str]], baseline: str) -> int | None:
@@ -195,6 +205,8 @@ def _entries(
     judgement = verdicts.judged
     found = []
     for k, (label, row) in enumerate(told.items()):
+        about, _ = _place(row)
+        formula = row["formulas"][about]
         place = others.index(k) if k in others else None
         difference, error, degrees, low, high, p = 0.0, np.nan, np.nan, np.nan, np.nan, np.nan
         verdict = "baseline"
@@ -211,8 +223,10 @@ def _entries(
             AtlasEntry(
                 activation=stands[k][0],
                 place=stands[k][1],
-                family=row["family"],
-                formula=row["formulas"]["activation"],
+                family=row["family"]  # the candidate's
+                if about == "activation"
+                else registry.recall(stands[k][0], formula).family,
+                formula=formula,
                 uar=float(means[k].mean()),
                 difference=difference,
                 standard_error=error,

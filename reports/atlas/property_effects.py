@@ -53,12 +53,15 @@ class Property:
 
 @dataclass(frozen=True)
 class Curve:
-    """An activation's values and slopes on WINDOW, at zero and far out; learnable: parameters."""
+    """An activation's values and slopes on WINDOW, at zero and far out; reach: the largest value on
+    ±FAR, without its sign; learnable: parameters.
+    """
 
     values: FloatArray
     slopes: FloatArray
     slope_at_zero: float
     far_slopes: tuple[float, float]
+    reach: float
     learnable: bool
 
 
@@ -154,6 +157,7 @@ def curve_of(formula: Formula) -> Curve:
         slopes=slopes,
         slope_at_zero=float(near.mean()),
         far_slopes=(float(far[0]), float(far[1])),
+        reach=float(np.abs(at(np.linspace(-FAR, FAR, 4001))[0]).max()),
         learnable=bool(formula.initial),
     )
 

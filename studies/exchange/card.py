@@ -25,7 +25,7 @@ FILES = {
     "details.parquet": "learnt parameters, diagnostics and dev logits of each run, as flat lists",
     "variants.json": "each variant with its formulas, facts and parameters",
     "spec.yaml": "the study, readable by `gateswap run` (without the corpus's path)",
-    "provenance.json": "corpus, protocol, code, machine, and SHA-256 of every file",
+    "provenance.json": "corpus, protocol, code, kernels, device, and SHA-256 of every file",
 }
 
 

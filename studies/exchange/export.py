@@ -1,7 +1,7 @@
 """Writing a study's results as an open data set: Parquet, JSON, YAML and a data card.
 
-- Everything that a report needs is in it and nothing else: no audio, no features, no path of this
-  machine. Of a licensed corpus, ids can be written as hashes.
+- Everything that a report needs is in it and nothing else: no audio, no features, no path and no
+  name of this machine. Of a licensed corpus, ids can be written as hashes.
 - The folder is written beside its place and renamed: it is whole or not there.
 """
 
@@ -95,6 +95,7 @@ def _study(folder: StudyFolder, hash_ids: bool) -> _Study:
             roles.setdefault(key, "tried")
             members.setdefault(key, result.member)
             results[key] = result
+    results = {key: _nowhere(result) for key, result in results.items()}
     if hash_ids:
         results = _without_ids(results, record.conditions.corpus.fingerprint)
     ordered = {key: results[key] for key in members if key in results}
@@ -169,7 +170,7 @@ def _provenance(
     results = list(study.results.values())
     made = {
         name: sorted({str(getattr(result.identity, name)) for result in results})
-        for name in ("code_version", "kernel", "device", "precision", "torch", "host")
+        for name in ("code_version", "kernel", "device", "precision", "torch")
     }
     return {
         "format": FORMAT,
@@ -183,6 +184,11 @@ def _provenance(
         "seconds": sum(result.wall_seconds for result in results),
         **made,
     }
+
+
+def _nowhere(result: MemberResult) -> MemberResult:
+    """The result without the name of the machine that computed it."""
+    return dataclasses.replace(result, identity=dataclasses.replace(result.identity, host=""))
 
 
 def _without_ids(results: Mapping[str, MemberResult], fingerprint: str) -> dict[str, MemberResult]:

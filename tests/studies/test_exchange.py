@@ -76,6 +76,10 @@ def folder(tmp_path: Path, results: list[MemberResult]) -> StudyFolder:
     return place
 
 
+def nowhere(result: MemberResult) -> MemberResult:
+    return replace(result, identity=replace(result.identity, host=""))
+
+
 def test_what_is_read_from_an_export_is_what_was_written_to_the_last_bit(
     folder: StudyFolder, tmp_path: Path
 ) -> None:
@@ -83,7 +87,9 @@ def test_what_is_read_from_an_export_is_what_was_written_to_the_last_bit(
     kept = ResultFolder(folder.results)
     assert found.results.keys() == kept.hashes()
     for key, result in found.results.items():
-        assert result.to_bytes() == kept.file(key).read_bytes()
+        original = MemberResult.from_bytes(kept.file(key).read_bytes())
+        assert original.to_bytes() == kept.file(key).read_bytes()
+        assert result.to_bytes() == nowhere(original).to_bytes()
     assert list(found.members) == list(PlanRecord.read(folder).members)
     search = TuningRecord.read(folder)
     assert search is not None
@@ -96,7 +102,7 @@ def test_an_export_has_the_original_s_numbers_also_without_ids(
     def numbers(of: StudyFolder) -> dict[str, Any]:
         record = PlanRecord.read(of)
         return analyse(
-            read_study(of),
+            [nowhere(result) for result in read_study(of)],
             planned=record.members.values(),
             tuned=tried(record, ResultFolder(of.results)),
         ).as_dict()
@@ -115,7 +121,11 @@ def test_an_export_has_the_original_s_numbers_also_without_ids(
         assert (found == original) is not hidden
 
 
-def test_nobody_s_path_or_id_is_in_a_hashed_export(folder: StudyFolder, tmp_path: Path) -> None:
+def test_no_path_or_machine_is_in_an_export_and_no_id_in_a_hashed_one(
+    folder: StudyFolder, tmp_path: Path
+) -> None:
+    assert {result.identity.host for result in read_study(folder)} == {"nowhere"}
+    plain = export_study(folder, tmp_path / "plain")
     hidden = export_study(folder, tmp_path / "hidden", hash_ids=True)
     table = pq.read_table(hidden / "utterances.parquet")
     ids = set(table.column("ids").to_pylist())
@@ -123,8 +133,11 @@ def test_nobody_s_path_or_id_is_in_a_hashed_export(folder: StudyFolder, tmp_path
     assert len(ids) == len(original)
     assert not ids & original
     assert set(table.column("speakers").to_pylist()) == {f"speaker {n:05d}" for n in range(1, 7)}
-    for path in hidden.iterdir():
+    for path in (*plain.iterdir(), *hidden.iterdir()):
         assert str(tmp_path).encode() not in path.read_bytes()
+    for export in (plain, hidden):
+        assert "host" not in json.loads((export / "provenance.json").read_text())
+        assert {result.identity.host for result in read_export(export).results.values()} == {""}
 
 
 def test_exports_are_put_together_or_refused_with_the_reason(

@@ -1,10 +1,7 @@
 """The atlas's page from exports: what it says follows from the scores, and nothing else is said."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +12,10 @@ import activations
 from activations.errors import InputError
 from reports.atlas.atlas_answer import stable_spread
 from reports.atlas.atlas_page import mean_of, rank_correlation, write_atlas
-from reports.atlas.atlas_scores import AtlasEntry, read_corpus_scores
+from reports.atlas.atlas_scores import read_corpus_scores
 from reports.atlas.property_effects import PROPERTIES, cousins, curve_of, property_effects
 from reports.statistics.family import judge
-
-NAMES = ("tanh", "sigmoid", "hardtanh", "softsign", "arctan", "erf", "relu", "leaky_relu", "elu",
-         "selu", "silu", "gelu", "mish", "softplus", "sine", "gcu", "prelu", "arelu",
-         "exponential")  # fmt: skip
-FOLDS, SEEDS = ("a", "b", "c", "d"), (0, 1)
+from tests.reports.made_up_exports import NAMES, Variant, sign, variant, write_export
 
 
 def write_scores(
@@ -33,41 +26,23 @@ def write_scores(
     breaks: Callable[[str], bool] = lambda _: False,
 ) -> pd.DataFrame:
     """An export of scores: saturating activations score `gain` points better than the others; the
-    first seed of those that break has diverged, with a constant answer's score.
+    first seed of those that break has diverged, with a constant answer's score; gcu's too, with the
+    score that it would have had.
     """
-    folder.mkdir()
-    random = np.random.default_rng(seed)
-    fold_level = dict(zip(FOLDS, 4 * random.standard_normal(len(FOLDS)), strict=True))
-    rows: list[dict[str, Any]] = []
-    for name in NAMES:
-        saturates = PROPERTIES[0].of(curve_of(activations.get(name)))
-        for fold in FOLDS:
-            for s in SEEDS:
-                uar = 60 + gain * saturates + fold_level[fold] + random.standard_normal()
-                broken = breaks(name) and (s == 0 or name == "exponential")
-                uar = 25.0 if broken else uar
-                rows.append(
-                    {"run": f"{name}{fold}{s}", "role": "study", "variant": f"{name} · gru",
-                     "activation": name, "fold": fold, "seed": s, "learning_rate": 2e-3,
-                     "selection": "dev", "uar": uar / 100, "war": uar / 100, "dev_uar": 0.6,
-                     "loss": 1.0, "steps": 100, "time": 1.0,
-                     "diverged": broken or (name == "gcu" and s == 0),
-                     "train_size": 30, "test_size": 10}
-                )  # fmt: skip
-    table = pd.DataFrame(rows)
-    search = table.assign(role="search", seed=1000, uar=0.99)
-    pd.concat([table, search]).to_parquet(folder / "scores.parquet")
-    told = [
-        {"label": f"{name} · gru", "activation": name, "family": activations.get(name).family,
-         "formulas": {"activation": activations.get(name).text}}
-        for name in NAMES
-    ]  # fmt: skip
-    (folder / "variants.json").write_text(json.dumps(told))
-    files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
-    provenance = {"format": 1, "study": study, "files": files, "protocol": {"selection": "dev"},
-                  "corpus": {"name": study.upper()}, "seconds": 288.0, "results": 288,
-                  "device": ["cpu"], "code_version": ["0.1.0"]}  # fmt: skip
-    (folder / "provenance.json").write_text(json.dumps(provenance))
+
+    def level(row: Variant) -> float:
+        return 60 + gain * PROPERTIES[0].of(curve_of(activations.get(row["activation"])))
+
+    def breaks_at(row: Variant, s: int) -> int:
+        name = row["activation"]
+        return int(breaks(name) and (s == 0 or name == "exponential"))
+
+    variants = [variant(name) for name in NAMES]
+    table = write_export(folder, study, variants, level=level, breaks_at=breaks_at, seed=seed)
+    written = pd.read_parquet(folder / "scores.parquet")  # with the runs of the search
+    written["diverged"] |= (written.activation == "gcu") & (written.seed == 0)
+    written.to_parquet(folder / "scores.parquet")
+    sign(folder)
     return table
 
 
@@ -191,62 +166,11 @@ def test_the_page_begins_with_what_its_numbers_answer(tmp_path: Path) -> None:
     assert f"lie within ±{1.96 * small.high:.1f} points of their mean" in text
 
 
-def as_places(folder: Path) -> None:
-    """Make of an export's activations eight in the candidate, five with BiGRU, and the others in
-    gates.
-    """
-    known = json.loads((folder / "variants.json").read_text())
-    for k, row in enumerate(known):
-        row |= {"direction": "gru", "update": "sigmoid", "reset": "sigmoid"}
-        if 8 <= k < 13:
-            row |= {"direction": "bigru", "activation": known[k - 8]["activation"]}
-        if k >= 13:
-            gate, name = ("update", "reset")[k % 2], known[(k - 13) // 2 + 2]["activation"]
-            row |= {"activation": "tanh", gate: name}
-    (folder / "variants.json").write_text(json.dumps(known))
-    provenance = json.loads((folder / "provenance.json").read_text())
-    data = (folder / "variants.json").read_bytes()
-    provenance["files"]["variants.json"] = hashlib.sha256(data).hexdigest()
-    (folder / "provenance.json").write_text(json.dumps(provenance))
-
-
-def test_activations_in_gates_are_compared_with_the_baseline_of_their_direction(
-    tmp_path: Path,
-) -> None:
-    table = write_scores(tmp_path / "places", "places", breaks=lambda name: name == "prelu")
-    write_scores(tmp_path / "one", "one")
-    means = 100 * table.groupby("activation").uar.mean()
-    as_places(tmp_path / "places")
-    with pytest.raises(InputError, match="has several variants"):
-        read_corpus_scores(tmp_path / "places")
-    corpus = read_corpus_scores(tmp_path / "places", several_places=True)
-    found = {(e.activation, e.place): e for e in corpus.entries}
-    both = [found[NAMES[k], "candidate, BiGRU"] for k in range(5)]
-    assert both[0].difference == pytest.approx(means[NAMES[8]] - means["tanh"])
-    assert both[1].difference == pytest.approx(means[NAMES[9]] - means[NAMES[8]])
-    gate = found["softsign", "reset gate"]
-    assert gate.difference == pytest.approx(means[NAMES[15]] - means["tanh"])
-    page = tmp_path / "atlas.md"
-    text = write_atlas([tmp_path / "one"], page, gates=tmp_path / "places").read_text()
-    assert "| activation | candidate | candidate, BiGRU | reset gate | update gate |" in text
-    assert "19 variants × 4 folds × 2 seeds = 152 runs" in text
-    assert "Holm over all 18." in text
-    assert "- **candidate, BiGRU**: 5 of 5 trained in every run; the standard deviation" in text
-    assert f"| `{NAMES[1]}` | {gate_cell(found[NAMES[1], 'candidate'])} |" in text
-
-
-def gate_cell(entry: AtlasEntry) -> str:
-    return f"{entry.difference:+.1f} ({entry.low:+.1f} … {entry.high:+.1f})".replace("-", "−")
-
-
 def test_an_unfinished_corpus_has_no_page(tmp_path: Path) -> None:
     table = write_scores(tmp_path / "one", "one")
     kept = table[~((table.activation == "elu") & (table.fold == "b"))]
     kept.to_parquet(tmp_path / "one" / "scores.parquet")
-    provenance = json.loads((tmp_path / "one" / "provenance.json").read_text())
-    data = (tmp_path / "one" / "scores.parquet").read_bytes()
-    provenance["files"]["scores.parquet"] = hashlib.sha256(data).hexdigest()
-    (tmp_path / "one" / "provenance.json").write_text(json.dumps(provenance))
+    sign(tmp_path / "one")
     with pytest.raises(InputError, match="is unfinished: elu; run and export"):
         read_corpus_scores(tmp_path / "one")
 
