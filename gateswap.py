@@ -234,13 +234,10 @@ def run(
     mlflow_url: MlflowUrl = None,
 ) -> None:
     """Train what is missing of a study; the same command continues after an interruption."""
-    from studies.execution.machine import Machine, Trainers
-    from studies.forecast import forecast_study
+    from studies.execution.machine import Machine
     from studies.loading import load
-    from studies.model_files import disk_use
     from studies.runner import foresee_study, run_study
     from studies.terminal.display import TerminalDisplay, print_status
-    from studies.terminal.forecasts import print_forecast
 
     place = Workspace(workspace, optuna_url=optuna_url, mlflow_url=mlflow_url)
     display = TerminalDisplay(quiet=quiet)
@@ -254,6 +251,11 @@ def run(
         worker_gpus=worker_gpus,
     )
     if dry_run:
+        from studies.execution.trainers import Trainers
+        from studies.forecast import forecast_study
+        from studies.model_files import disk_use
+        from studies.terminal.forecasts import print_forecast
+
         trainers = Trainers(machine)
         found = foresee_study(spec, place, display)
         plan = found.plan

@@ -19,7 +19,6 @@ from activations.catalogue.refused import REFUSED
 from activations.errors import InputError
 from activations.formula.formula import Formula
 from activations.formula.parser import looks_like_a_formula, parse
-from activations.from_torch import name_or_text
 
 ENTRY_POINTS = "gateswap.activations"
 
@@ -45,6 +44,8 @@ def get(spec: object) -> Formula:
         return spec
     if isinstance(spec, str):
         return _from_text(spec)
+    from activations.from_torch import name_or_text
+
     return _from_text(name_or_text(spec))
 
 

@@ -22,8 +22,8 @@ from bench.training import memory
 from bench.training.rehearsal import Rehearsal, rehearse
 from bench.training.train import TrainingSettings
 from studies.execution.engines import members_at_once
-from studies.execution.machine import Trainers
 from studies.execution.sharing import Sharing, share
+from studies.execution.trainers import Trainers
 from studies.material import Material, StoredFeatures
 from studies.plan import Plan
 from studies.result_files import ResultFolder

@@ -4,7 +4,7 @@
 - The file is a courtesy: a disk that refuses it ends it and nothing else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +16,13 @@ from studies.training_lines import TrainingLines
 
 
 class Logbook:
-    """A Display that writes down what it passes on. file: is appended to. gpus: are some in use."""
+    """A Display that writes down what it passes on. file: is appended to. gpus: whether some are
+    in use; asked when training begins.
+    """
 
-    def __init__(self, inner: Display, file: Path, *, gpus: bool = False) -> None:
+    def __init__(
+        self, inner: Display, file: Path, *, gpus: Callable[[], bool] = lambda: False
+    ) -> None:
         self._inner, self._file, self._gpus = inner, file, gpus
         self._refused = False
 
@@ -60,7 +64,7 @@ class Logbook:
     @contextmanager
     def training(self, members: int, work: float) -> Iterator["_Both"]:
         """The training of so many members, shown and written."""
-        lines = TrainingLines(self.write, Pace(members, work), DeviceUse(gpus=self._gpus))
+        lines = TrainingLines(self.write, Pace(members, work), DeviceUse(gpus=self._gpus()))
         with ExitStack() as stack:
             shown = stack.enter_context(self._inner.training(members, work))
             yield _Both(shown, stack.enter_context(lines.running()))

@@ -10,17 +10,15 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 
 from activations.errors import InputError
 from bench.arrays import FloatArray, IntArray
 from bench.corpora.corpus import Corpus
 from bench.corpora.demo import write_demo_corpus
 from bench.corpora.reading import read_corpus
-from bench.data.batches import TrainingData
 from bench.data.examples import Examples, build_examples
 from bench.data.folds import Fold, make_folds
 from bench.data.review import fold_notes
@@ -34,6 +32,11 @@ from studies.progress import Display
 from studies.spec import StudySpec
 from studies.workspace import Workspace
 
+if TYPE_CHECKING:  # what is planned and not trained needs no torch, which takes two seconds
+    import torch
+
+    from bench.data.batches import TrainingData
+
 DEMO_SEED = 0
 DEMO_DIALOGUES = 10
 DEMO_FOLDS = tuple(f"Ses0{number}" for number in range(1, 6))
@@ -42,7 +45,7 @@ DEMO_FOLDS = tuple(f"Ses0{number}" for number in range(1, 6))
 class DataSource(Protocol):
     """Where training data comes from; small enough to be sent to another process."""
 
-    def build(self, device: torch.device) -> TrainingData:
+    def build(self, device: "torch.device") -> "TrainingData":
         """The data on a device. Raises GateswapError where it cannot be read any more."""
 
 
@@ -54,8 +57,10 @@ class StoredFeatures:
     examples: Examples
     folds: Sequence[Fold]
 
-    def build(self, device: torch.device) -> TrainingData:
+    def build(self, device: "torch.device") -> "TrainingData":
         """Read the store and put it on a device."""
+        from bench.data.batches import TrainingData
+
         return TrainingData.build(FeatureStore.open(self.folder), self.examples, self.folds, device)
 
     def carried(self) -> "CarriedFeatures":
@@ -82,8 +87,10 @@ class CarriedFeatures:
     examples: Examples
     folds: Sequence[Fold]
 
-    def build(self, device: torch.device) -> TrainingData:
+    def build(self, device: "torch.device") -> "TrainingData":
         """Put it on a device; on a CPU the frames stay where they are."""
+        from bench.data.batches import TrainingData
+
         with warnings.catch_warnings():
             # an object store's arrays must not be written, and nobody writes frames
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -1,5 +1,6 @@
 """A folder of files named by the hashes of members: results, networks or checkpoints."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,12 @@ class MemberFiles:
 
     def hashes(self) -> set[str]:
         """The members that have a file, whole or not; files with other names are not ours."""
-        names = (file.name.removesuffix(self.SUFFIX) for file in self.path.glob(f"*{self.SUFFIX}"))
-        return {name for name in names if NAME.fullmatch(name)}
+        try:
+            names = os.listdir(self.path)
+        except OSError:
+            return set()
+        ours = (name.removesuffix(self.SUFFIX) for name in names if name.endswith(self.SUFFIX))
+        return {name for name in ours if NAME.fullmatch(name)}
 
     def file(self, member_hash: str) -> Path:
         """Where a member's file is or would be."""

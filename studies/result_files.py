@@ -23,10 +23,12 @@ from bench.data.members import Hyperparameters, Member
 from bench.training.glance import Glance
 from bench.training.identity import Conditions
 from bench.training.results import MemberResult, TornResultError
+from studies.glance_index import GlanceIndex, mark_of
 from studies.member_files import MemberFiles
 from studies.workspace import StudyFolder
 
 SUFFIX = ".npz"
+INDEX = "headers.json"  # beside the folder
 TORN = ".torn"  # what a file is called that was set aside
 
 # what JSON and our own constructors raise for what is no record
@@ -54,6 +56,10 @@ class ResultFolder(MemberFiles):
     _glanced: dict[str, Glance] = dataclasses.field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _index: GlanceIndex = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", GlanceIndex(self.path.with_name(INDEX)))
 
     def read(self, member_hash: str) -> MemberResult:
         """Read one result. Raises TornResultError or InputError as `MemberResult.load`."""
@@ -68,22 +74,37 @@ class ResultFolder(MemberFiles):
         return self._whole(self.read, besides, report)
 
     def glance(self, member_hash: str) -> Glance:
-        """What a result's header says, once all of the file is known to be whole.
+        """What a result's header says, once all of the file is known to be whole: it was read now,
+        or before and nothing has touched it since.
 
         Raises TornResultError or InputError as `Glance.load`.
         """
         if member_hash not in self._glanced:
             known = self._known.get(member_hash)
             self._glanced[member_hash] = (
-                Glance.load(self.file(member_hash)) if known is None else Glance.of(known)
+                self._looked_up(member_hash) if known is None else Glance.of(known)
             )
         return self._glanced[member_hash]
+
+    def _looked_up(self, member_hash: str) -> Glance:
+        """A header from the index, or else from the file."""
+        file = self.file(member_hash)
+        mark = mark_of(file)
+        found = self._index.find(member_hash, mark)
+        if found is None:
+            found = Glance.load(file)
+            self._index.note(member_hash, mark, found)
+        return found
 
     def glances(
         self, *, besides: Collection[str] = (), report: Report = lambda _: None
     ) -> dict[str, Glance]:
-        """As `by_hash`, of the results' headers alone, in half the time."""
-        return self._whole(self.glance, besides, report)
+        """As `by_hash`, of the results' headers alone: in half the time when they are read first,
+        in no time when nothing has touched the files since.
+        """
+        found = self._whole(self.glance, besides, report)
+        self._index.keep(self.hashes())
+        return found
 
     def _whole(
         self, read: Callable[[str], _Read], besides: Collection[str], report: Report
@@ -140,7 +161,7 @@ class ResultFolder(MemberFiles):
 
 def check_member(file: Path, found: Member, member: Member) -> None:
     """Raise InputError where a file holds another member's result than its name says."""
-    if _named(found) != _named(member):
+    if found != member and _named(found) != _named(member):
         raise InputError(
             f"{file} holds the result of {found.variant.label}, fold {found.fold}, seed "
             f"{found.seed}, not of {member.variant.label}, fold {member.fold}, seed "
@@ -166,10 +187,12 @@ class PlanRecord:
 
     def write(self, folder: StudyFolder) -> None:
         """Save the record, all or nothing."""
-        members = members_with_hash(self.members)
-        data = {"study": self.study, **self.conditions.as_dict(), "members": members}
-        text = json.dumps(data, ensure_ascii=False, indent=1)
-        write_atomically(folder.plan, text)
+        about = {"study": self.study, **self.conditions.as_dict()}
+        head = json.dumps(about, ensure_ascii=False, indent=1).removesuffix("\n}")
+        # a line each: indented, thousands of members would take Python's own encoder half a second
+        members = (json.dumps(each, ensure_ascii=False) for each in members_with_hash(self.members))
+        listed = ",\n  ".join(members)
+        write_atomically(folder.plan, f'{head},\n "members": [\n  {listed}\n ]\n}}')
 
     @classmethod
     def read(cls, folder: StudyFolder) -> "PlanRecord":

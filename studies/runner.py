@@ -7,30 +7,21 @@
 """
 
 import contextlib
-import subprocess
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from activations.errors import GateswapError, InputError
 from activations.files import alone_in, sweep, write_atomically
-from activations.kernels.cpu.ahead import CompiledAhead
-from activations.kernels.cpu.threads import take_granted_threads
-from activations.kernels.precision import at_precision
-from bench.features.unseen import described
-from bench.training.identity import Origin
-from bench.training.train import TrainingSettings
 from studies.checkpoint_files import CheckpointFolder
 from studies.completion import Status, study_status
-from studies.execution.engines import Engine, work_of
-from studies.execution.machine import AUTOMATIC, Machine, Trainers
+from studies.execution.machine import AUTOMATIC, Machine
 from studies.frozen import freeze
 from studies.growth import Round, grown
-from studies.keeping import Callback, Keeper
 from studies.kinds import kinds_of, mixture
 from studies.logbook import Logbook
-from studies.material import Material, corpus_folder, foresee, read_material, training_source
+from studies.material import Material, corpus_folder, foresee, read_material
 from studies.model_files import ModelFolder, check_disk, without_model
 from studies.plan import Plan
 from studies.progress import SILENT, Display
@@ -39,6 +30,11 @@ from studies.result_files import PlanRecord, ResultFolder
 from studies.spec import StudySpec
 from studies.tuned import chosen_settings
 from studies.workspace import StudyFolder, Workspace, writable
+
+if TYPE_CHECKING:  # torch is imported when something is to be trained
+    from studies.execution.trainers import Trainers
+    from studies.keeping import Callback
+    from studies.training_run import TrainingRun
 
 
 class StudyStoppedError(GateswapError):
@@ -73,7 +69,7 @@ def run_study(
     mirror: bool = True,
     models: bool = False,
     display: Display = SILENT,
-    callbacks: Sequence[Callback] = (),
+    callbacks: "Sequence[Callback]" = (),
 ) -> Outcome:
     """Train every member of a study that has no result file.
 
@@ -98,6 +94,8 @@ def run_study(
             now.plan.record.write(session.folder)
             done = done.then(session.train(now.plan, again))
             again = []
+            if spec.seed_rule is None:  # the plan is what it was
+                return done
             before, now = now, session.round()
             if now.said:
                 session.display.say(now.said)
@@ -145,21 +143,30 @@ class Session:
         display: Display,
         *,
         mirror: bool = True,
-        callbacks: Sequence[Callback] = (),
+        callbacks: "Sequence[Callback]" = (),
     ) -> None:
         self._spec, self._workspace = spec, workspace
         corpus_folder(spec, workspace)  # which has to be said, before any folder is made
-        self._trainers, self._callbacks = Trainers(machine), callbacks
+        self._machine, self._callbacks = machine, callbacks
+        if not machine.is_certain:  # or else it is refused before anything is written
+            _ = self._trainers
         self._material: Material | None = None
-        self._engine: Engine | None = None
-        self._ahead: CompiledAhead | None = None
+        self._training: TrainingRun | None = None
         self.folder = workspace.study(spec.name)
         self.results = ResultFolder(writable(self.folder.results))
-        gpus = self._trainers.gpus
-        self.display = self._display = Logbook(display, self.folder.log, gpus=gpus)
+        self.display = self._display = Logbook(
+            display, self.folder.log, gpus=lambda: self._trainers.gpus
+        )
         self._reflection = Reflection(spec, workspace, self.results, self._display, wanted=mirror)
         self._models = ModelFolder(self.folder.models)
         self._checkpoints = CheckpointFolder(self.folder.checkpoints)
+
+    @cached_property
+    def _trainers(self) -> "Trainers":
+        """What trains. Raises InputError for an engine, device or precision that cannot be used."""
+        from studies.execution.trainers import Trainers
+
+        return Trainers(self._machine)
 
     def material(self) -> Material:
         """The corpus and its folds, read once."""
@@ -212,28 +219,12 @@ class Session:
         self._reflection.update_mlflow()
         diverged, errors = 0, []
         if stacks:
-            trainers, work = self._trainers, float(sum(map(work_of, stacks)))
-            self._display.write(f"training of {missing} members begins on {trainers}")
-            with at_precision(trainers.precision), self._display.training(missing, work) as view:
-                engine = self._prepared(plan)
-                folders = self.results, self._models, self._checkpoints
-                reflect = self._reflection.update_mlflow
-                kept = Keeper(*folders, self._display, view, reflect, again, self._callbacks)
-                try:
-                    engine.train(stacks, kept)
-                except KeyboardInterrupt:
-                    self._display.write(stopped := self._stopped(plan))
-                    raise StudyStoppedError(stopped) from None
+            try:
+                kept = self._training_run().train(plan, self.material, stacks, again)
+            except KeyboardInterrupt:
+                self._display.write(stopped := self._stopped(plan))
+                raise StudyStoppedError(stopped) from None
             diverged, errors = kept.diverged, kept.errors
-            self._display.write(
-                f"training has ended; {diverged} diverged, {len(errors)} stacks failed"
-            )
-            if kept.differing:
-                self._display.say(
-                    f"warning: {len(kept.differing)} of {len(again)} models say another class of "
-                    "some test utterance than their results, which were computed elsewhere or by "
-                    "another version; the results stay as they are"
-                )
         self._reflection.update_mlflow(ended=True)
         self._reflection.update_optuna()
         if errors:
@@ -252,34 +243,33 @@ class Session:
         """
         self.results.glances(besides=plan.members, report=self._display.say)
         found = {key: r for key, r in self.results.glances().items() if key in plan.members}
-        kinds = self._trainers.kinds
-        if kinds is None or len(found) == len(plan.members):
+        if len(found) == len(plan.members):
             return
-        if warning := mixture(plan.spec.name, kinds_of(found.values()), kinds):
+        kinds = self._trainers.kinds
+        if kinds is not None and (
+            warning := mixture(plan.spec.name, kinds_of(found.values()), kinds)
+        ):
             self._display.say(f"warning: {warning}")
 
     def close(self) -> None:
         """End what trains."""
-        if self._ahead is not None:
-            self._ahead.close()
-        if self._engine is not None:
-            self._engine.close()
+        if self._training is not None:
+            self._training.close()
 
-    def _prepared(self, plan: Plan) -> Engine:
-        """What trains, with the study's features."""
-        if self._engine is None:
-            if self._trainers.compiles_here:  # while features are computed, and the first train
-                self._ahead = CompiledAhead(trial.variant.cell for trial in plan.trials)
-            source = training_source(self._spec, self.material(), self._workspace, self._display)
-            settings = TrainingSettings(
-                origin=_origin(plan),
-                keep=self._spec.keep,
-                checkpoint_seconds=60 * self._spec.stack.checkpoint_minutes,
-                features=described(self._spec.features.settings()),
+    def _training_run(self) -> "TrainingRun":
+        """What trains, made when something is to be."""
+        if self._training is None:
+            from studies.training_run import TrainingRun
+
+            self._training = TrainingRun(
+                self._trainers,
+                self._workspace,
+                self._display,
+                (self.results, self._models, self._checkpoints),
+                self._reflection.update_mlflow,
+                self._callbacks,
             )
-            take_granted_threads()
-            self._engine = self._trainers.engine(source, settings)
-        return self._engine
+        return self._training
 
     def _stopped(self, plan: Plan) -> str:
         kept = len(self.results.hashes() & set(plan.members))
@@ -287,22 +277,6 @@ class Session:
             f"stopped. {kept} of {len(plan.members)} members are finished and kept in "
             f"{self.results.path}; the same command continues with the rest"
         )
-
-
-def _origin(plan: Plan) -> Origin:
-    conditions = vars(plan.record.conditions)
-    return Origin(study=plan.spec.name, code_version=code_version(), **conditions)
-
-
-def code_version() -> str:
-    """The version, with the commit where this is a git checkout ("-dirty" if files differ)."""
-    version = metadata.version("gateswap")
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    try:
-        commit = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return version
-    return f"{version} ({commit.stdout.strip()})"
 
 
 def _announce(plan: Plan, folder: StudyFolder, results: ResultFolder, display: Display) -> None:

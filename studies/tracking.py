@@ -25,7 +25,6 @@ from studies.databases import (
     set_aside_without_runs,
 )
 from studies.logged_use import LONG, logged_use, use_between
-from studies.mlflow_model import save_mlflow_model
 from studies.reaching import bounded, quiet_mlflow
 from studies.result_files import PlanRecord, ResultFolder
 from studies.run_records import (
@@ -140,6 +139,8 @@ class Mirror:
         Raises GateswapError where the storage cannot be used, or the member was not drawn.
         """
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        from studies.mlflow_model import save_mlflow_model  # which imports torch
 
         with self._explained(), one_at_a_time(self._workspace, self._storage, self._study):
             before = self._client.search_logged_models([self._experiment])

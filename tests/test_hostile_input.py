@@ -23,8 +23,8 @@ import pytest
 import yaml
 
 import gateswap
-import studies.runner
-import studies.terminal.display  # noqa: F401  what commands import: it is none of a case's cost
+import studies.terminal.display  # what commands import: it is none of a case's cost
+import studies.training_run  # noqa: F401
 from activations import get
 from activations.errors import InputError
 from bench.corpora.audio import read_audio

@@ -14,10 +14,10 @@ import sys
 
 # what the commands import at the top of their packages or on the way
 IMPORTED = (
-    *("gateswap", "studies.runner", "reports.study", "studies.terminal.display", "librosa"),
-    *("librosa.feature", "librosa.core.pitch", "scipy.ndimage", "mlflow.tracking", "optuna"),
-    *("mlflow.store.tracking.sqlalchemy_store", "matplotlib.figure", "jinja2"),
-    *("matplotlib.backends.backend_svg", "matplotlib.backends.backend_pdf"),
+    *("gateswap", "studies.runner", "studies.training_run", "reports.study", "librosa"),
+    *("studies.terminal.display", "librosa.feature", "librosa.core.pitch", "scipy.ndimage"),
+    *("mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store", "optuna", "jinja2"),
+    *("matplotlib.figure", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_pdf"),
 )
 
 

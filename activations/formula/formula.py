@@ -13,16 +13,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sympy
-from torch import Tensor
 
 from activations.formula.facts import Facts
 from activations.formula.program import Program, build_program
 from activations.formula.slopes import derivative
 from activations.formula.text import to_latex, to_text
-from activations.formula.torch_code import differentiable, torch_source
+
+if TYPE_CHECKING:  # torch takes two seconds, and to check a formula needs none
+    from torch import Tensor
 
 Scope = Literal["layer", "unit"]
 
@@ -101,13 +102,15 @@ class Formula:
         return build_program(self.inputs, self.expression, names)
 
     @cached_property
-    def torch_function(self) -> Callable[..., Tensor]:
+    def torch_function(self) -> "Callable[..., Tensor]":
         """`(x, *parameters) -> Tensor`, differentiable by all of them, as often as one likes.
 
         The parameters broadcast against x (any shape); all have x's floating type. At a kink each
         derivative is that of the side chosen there. Raises ValueError for a wrong number of
         parameters.
         """
+        from activations.formula.torch_code import differentiable
+
         first = self.program(value=False, derivatives=True)
         return differentiable(self.program(), first, lambda name: self.slope(name).torch_function)
 
@@ -126,6 +129,8 @@ class Formula:
     @property
     def torch_source(self) -> str:
         """Python source that computes the value and every derivative, for reading."""
+        from activations.formula.torch_code import torch_source
+
         return torch_source(self.program(derivatives=True))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -153,18 +153,23 @@ class Hyperparameters:
 
         A member keeps its hash, and its result, when the program learns a new setting.
         """
-        fields = dataclasses.fields(self)
-        default = {field.name: field.default for field in fields if field.name in LATER}
         return {
             name: value
-            for name, value in self.as_dict().items()
-            if name not in default or value != default[name]
+            for name, value in vars(self).items()
+            if name not in _LATER_DEFAULTS or value != _LATER_DEFAULTS[name]
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Hyperparameters":
         """The inverse of `as_dict`. Raises TypeError for an unknown key."""
         return cls(**data)
+
+
+_LATER_DEFAULTS = {
+    field.name: field.default
+    for field in dataclasses.fields(Hyperparameters)
+    if field.name in LATER
+}
 
 
 @dataclass(frozen=True)
@@ -265,7 +270,7 @@ class Variant:
     @property
     def names(self) -> dict[str, str]:
         """The choices by name, without formulas, in the order of the fields."""
-        return {field.name: str(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {name: str(value) for name, value in vars(self).items()}
 
     @property
     def formulas(self) -> dict[str, str]:

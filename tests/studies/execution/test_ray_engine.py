@@ -9,8 +9,9 @@ import pytest
 from activations.errors import InputError
 from bench.training.train import TrainingSettings, train_stack
 from studies.execution.engines import NamedStack
-from studies.execution.machine import Machine, Trainers
+from studies.execution.machine import Machine
 from studies.execution.ray_engine import RayEngine, WorkerSize
+from studies.execution.trainers import Trainers
 from tests.bench import tiny
 from tests.studies.conftest import NODE
 from tests.studies.execution.training_cases import (
