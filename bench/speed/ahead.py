@@ -26,6 +26,7 @@ from typing import Any
 
 from activations.kernels.cell import SITES, Cell
 from activations.kernels.gpu.tiles import (
+    INDEX_TILES,
     SHARED_LIMITS,
     TOTAL_TILES,
     chunks,
@@ -42,7 +43,14 @@ from activations.registry import get, names
 
 LETTERS = {"update": "Z", "reset": "R", "candidate": "N"}
 NUMBERS = {"s": 0, "B": 64, "T": 200, "D": 1, "i": 0, "site": 2}  # of a plain GRU's launch
-INDICES = ("starts", "sizes", "order", "longest", "time_of_frame")  # int64 on the device
+INDICES = (
+    "starts",
+    "sizes",
+    "order",
+    "longest",
+    "time_of_frame",
+    "previous",
+)  # int64 on the device
 FEATURES = 45  # a layer's inputs, for the kernels of the projection
 ANY = "any"  # in place of an activation: the kernels that know none
 
@@ -78,9 +86,7 @@ def compile_cell(cell: Cell, target: Target) -> Iterator[Resources]:
     sites = triton_sites(cell)
     limit = SHARED_LIMITS[target.architecture]
     for backward in (False, True):
-        constants: dict[str, Any] = dict(
-            tiles(target.hidden, NUMBERS["B"], target.precision, limit)
-        )
+        constants: dict[str, Any] = dict(tiles(target.hidden, target.precision, limit))
         walk = "step" if "BLOCK_K" in constants else "sequence"
         constants |= {"HAS_H0": False, "PRECISION": target.precision}
         for site, formula in zip(SITES, cell.formulas, strict=True):
@@ -120,9 +126,10 @@ def compile_shared(target: Target) -> Iterator[Resources]:
             gradient_kernels.weight_gradients,
             {"HAS_H0": False, "PRECISION": target.precision, "RESET_BEFORE": before}
             | recurrent_gradient_tiles(H),
-            {"H": H, "chunks": recurrent_chunks(H)},
+            {"N": 12_800, "H": H, "chunks": recurrent_chunks(H)},
             target,
         )
+    yield _compile(gradient_kernels.previous_frames, INDEX_TILES, {"N": 12_800}, target)
     yield _compile(
         gradient_kernels.sum_chunks,
         TOTAL_TILES,
@@ -137,8 +144,7 @@ def compile_shared(target: Target) -> Iterator[Resources]:
     )
     yield _compile(
         projection_kernels.grouped_product,
-        {"HAS_BIAS": True, "PRECISION": target.precision}
-        | product_tiles(FEATURES, 3 * H, target.precision),
+        {"HAS_BIAS": True, "PRECISION": target.precision} | product_tiles(FEATURES, 3 * H, target.precision),
         {"K": FEATURES, "J": 3 * H, "stride_g": 3 * H * FEATURES}
         | {"stride_j": FEATURES, "stride_k": 1},
         target,

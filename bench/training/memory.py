@@ -34,7 +34,7 @@ COPIES = 7  # of a parameter: value, gradient, mean, square, scratch; its gradie
 DEVIATIONS = 4.0  # by which the longest of some 10,000 batches exceeds the mean batch
 ROUNDING = 9 / 8  # frames of a batch are rounded up by at most an eighth, on the GPU and by blocks
 RECORDINGS = 2  # steps' worth of memory: a recording of a larger batch cannot use a smaller one's
-PARTIAL_SUMS = 2 << 20  # bytes, of a recurrence's and a projection's gradients (kernels.gpu.tiles)
+PARTIAL_SUMS = 8 << 20  # bytes, of a recurrence's and a projection's gradients (kernels.gpu.tiles)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Recurrence, Triton kernels: what is summed over frames once all steps are done.
 
-- Weight gradients meet each frame's previous state, which packing puts at another frame: they are
-  gathered inside the product, so that no [N, H] copy of them is made.
+- Weight gradients meet each frame's previous state, which packing puts at another frame. Where it
+  lies is found once (`previous_frames`), and the states are gathered inside the product, so that no
+  [N, H] copy of them is made and the loads of the next block wait for nothing but one number.
 - Sums run in a fixed order and without atomics, over a group's own real frames: blocks of frames
   are dealt to chunks in turn, and `sum_chunks` adds the chunks up. The same input gives the same
   bits beside any other groups.
@@ -10,13 +11,34 @@
 import triton
 import triton.language as tl
 
-from activations.kernels.gpu.recurrence_kernels import frames_before, previous_state, product
+from activations.kernels.gpu.recurrence_kernels import product
 
 
-@triton.jit(do_not_specialize=["B", "T"])
+@triton.jit(do_not_specialize=["N", "B", "T"])
+def previous_frames(previous, time_of_frame, starts, sizes, order, N, B, T, BLOCK_F: tl.constexpr):
+    """Where each frame's previous state lies, [D, N]: its frame, or -1 - its row in h0."""
+    g = tl.program_id(1)
+    d = tl.program_id(2)
+    end = tl.load(starts + g * (T + 1) + T)
+    f = tl.load(starts + g * (T + 1)) + tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F)
+    real = f < end
+    t = tl.load(time_of_frame + f, mask=real, other=0)
+    rows = f - tl.load(starts + g * (T + 1) + t)
+    earlier = tl.load(starts + g * (T + 1) + tl.maximum(t - 1, 0)) + rows
+    later = tl.load(starts + g * (T + 1) + t + 1) + rows
+    running = tl.load(sizes + g * T + t + 1, mask=real & (t + 1 < T), other=0)  # of the later step
+    known = tl.where(d == 0, t > 0, rows < running)
+    row = tl.load(order + g * B + rows, mask=real, other=0)
+    tl.store(
+        previous + d * N + f,
+        tl.where(known, tl.where(d == 0, earlier, later), -1 - row),
+        mask=real,
+    )
+
+
+@triton.jit(do_not_specialize=["N", "B", "T"])
 def weight_gradients(
-    d_gates, candidate, h_out, h0, time_of_frame, starts, sizes, order, d_w, d_b,
-    B, T, H, D, chunks,
+    d_gates, candidate, h_out, h0, previous, starts, d_w, d_b, N, B, T, H, D, chunks,
     BLOCK_M: tl.constexpr, BLOCK_H: tl.constexpr, BLOCK_F: tl.constexpr,
     HAS_H0: tl.constexpr, PRECISION: tl.constexpr, RESET_BEFORE: tl.constexpr,
 ):  # fmt: skip
@@ -38,27 +60,31 @@ def weight_gradients(
     k = tile_k * BLOCK_H + tl.arange(0, BLOCK_H)
     start = tl.load(starts + g * (T + 1))
     end = tl.load(starts + g * (T + 1) + T)
+    # what differs by gate is where a program reads, so that one loop serves all
+    gradient = d_gates + gate * H
+    apart = gate == 2 and not RESET_BEFORE
+    if apart:
+        gradient = candidate
+    width = tl.where(apart, 1, 3) * H
     weight = tl.zeros((BLOCK_M, BLOCK_H), dtype=tl.float32)
     bias = tl.zeros((BLOCK_M,), dtype=tl.float32)
     for first in range(start + chunk * BLOCK_F, end, chunks * BLOCK_F):
         f = first + tl.arange(0, BLOCK_F)
         real = f < end
-        if not RESET_BEFORE and gate == 2:
-            source = candidate + (f * D + d)[None, :] * H + m[:, None]
-        else:
-            source = d_gates + (f * D + d)[None, :] * 3 * H + gate * H + m[:, None]
+        source = gradient + ((f * D + d) * width)[None, :] + m[:, None]
         da = tl.load(source, mask=real[None, :] & (m < H)[:, None], other=0.0)
         if RESET_BEFORE and gate == 2:
             met = candidate + (f * D + d)[:, None] * 4 * H + 3 * H + k[None, :]
             h = tl.load(met, mask=real[:, None] & (k < H)[None, :], other=0.0)
         else:
-            t = tl.load(time_of_frame + f, mask=real, other=0)
-            rows = f - tl.load(starts + g * (T + 1) + t)
-            before, known = frames_before(rows, real, t, d, g, T, starts, sizes)
-            row_of = tl.load(order + g * B + rows, mask=real, other=0)
-            h = previous_state(
-                h_out, h0, before, known, real, k, k < H, row_of, recurrence, d, B, H, D, HAS_H0
-            )
+            before = tl.load(previous + d * N + f, mask=real, other=-1)
+            known = real & (before >= 0)
+            at = (before * D + d)[:, None] * H + k[None, :]
+            h = tl.load(h_out + at, mask=known[:, None] & (k < H)[None, :], other=0.0)
+            if HAS_H0:
+                at = (recurrence * B - 1 - before)[:, None] * H + k[None, :]
+                at_first = (real & ~known)[:, None] & (k < H)[None, :]
+                h += tl.load(h0 + at, mask=at_first, other=0.0)
         weight += product(da, h, PRECISION)
         bias += tl.sum(da, 1)
     row = (chunk * tl.num_programs(2) + recurrence).to(tl.int64) * 3 * H + gate * H + m

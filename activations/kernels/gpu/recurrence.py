@@ -4,6 +4,7 @@
   where not, one launch a step streams them from L2, and replay.py makes those launches cheap.
 - Precision of the products is torch's own setting, `torch.set_float32_matmul_precision`: "highest"
   is ieee, "high" tf32, "medium" bf16. State, gates and accumulation are float32 in all three.
+  ieee is float32's accuracy by tensor cores: three tf32 products for one (`product`).
 - A cell whose reset gate acts before the product has kernels of its own (before_kernels.py), which
   take two launches where the others take one a step.
 - Weight and parameter gradients are sums over a group's own real frames in a fixed order, without
@@ -26,6 +27,7 @@ from torch import Tensor
 from activations.kernels.cell import Cell, Parameters
 from activations.kernels.gpu import projection, replay
 from activations.kernels.gpu.tiles import (
+    INDEX_TILES,
     chunks,
     parameter_tiles,
     recurrent_chunks,
@@ -52,11 +54,15 @@ def available(cell: Cell, dtype: torch.dtype) -> str | None:  # noqa: ARG001
 
 
 def describe(cell: Cell) -> str:
-    """Name the kernel for result files: precision, versions, the device and a hash of the code."""
+    """Name the kernel for result files: products, versions, the device and a hash of the code."""
     import triton
 
+    from activations.kernels.gpu.recurrence_kernels import PRODUCTS
+
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "interpreter"
-    return f"gpu ({precision()}, triton {triton.__version__}, {device}, {_code_hash(cell)})"
+    return (
+        f"gpu ({PRODUCTS[precision()]}, triton {triton.__version__}, {device}, {_code_hash(cell)})"
+    )
 
 
 def forward(
@@ -205,9 +211,7 @@ class _Launch:
 
     def constants(self, *, backward: bool, has_h0: bool) -> dict[str, Any]:
         """Keyword arguments of a time-walking kernel, and BLOCK_K only where it streams."""
-        wanted: dict[str, Any] = tiles(
-            self.H, self.B, self.precision, shared_limit(self.longest.device)
-        )
+        wanted: dict[str, Any] = tiles(self.H, self.precision, shared_limit(self.longest.device))
         wanted |= {"HAS_H0": has_h0, "PRECISION": self.precision}
         for name, letter in (("reset", "R"), ("update", "Z"), ("candidate", "N")):
             wanted[name.upper()] = self.sites[name].value
@@ -283,12 +287,20 @@ def _weight_gradients(
 
     G, D, H = launch.G, launch.D, launch.H
     blocks, parts = recurrent_gradient_tiles(H), recurrent_chunks(H)
-    across = -(-H // blocks["BLOCK_H"])
+    rows, columns = -(-H // blocks["BLOCK_M"]), -(-H // blocks["BLOCK_H"])
     d_w, d_b = h_out.new_empty(parts, G, D, 3 * H, H), h_out.new_empty(parts, G, D, 3 * H)
     before = d_h_n is None
-    gradient_kernels.weight_gradients[(3 * across, across * parts, G * D)](
-        d_gates, saved if before else d_h_n, h_out, h0,
-        launch.packing.time_of_frame, *launch.index, d_w, d_b, launch.B, launch.T, H, D, parts,
+    previous = torch.empty(D, launch.N, dtype=torch.int64, device=h_out.device)
+    starts = launch.index[0]
+    if launch.N:
+        frames = -(-launch.packing.room // INDEX_TILES["BLOCK_F"])
+        gradient_kernels.previous_frames[(frames, G, D)](
+            previous, launch.packing.time_of_frame, *launch.index, launch.N, launch.B, launch.T,
+            **INDEX_TILES,
+        )  # fmt: skip
+    gradient_kernels.weight_gradients[(3 * rows, columns * parts, G * D)](
+        d_gates, saved if before else d_h_n, h_out, h0, previous, starts, d_w, d_b,
+        launch.N, launch.B, launch.T, H, D, parts,
         HAS_H0=has_h0, PRECISION=launch.precision, RESET_BEFORE=before, **blocks,
     )  # fmt: skip
     return projection.total(d_w), projection.total(d_b)

@@ -18,17 +18,23 @@ Axes: N frames, G groups, D directions, B rows, T steps, H units; `recurrence` =
 import triton
 import triton.language as tl
 
+PRODUCTS = {"ieee": "tf32x3", "tf32": "tf32", "bf16": "bf16"}  # by what precision is computed
+
 
 @triton.jit
 def product(h, w, PRECISION: tl.constexpr):
     """State h [B, K] times w [K, H], accumulated in float32; PRECISION is ieee, tf32 or bf16.
 
-    With bf16, either may be bfloat16 already, with the others both must be float32.
+    With bf16, either may be bfloat16 already, with the others both must be float32. ieee splits
+    each number into two of tf32 and leaves out the product of the two small ones (Ootomo and
+    Yokota, 2022): float32's accuracy, on tensor cores.
     """
     if PRECISION == "bf16":
         out = tl.dot(h.to(tl.bfloat16), w.to(tl.bfloat16))
+    elif PRECISION == "tf32":
+        out = tl.dot(h, w, input_precision="tf32")
     else:
-        out = tl.dot(h, w, input_precision=PRECISION)
+        out = tl.dot(h, w, input_precision="tf32x3")
     return out
 
 

@@ -77,7 +77,7 @@ QUICK = replace(  # for nine minutes on an H200 with 16 cores
     activations=("tanh", "relu", "gelu", "arelu"),
     sample=("tanh",),
     precisions=("tf32", "ieee"),
-    stack_hidden=(512,),
+    stack_hidden=(128, 512),
     parts=("stack",),
     repeats=5,
     rounds=5,
@@ -104,7 +104,7 @@ def run_tests(given: argparse.Namespace, record: Record) -> None:
         for path in sorted((ROOT / "tests" / folder).rglob("test_*.py"))
         if "mark.gpu" in path.read_text(encoding="utf-8")
     ]
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", *map(str, files)]
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", *_in_parallel(), *map(str, files)]
     kept = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     try:
         done = subprocess.run(
@@ -125,6 +125,13 @@ def run_tests(given: argparse.Namespace, record: Record) -> None:
     lines = text.rstrip().splitlines() or ["no output"]
     record.put("tests", passed=code == 0, counts=lines[-1], tail=lines[-60:])
     (record.folder / "gpu-tests.txt").write_text(text, encoding="utf-8")
+
+
+def _in_parallel() -> list[str]:
+    """Arguments of pytest for many processes, where it can: most of its time is a compiler's."""
+    if importlib.util.find_spec("xdist") is None:
+        return []
+    return ["-n", str(min(12, max(1, (os.cpu_count() or 2) - 2))), "--dist", "worksteal"]
 
 
 def run_warm(given: argparse.Namespace, record: Record) -> None:
