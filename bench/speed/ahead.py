@@ -144,7 +144,8 @@ def compile_shared(target: Target) -> Iterator[Resources]:
     )
     yield _compile(
         projection_kernels.grouped_product,
-        {"HAS_BIAS": True, "PRECISION": target.precision} | product_tiles(FEATURES, 3 * H, target.precision),
+        {"HAS_BIAS": True, "PRECISION": target.precision}
+        | product_tiles(FEATURES, 3 * H, target.precision),
         {"K": FEATURES, "J": 3 * H, "stride_g": 3 * H * FEATURES}
         | {"stride_j": FEATURES, "stride_k": 1},
         target,
