@@ -214,7 +214,7 @@ def _frozen(
         user_attrs={
             "gateswap": _digest(attempt),
             **place,
-            **attempt.hyper.as_dict(),
+            "settings": attempt.hyper.as_dict(),  # one attribute: Optuna asks and writes for each
             "members": list(attempt.hashes),
         },
     )

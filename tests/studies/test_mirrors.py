@@ -393,7 +393,13 @@ def optuna_trials(workspace: Workspace) -> list[tuple[Any, ...]]:
         study_name="demo", storage=f"sqlite:///{workspace.optuna_database.resolve()}"
     )
     return sorted(
-        (t.user_attrs["variant"], t.value, sorted(t.params.items()), t.user_attrs["members"])
+        (
+            t.user_attrs["variant"],
+            t.value,
+            sorted(t.params.items()),
+            t.user_attrs["members"],
+            t.user_attrs["settings"],
+        )
         for t in study.get_trials()
     )
 
@@ -410,6 +416,7 @@ def test_optuna_is_told_each_finished_trial_once_and_rebuilding_tells_the_same(
     told = optuna_trials(workspace)
     labels = [entry[0] for entry in told]
     assert labels == ["arelu · gru", "arelu · gru", "tanh · gru", "tanh · gru"]  # two folds
+    assert [entry[-1] for entry in told] == [plan.spec.hyperparameters().as_dict()] * 4
     workspace.optuna_database.unlink()
     tuning.tell(plan.spec, attempts, found, workspace)
     assert optuna_trials(workspace) == told
