@@ -1,10 +1,12 @@
 """The activations of a study as curves: as initialised, and as every run left them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from activations.formula.formula import Formula
+from activations.formula.numpy_code import compile_numpy
 from bench.data.members import Activation
 from reports.analysis.analysis import Analysis
 from reports.analysis.gate_diagnostics import GateDiagnostics
@@ -36,8 +38,8 @@ def learnt_activations(analysis: Analysis) -> tuple[LearntActivation, ...]:
     for name, text in texts.items():
         formula = Activation(name, text).formula
         own = [s.variant for s in analysis.summaries if s.activation == name]
-        curves = [
-            _evaluate(formula, x, values)
+        learnt = [
+            values
             for gates in analysis.diagnostics
             if gates.variant in own
             for values in _final_values(gates, formula)
@@ -47,8 +49,8 @@ def learnt_activations(analysis: Analysis) -> tuple[LearntActivation, ...]:
                 activation=name,
                 variant=own[0],
                 x=x,
-                before=_evaluate(formula, x, formula.initial),
-                after=np.array(curves).reshape(-1, GRID),
+                before=_evaluate(formula, x, [formula.initial])[0],
+                after=_evaluate(formula, x, learnt),
             )
         )
     return tuple(found)
@@ -68,9 +70,10 @@ def _final_values(gates: GateDiagnostics, formula: Formula) -> list[tuple[float,
     ]
 
 
-def _evaluate(formula: Formula, x: FloatArray, values: tuple[float, ...]) -> FloatArray:
-    import torch
-
-    parameters = [torch.tensor(value, dtype=torch.float64) for value in values]
-    result = formula.torch_function(torch.from_numpy(x), *parameters)
-    return np.asarray(result.expand(x.shape).numpy(), dtype=np.float64)
+def _evaluate(formula: Formula, x: FloatArray, values: Sequence[tuple[float, ...]]) -> FloatArray:
+    """The curves [curve, point] over x [point], one for each of the parameters' values."""
+    if not values:
+        return np.empty((0, len(x)))
+    parameters = np.array(values, dtype=np.float64).reshape(len(values), -1, 1)
+    points = np.broadcast_to(x, (len(values), len(x)))
+    return compile_numpy(formula.program())(points, *np.moveaxis(parameters, 1, 0))

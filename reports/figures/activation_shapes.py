@@ -6,6 +6,7 @@ from reports.analysis.analysis import Analysis
 from reports.analysis.learnt import learnt_activations
 from reports.figures.canvas import panels, rows_for
 from reports.figures.figure import Drawing, Figure, design
+from reports.figures.many_lines import SAID, draw_many
 from reports.figures.style import GRID, INK, MUTED, PAGE, paper_style, styles_of
 
 COLUMNS = 5
@@ -13,7 +14,7 @@ COLUMNS = 5
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing:
     """One small panel per activation: dashed as initialised, thin lines as learnt, one per run,
-    encoder and direction.
+    encoder and direction (bands where they are many).
     """
     shown, styles = learnt_activations(analysis), styles_of(analysis)
     rows, columns = rows_for(len(shown), COLUMNS)
@@ -25,8 +26,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
             colour = styles[one.variant].colour
             axes.axhline(0, color=GRID, lw=0.6)
             axes.axvline(0, color=GRID, lw=0.6)
-            for curve in one.after:
-                axes.plot(one.x, curve, color=colour, lw=0.6, alpha=0.45)
+            draw_many(axes, one.x, one.after, colour, lw=0.6)
             learnt = len(one.after) > 0
             dash = (0, (3, 2)) if learnt else "-"
             axes.plot(one.x, one.before, color=INK if learnt else colour, ls=dash, lw=1.1)
@@ -45,7 +45,7 @@ def caption(analysis: Analysis) -> str:
     """What is shown."""
     return (
         "Candidate activations over their argument; dashed: as initialised, coloured: as learnt, "
-        f"one line per run, encoder and direction. {design(analysis)}."
+        f"one line per run, encoder and direction ({SAID}). {design(analysis)}."
     )
 
 

@@ -9,14 +9,11 @@ from reports.analysis.analysis import Analysis
 from reports.analysis.gate_diagnostics import Trace
 from reports.figures.canvas import panels, rows_for
 from reports.figures.figure import Drawing, Figure, design
+from reports.figures.many_lines import SAID, draw_many
 from reports.figures.style import MUTED, PAGE, paper_style, styles_of
 from reports.statistics.means import mean_of_known
 
 COLUMNS = 4
-MOST_LINES = (
-    60  # in a panel: more cannot be told apart, and take a minute to write of a large study
-)
-BANDS = ((0.05, 0.95, 0.15), (0.25, 0.75, 0.25))  # quantiles from, to; opacity
 GREEK = {"alpha": "α", "beta": "β", "gamma": "γ"}
 
 
@@ -39,13 +36,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
             colour, steps = styles[variant].colour, traces[0].steps
             runs = np.concatenate([trace.runs for trace in traces])
             axes.axhline(traces[0].initial, color=MUTED, lw=0.7, ls=":")
-            if len(runs) > MOST_LINES:
-                for low, high, opacity in BANDS:
-                    edges = np.nanquantile(runs, (low, high), axis=0)
-                    axes.fill_between(steps, *edges, color=colour, alpha=opacity, lw=0)
-            else:
-                for run in runs:
-                    axes.plot(steps, run, color=colour, lw=0.5, alpha=0.4)
+            draw_many(axes, steps, runs, colour, lw=0.5)
             axes.plot(steps, mean_of_known(runs, axis=0), color=colour, lw=1.6)
             axes.set_title(f"{variant}: {name}")
         for column in range(columns):
@@ -70,9 +61,8 @@ def _traces(analysis: Analysis) -> Iterator[tuple[str, str, list[Trace]]]:
 def caption(analysis: Analysis) -> str:
     """What is shown."""
     return (
-        "Learnable activation parameters; thin: each run, encoder and direction (where they are "
-        f"more than {MOST_LINES}, bands: half and nine tenths of them), thick: their mean, dotted: "
-        f"the initial value. {design(analysis)}."
+        f"Learnable activation parameters; thin: each run, encoder and direction ({SAID}), "
+        f"thick: their mean, dotted: the initial value. {design(analysis)}."
     )
 
 

@@ -59,9 +59,12 @@ def temperature(logits: npt.ArrayLike, truths: npt.ArrayLike) -> float:
     """
     z, truth = _checked(logits, truths)
     own = z[np.arange(len(truth)), truth].mean()
+    largest = z.max(axis=1, keepdims=True)
 
     def slope(sharpness: float) -> float:
-        return float((special.softmax(sharpness * z, axis=1) * z).sum(axis=1).mean() - own)
+        # scipy's softmax to the bit, which takes three times as long of so few numbers
+        odds = np.exp(sharpness * z - sharpness * largest)
+        return float((odds / odds.sum(axis=1, keepdims=True) * z).sum(axis=1).mean() - own)
 
     low, high = 1 / SHARPEST, SHARPEST
     if slope(high) <= 0:

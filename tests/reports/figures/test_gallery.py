@@ -13,7 +13,7 @@ import reports
 from activations.errors import InputError
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.sensitivity import SearchedSetting
-from reports.figures import parameter_traces
+from reports.figures import many_lines
 from reports.figures.gallery import FIGURES, draw, find
 from reports.figures.style import styles_of
 from tests.reports import synthetic
@@ -53,13 +53,15 @@ def test_learnt_parameters_of_many_runs_are_bands_and_of_few_are_lines(
     few = draw("parameters", analysis)[1].flat[0]
     assert len(few.lines) > 2
     assert not few.collections
-    monkeypatch.setattr(parameter_traces, "MOST_LINES", 1)
+    monkeypatch.setattr(many_lines, "MOST_LINES", 1)
     many = draw("parameters", analysis)[1].flat[0]
     assert len(many.lines) == 2  # initial value and mean
     runs = np.array([line.get_ydata() for line in few.lines[1:-1]])
     wide = many.collections[0].get_paths()[0].vertices[:, 1]
     assert wide.max() == pytest.approx(np.quantile(runs, 0.95, axis=0).max())
     assert wide.min() == pytest.approx(np.quantile(runs, 0.05, axis=0).min())
+    shapes = draw("activations", analysis)[1].flat
+    assert sum(len(panel.collections) for panel in shapes) == 2  # of the one that learns
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
