@@ -168,7 +168,9 @@ def _heats(
         for H in hidden or ((128, 512) if on_gpu else (128,)):
             sizes = (3, 15, 75) if on_gpu else (3, 15, 25)
             shapes = [LayerShape(T=steps, B=64, I=45, H=H, R=R) for R in sizes]
-            yield _specifications(shapes, formulas, contestants)
+            # each contestant keeps its memory for a heat, and 75 GRUs' states are some 30 GiB
+            for heat in [[shape] for shape in shapes] if on_gpu else [shapes]:
+                yield _specifications(heat, formulas, contestants)
     if part == "lengths":
         for H in hidden or (128, 512):
             equal = LayerShape(T=91, B=64, I=45, H=H, R=3)
@@ -232,6 +234,8 @@ def _run_heat(heat: Sequence[Specification], device: torch.device, repeats: int)
         run()  # compiles, fills caches
         inner.append(min(50, int(SHORTEST / seconds_of(run, 1, device)) + 1))
         work.append(run)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()  # a recording takes memory of its own
 
     prepare(product)
     prepare(copy)

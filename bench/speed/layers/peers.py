@@ -105,6 +105,8 @@ def jax_gru(
     device: torch.device,
 ) -> Callable[[], object] | None:
     """Flax's GRUCell under JAX's scan, compiled by XLA."""
+    # by itself it takes three quarters of a GPU's memory when it starts, for whatever may come
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
         import flax.linen
         import jax
