@@ -85,17 +85,34 @@ def log_likelihood(
         )
 
 
+def joint_posterior(
+    differences: FloatArray,
+    errors: FloatArray,
+    degrees: FloatArray,
+    means: FloatArray,
+    taus: FloatArray,
+    log_prior: FloatArray,
+) -> FloatArray:
+    """Weights [tau, mean] of a grid's nodes, which sum to 1.
+
+    differences, errors, degrees: [corpus], as for `posteriors`. means, taus: the nodes.
+    log_prior: of each node, with the logarithm of the step that it stands for, to a constant.
+    """
+    joint = log_prior
+    for one, own, known in zip(differences, errors, degrees, strict=True):
+        joint = joint + log_likelihood(float(one), float(own), float(known), means, taus)
+    weight = np.exp(joint - joint.max())
+    return np.asarray(weight / weight.sum())
+
+
 def _posterior(
     y: FloatArray, error: FloatArray, freedom: FloatArray, scale: float, confidence: float
 ) -> CorporaPosterior:
     node, width = np.polynomial.legendre.leggauss(TAUS)
     taus = 6.0 * scale * (node + 1) / 2  # a half-normal has 2e-9 beyond six scales
     means, step = _means(y, error, scale)
-    joint = (np.log(width) - 0.5 * (taus / scale) ** 2)[:, None] + np.log(step)
-    for one, own, degrees in zip(y, error, freedom, strict=True):
-        joint = joint + log_likelihood(float(one), float(own), float(degrees), means, taus)
-    weight = np.exp(joint - joint.max())
-    weight /= weight.sum()
+    prior = (np.log(width) - 0.5 * (taus / scale) ** 2)[:, None] + np.log(step)
+    weight = joint_posterior(y, error, freedom, means, taus, prior)
     of_mean, of_tau = weight.sum(axis=0), weight.sum(axis=1)
     tail = (1 - confidence) / 2
     below = np.cumsum(of_mean) - of_mean / 2
