@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ import activations
 import reports
 from activations.errors import InputError
 from bench.escapes import latex
+from bench.features.settings import Normalise
 from reports.analysis.analysis import analyse
+from reports.analysis.settings import Settings
 from reports.figures import forest
 from reports.figures.gallery import FIGURES, write_figures
 from reports.page import tables
@@ -204,6 +207,26 @@ def test_page_of_many_variants_is_sorted_searchable_and_folds_what_has_no_verdic
     _, axes = forest.draw(analysis)
     assert len(axes.get_yticks()) == 4
     assert "Of 6 comparisons the 4" in forest.caption(analysis)
+
+
+@pytest.mark.parametrize("name", ["iemocap", "IEMOCAP"])
+def test_iemocaps_authors_are_cited_however_the_corpus_is_spelt(small, name):
+    corpus = dataclasses.replace(small[0].identity.corpus, name=name, synthetic=False)
+    paragraph = methods_paragraph(analyse([synthetic.of_another(r, corpus=corpus) for r in small]))
+    assert r"trained on IEMOCAP \cite{busso2008}" in paragraph
+    assert "interactive emotional dyadic motion capture database" in bibtex(paragraph)
+
+
+@pytest.mark.parametrize("normalise", get_args(Normalise))
+def test_normalisation_that_hears_test_speakers_is_called_transductive_on_the_page(
+    small, normalise
+):
+    analysis = analyse(small, settings=Settings(normalise=normalise))
+    paragraph = methods_paragraph(analysis)
+    assert len(re.findall("Features were", paragraph)) == 1
+    hears = normalise in ("speaker", "wearer")
+    assert ("transductive normalisation; no labels are used" in paragraph) == hears
+    assert ("transductive normalisation" in render(analysis, [], [], paragraph)) == hears
 
 
 def _with_protocol(result, **changes):
