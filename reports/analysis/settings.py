@@ -13,8 +13,8 @@ class Settings:
     labels of the variants whose comparisons the plan names as primary, a family of their own.
     departures: half sentences on where this report is not what was planned; with any, it gives no
     verdicts. metric: what verdicts are about. growing: why a plan whose runs are all there is not
-    complete; empty where it is. normalise: how features were ("speaker", "wearer", "corpus", "none"), ""
-    where it is not known.
+    complete; empty where it is. normalise: how features were ("speaker", "wearer", "corpus",
+    "none"), "" where it is not known.
 
     >>> import reports
     >>> reports.Settings(rope=2.0).level

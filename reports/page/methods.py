@@ -16,8 +16,8 @@ from reports.analysis.analysis import Analysis
 NORMALISED = {
     "speaker": "Features were z-scored per speaker over all of a speaker's speech, that of test "
     "speakers included (transductive normalisation; no labels are used).",
-    "wearer": "Features were z-scored per wearer of the motion markers over all speech recorded with "
-    "that wearer, test sessions included (transductive normalisation; no labels are used).",
+    "wearer": "Features were z-scored per wearer of the motion markers over all speech recorded "
+    "with that wearer, test sessions included (transductive normalisation; no labels are used).",
     "corpus": "Features were z-scored by each fold's training speech.",
     "none": "Features were not normalised.",
 }

@@ -46,7 +46,7 @@ def by_conditional_normals(values, errors, scale):
     ]
 
 
-# what bayesmeta 2.2 prints of the eight schools, from its vignette (inst/doc/bayesmeta.html on CRAN):
+# what bayesmeta 2.2 prints of the eight schools in its vignette (inst/doc/bayesmeta.html on CRAN):
 # for the mean and for tau median, mean, standard deviation and the ends of the shortest interval
 PUBLISHED = {
     "mean normal around 0 by 50, tau half-Cauchy of scale 25": (
