@@ -36,7 +36,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
             colour, steps = styles[variant].colour, traces[0].steps
             runs = np.concatenate([trace.runs for trace in traces])
             axes.axhline(traces[0].initial, color=MUTED, lw=0.7, ls=":")
-            draw_many(axes, steps, runs, colour, lw=0.5)
+            draw_many(axes, steps.astype(float), runs, colour, lw=0.5)
             axes.plot(steps, mean_of_known(runs, axis=0), color=colour, lw=1.6)
             axes.set_title(f"{variant}: {name}")
         for column in range(columns):

@@ -47,7 +47,7 @@ def shares_of_pairs(
     both, neither = int((one & two).sum()), int((~one & ~two).sum())
     only, other = int((one & ~two).sum()), int((~one & two).sum())
     # the correlation of both, towards zero where it is positive: as in the paper
-    excess = both * neither - only * other
+    excess: float = both * neither - only * other
     excess = max(excess - one.size / 2, 0.0) if excess > 0 else excess
     margins = (both + only) * (other + neither) * (both + other) * (only + neither)
     correlation = excess / margins**0.5 if margins else 0.0
