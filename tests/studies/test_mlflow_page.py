@@ -3,9 +3,11 @@
 With GATESWAP_SCREENSHOTS=docs/figures the pictures of the documentation are taken anew.
 """
 
+import contextlib
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reports.made_up_workspace import NAME, write_workspace
 from studies.loading import load
 from studies.plan import Plan, make_plan
 from studies.result_files import ResultFolder
@@ -82,15 +85,28 @@ def best_first(workspace: Workspace) -> list[str]:
 
 @pytest.fixture(scope="module")
 def address(workspace: Workspace) -> Iterator[str]:
-    """The address of the study's runs, which MLflow serves as `gateswap ui` does."""
+    """The address of the study's runs."""
+    with serving(workspace, "demo") as (address, _):
+        yield address
+
+
+@contextlib.contextmanager
+def serving(workspace: Workspace, study: str) -> Iterator[tuple[str, int]]:
+    """The address of a study's runs, which MLflow serves as `gateswap ui` does, and the session of
+    its processes.
+    """
     port = free_port()
     command, environment = server_command(workspace, port)
     server = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         first_answer(server, f"http://127.0.0.1:{port}/health", seconds=180)
-        yield addresses(workspace, port)["demo"]
+        yield addresses(workspace, port)[study], server.pid
     finally:
         server.terminate()
         try:
@@ -142,3 +158,55 @@ def test_a_trial_s_page_shows_its_mean_learning_curves(address: str, browser: An
     page.wait_for_timeout(1500)
     picture(page, "mlflow-trial")
     page.close()
+
+
+def test_two_thousand_runs_are_mirrored_in_a_minute_and_the_page_finds_any_of_them(
+    tmp_path: Path, browser: Any
+) -> None:
+    workspace = Workspace(tmp_path / "runs")
+    members = write_workspace(workspace.root, members=2000).members.values()
+    results = ResultFolder(workspace.study(NAME).results)
+    begun = time.process_time()
+    assert Mirror(NAME, workspace).add(results) == len(members) == 2000
+    assert time.process_time() - begun < 60
+    with serving(workspace, NAME) as (address, session):
+        page = browser.new_page(viewport={"width": 1500, "height": 900})
+        rows, begun = page.locator("[role=row] a"), cpu_seconds(session)
+        page.goto(address)
+        rows.filter(has_text="arelu · gru").first.wait_for(timeout=60_000)
+        # of the server: what a browser takes for MLflow's scripts does not hang on the runs
+        assert cpu_seconds(session) - begun < 3
+        search = page.locator("input[placeholder*=metrics]")
+        for asked, shown, found in (
+            ({"activation": "arelu"}, ["arelu · "], 100),  # as many as MLflow loads at once
+            ({"direction": "bigru"}, [" · bigru"], 100),
+            ({"fold": "Ses02"}, [" · Ses02 · seed "], 100),
+            (
+                {"activation": "arelu", "direction": "bigru", "fold": "Ses02"},
+                ["arelu · bigru · Ses02 · seed "],
+                40,
+            ),
+        ):
+            search.fill(" and ".join(f"params.{key} = '{text}'" for key, text in asked.items()))
+            search.press("Enter")
+            page.wait_for_function(ALL_SHOW, arg=shown, timeout=60_000)
+            page.get_by_text(f"{found} matching runs").wait_for(timeout=60_000)
+        page.close()
+
+
+# whether the names of the runs that the table shows all have these parts
+ALL_SHOW = """parts => {
+    const links = [...document.querySelectorAll('[role=row] a')].map(link => link.innerText)
+    const names = links.filter(name => name.includes('gru'))
+    return names.length && names.every(name => parts.every(part => name.includes(part)))
+}"""
+
+
+def cpu_seconds(session: int) -> float:
+    """What the processes of a session have computed so far."""
+    ticks = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            ticks += (int(fields[11]) + int(fields[12])) * (int(fields[3]) == session)
+    return ticks / os.sysconf("SC_CLK_TCK")

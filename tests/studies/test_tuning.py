@@ -1,14 +1,21 @@
-"""What of a results folder belongs to a study's tuning."""
+"""What of a results folder belongs to a study's tuning, and that any engine may search."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+
+import studies
 from bench.data.members import Hyperparameters, Member, Variant
 from studies import tuning
 from studies.plan import Data, Plan, plan_of
 from studies.result_files import PlanRecord, ResultFolder
 from studies.spec import StudySpec
-from studies.workspace import StudyFolder
+from studies.workspace import StudyFolder, Workspace
 from tests.studies.conftest import CORPUS, DATA, MakeResult
+from tests.studies.small_corpus import SMALL, write_corpus
 
 
 def tried(
@@ -49,3 +56,31 @@ def test_results_of_another_corpus_protocol_or_variant_are_no_settings_that_were
     for key, member in own.items():
         results.write(key, make_result(member))
     assert {result.member for result in tuning.tried(record, results)} == set(own.values())
+
+
+@pytest.mark.services
+def test_a_search_on_ray_is_the_one_of_this_machine(tmp_path: Path, cluster: Any) -> None:
+    write_corpus(tmp_path)
+    spec = studies.load(
+        "demo",
+        [
+            *SMALL,
+            f"corpus={{format: manifest, path: {tmp_path}}}",
+            "search={training.learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}}",
+            "tuning={trials: 3, batch: 2, seeds: [1000]}",
+            "training.steps=20",
+        ],
+    )
+    ray = {"engine": "ray", "address": cluster.address, "worker_cpus": 1}
+    chosen = [
+        studies.tune(spec, workspace=tmp_path / name, device="cpu", **where)
+        for name, where in (("here", {}), ("there", ray))
+    ]
+    assert chosen[0] == chosen[1]
+    here, there = (Workspace(tmp_path / name).study("small") for name in ("here", "there"))
+    assert here.tuning.read_text() == there.tuning.read_text()
+    found = [ResultFolder(folder.results).by_hash() for folder in (here, there)]
+    assert found[0].keys() == found[1].keys()
+    assert len(found[0]) == 2 * 3 * 3  # activations, folds, settings
+    for key, result in found[0].items():
+        np.testing.assert_array_equal(result.logits["last"], found[1][key].logits["last"])
