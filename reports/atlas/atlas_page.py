@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from activations.wording import counted
 from reports.atlas.atlas_answer import answer
 from reports.atlas.atlas_figures import MOSTLY, write_atlas_figures
 from reports.atlas.atlas_scores import DEPENDS, NEVER, AtlasCorpus, AtlasEntry, read_corpus_scores
@@ -110,7 +111,8 @@ def _corpus(corpus: AtlasCorpus, figure: str, machine: str) -> list[str]:
     said = [
         f"## {corpus.corpus}",
         "",
-        f"{len(corpus.entries)} activations × {folds} folds × {seeds} seeds = {runs:,} runs, "
+        f"{len(corpus.entries)} activations × {folds} folds × {counted(seeds, 'seed')} = "
+        f"{runs:,} runs, "
         f"{diverged} of which diverged (they count "
         f"with the score of a constant answer). {corpus.baseline} reaches {base.uar:.1f} points of "
         f"UAR. By {test}, Holm over "

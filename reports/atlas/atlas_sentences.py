@@ -22,9 +22,11 @@ def training_text(corpus: AtlasCorpus, machine: str) -> str:
     seconds = float(corpus.provenance["seconds"])
     total = int(corpus.provenance["results"])
     searched = ", those of the search included," if total > np.isfinite(corpus.scores).sum() else ""
+    hours, minutes = seconds / 3600, seconds / 60
+    took = f"{hours:.1f} hours" if hours >= 1.5 else f"{minutes:.0f} minutes"
     return (
-        f"Training of all {total:,} runs{searched} took {seconds / 3600:.1f} hours of stacks' wall "
-        f"time on {machine or ', '.join(corpus.provenance['device'])}: "
+        f"Training of all {total:,} runs{searched} took {took} of stacks' wall time on "
+        f"{machine or ', '.join(corpus.provenance['device'])}: "
         f"{60 * total / seconds:.0f} runs a minute for each stack that trained at a time; gateswap "
         f"{', '.join(corpus.provenance['code_version'])}."
     )

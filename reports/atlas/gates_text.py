@@ -27,8 +27,9 @@ def gates_text(corpus: AtlasCorpus, figure: str, machine: str = "") -> list[str]
     return [
         "## Gates and directions",
         "",
-        f"{len(names)} very different activations in each place, on {corpus.corpus}: "
-        f"{len(corpus.entries)} variants × {len(corpus.folds)} folds × {len(corpus.seeds)} seeds = "
+        f"{len(names)} very different activations in {counted(len(places), 'place')}, on "
+        f"{corpus.corpus}: {len(corpus.entries)} variants × {len(corpus.folds)} folds × "
+        f"{counted(len(corpus.seeds), 'seed')} = "
         f"{runs:,} runs, {'learning rate' if len(rates) == 1 else 'learning rates'} "
         f"{', '.join(f'{rate:g}' for rate in rates)}. A gate's activation takes the sigmoid's "
         f"place with {corpus.baseline} as "
