@@ -40,7 +40,9 @@ from reports.statistics.verdicts import Permission
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """What made the results: the values found in their identities, sorted."""
+    """What made the results: the values found in their identities, sorted; none of what an
+    export keeps to itself.
+    """
 
     code_version: tuple[str, ...]
     kernel: tuple[str, ...]
@@ -55,7 +57,10 @@ class Provenance:
         """Collect them."""
         names = [field.name for field in fields(cls)]
         return cls(
-            **{n: tuple(sorted({str(getattr(r.identity, n)) for r in results})) for n in names}
+            **{
+                n: tuple(sorted({str(getattr(r.identity, n)) for r in results} - {""}))
+                for n in names
+            }
         )
 
 

@@ -167,7 +167,10 @@ def test_exports_are_put_together_or_refused_with_the_reason(
     monkeypatch.setattr(gallery, "FIGURES", gallery.FIGURES[:1])
     page = write_exported([export, export_study(folder, tmp_path / "again")])
     assert page.parent == export / "report-with-again"
-    assert "2 exports without a common plan" in page.read_text()
+    text = page.read_text()
+    assert "2 exports without a common plan" in text
+    assert "<dt>torch</dt>" in text
+    assert "<dt>host</dt>" not in text
 
 
 def test_an_export_that_was_changed_or_is_of_another_format_is_refused(
