@@ -6,9 +6,10 @@
 - An error is one line that starts with `gateswap:`; exit code 2 means the input, 1 anything else.
 """
 
-import io
+import errno
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -41,6 +42,7 @@ from studies.terminal.options import (
     WorkerGpus,
     WorkspaceFolder,
 )
+from studies.terminal.streams import prepare_streams, silence
 from studies.workspace import DEFAULT, Workspace
 
 LONGEST = 2_000  # characters of an error: some quote what was typed
@@ -684,11 +686,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 or 2 (the input is wrong)."""
     if threading.current_thread() is threading.main_thread():  # no other may set handlers
         signal.signal(signal.SIGTERM, _terminate)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show · shows ?
-            stream.reconfigure(errors="replace")
-    warnings.showwarning = _show_warning
+    prepare_streams()
+    _warn_in_our_way()
     wait_asleep()
+    try:
+        Path.cwd()  # what libraries do without one has no words: MKL ends the process
+    except OSError:
+        return _complain("the current folder was deleted or is out of reach; cd to another", 2)
     lend_home()
     os.environ["MPLBACKEND"] = "agg"  # a notebook's backend, inherited, may not exist here
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -700,16 +704,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _complain("stopped", 1)
     except BrokenPipeError:  # the reader has closed the pipe, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 1
-    except MemoryError:
-        return _complain("there is not enough memory for this; ask for less at once", 1)
     except Exception as error:
+        if _is_starved(error):
+            return _complain(
+                "there is not enough memory for this, or no thread more; ask for less at once", 1
+            )
         if os.environ.get("GATESWAP_TRACEBACK"):
             raise
         if isinstance(error, GateswapError):
             return _complain(str(error), 2 if isinstance(error, InputError) else 1)
         if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            if error.filename == "stdout":
+                silence(sys.stdout)
             return _complain(f"{error.filename}: {error.strerror.lower()}", 1)
         return _complain(
             f"a mistake in gateswap ({type(error).__name__}: {error}); please report it with what "
@@ -721,6 +729,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _is_starved(error: Exception) -> bool:
+    """Whether a process that may have no more memory or threads has raised it, in whose words."""
+    of_system = isinstance(error, OSError) and error.errno in (errno.ENOMEM, errno.EAGAIN)
+    words = ("can't start new thread", "failed to map segment", "annot allocate memory")
+    return isinstance(error, MemoryError) or of_system or any(each in str(error) for each in words)
+
+
 def _complain(message: str, code: int) -> int:
     line = one_line(message)
     print(f"gateswap: {line[:LONGEST]}{'…' * (len(line) > LONGEST)}", file=sys.stderr)
@@ -730,6 +745,21 @@ def _complain(message: str, code: int) -> int:
 def _terminate(_signal: int, _frame: object) -> NoReturn:
     """A polite kill ends a command as Ctrl-C does: what is finished is kept."""
     raise KeyboardInterrupt
+
+
+def _warn_in_our_way() -> None:
+    """Show warnings to people, also where PYTHONWARNINGS makes errors of them: others' libraries
+    warn, and a mirror would not be drawn.
+    """
+    warnings.showwarning = _show_warning
+    shown = [re.sub("^e[^:]*", "default", option) for option in sys.warnoptions]
+    if shown != sys.warnoptions:
+        sys.warnoptions[:] = shown  # which processes that Python starts get, too
+        os.environ["PYTHONWARNINGS"] = ",".join(shown)
+        warnings.filters[:] = [  # type: ignore[index]
+            ("default", *rest) if action == "error" else (action, *rest)
+            for action, *rest in warnings.filters
+        ]
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -14,6 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from activations.errors import GateswapError
 from studies.storages import Storage
@@ -73,6 +74,14 @@ def _ask(storage: Storage) -> None:
     engine = sqlalchemy.create_engine(bounded(storage), poolclass=sqlalchemy.NullPool)
     with engine.connect():
         pass
+
+
+def whole(file: Path) -> None:
+    """Look at every page of an SQLite file. Raises sqlite3.Error where one is damaged."""
+    with contextlib.closing(sqlite3.connect(file, timeout=5)) as connection:
+        (said,) = connection.execute("pragma quick_check(1)").fetchone()
+    if said != "ok":
+        raise sqlite3.DatabaseError(f"it is damaged: {said}")
 
 
 def bounded(storage: Storage) -> str:

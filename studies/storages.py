@@ -145,7 +145,10 @@ def sqlite_url(file: Path) -> str:
     Where a letter has to be written otherwise the driver is named, too: of an address without it
     MLflow makes the folders, by the letters it reads.
     """
-    path = written = str(file.resolve())
+    try:
+        path = written = str(file.resolve())
+    except (OSError, RuntimeError):  # a link to itself: RuntimeError until Python 3.13
+        path = written = str(file.absolute())
     for character in "%?#":  # % first: the others are written with it
         written = written.replace(character, f"%{ord(character):02X}")
     return f"sqlite{'' if written == path else '+pysqlite'}:///{written}"

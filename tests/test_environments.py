@@ -146,3 +146,63 @@ def test_a_command_may_be_called_from_a_thread(capsys: pytest.CaptureFixture[str
     thread.start()
     thread.join()
     assert codes == [0], capsys.readouterr().err
+
+
+SHELL = [*("sh", "-c"), None, "sh", sys.executable, "-m", "gateswap"]
+
+
+def _redirected(how: str, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """A command in a shell that redirects its streams so."""
+    return _run([part or f'exec "$@" {how}' for part in SHELL] + [*arguments], folder)
+
+
+def test_output_that_has_no_room_is_one_line_that_says_so(tmp_path: Path) -> None:
+    done = _redirected(">/dev/full", "--help", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "gateswap: stdout: no space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_hinder_no_command(closed: str, tmp_path: Path) -> None:
+    done = _redirected(closed, "--help", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (">&- 2" not in closed and closed != ">&-")
+
+
+def test_a_log_that_has_no_room_ends_no_training(tmp_path: Path) -> None:
+    program = "from studies.terminal.streams import prepare_streams as p; p(); import sys; "
+    program += "print('x' * 100_000, file=sys.stderr); print('went on')"
+    shell = ["sh", "-c", 'exec "$@" 2>/dev/full', "sh", sys.executable, "-c", program]
+    done = _run(shell, tmp_path)
+    assert (done.returncode, done.stdout) == (0, "went on\n")
+
+
+@pytest.mark.parametrize("limit", [160_000, 500_000])  # KiB: of an import, of a library
+def test_too_little_memory_is_one_line(limit: int, tmp_path: Path) -> None:
+    shell = ["sh", "-c", f'ulimit -v {limit} && exec "$@"', "sh", sys.executable, "-c"]
+    program = "import gateswap, sys; sys.exit(gateswap.main(['run', 'demo', '--dry-run']))"
+    done = _run([*shell, program], tmp_path)
+    said = done.stderr.splitlines()[-1]
+    assert (done.returncode, said[:48]) == (1, "gateswap: there is not enough memory for this, o")
+
+
+def test_a_current_folder_that_was_deleted_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    shell = ["sh", "-c", 'cd gone && rmdir ../gone && exec "$@"', "sh", sys.executable, "-c"]
+    done = _run([*shell, "import gateswap; gateswap.main(['status', 'demo'])"], tmp_path)
+    assert done.stderr == (
+        "gateswap: the current folder was deleted or is out of reach; cd to another\n"
+    )
+
+
+def test_warnings_that_somebody_makes_errors_of_are_shown_and_end_nothing(tmp_path: Path) -> None:
+    program = "import gateswap, warnings; gateswap.main(['--help']); warnings.warn('of others')"
+    done = _run([sys.executable, "-c", program], tmp_path, PYTHONWARNINGS="error")
+    assert (done.returncode, done.stderr) == (0, "gateswap: warning: of others\n")
+
+
+def test_files_here_that_are_called_as_modules_are_not_imported(tmp_path: Path) -> None:
+    for name in ("random", "numpy", "yaml", "studies"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
+    program = ["-P", "-c", "import gateswap; gateswap.main(['activations', 'tanh'])"]
+    done = _run([sys.executable, *program], tmp_path)  # -P: as the script that pip installs
+    assert (done.returncode, done.stderr) == (0, "")

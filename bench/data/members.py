@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from activations.errors import InputError
 from bench.content_hash import content_hash
@@ -300,8 +300,20 @@ class Variant:
         for site in SITES:
             if site in given:
                 name = given[site]
-                given[site] = Activation(name, texts[site]) if texts else _by_name(name)
+                text = _typed(texts[site], str, f"formula of {site}") if texts else ""
+                name = _typed(name, str, site)
+                given[site] = Activation(name, text) if texts else _by_name(name)
         return cls(**given)
+
+
+_Typed = TypeVar("_Typed")
+
+
+def _typed(value: Any, kind: type[_Typed], what: str) -> _Typed:
+    """A value of a record. Raises TypeError for one of another type."""
+    if type(value) is not kind:
+        raise TypeError(f"{what}: {kind.__name__} expected, not {type(value).__name__}")
+    return value
 
 
 def _by_name(name: str) -> Activation:
@@ -337,11 +349,13 @@ class Member:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Member":
-        """The inverse of `as_dict`; other keys of `data` are left alone."""
+        """The inverse of `as_dict`; other keys of `data` are left alone. Raises TypeError, KeyError
+        or ValueError for what is none.
+        """
         return cls(
             variant=Variant.from_dict(data["variant"]),
-            fold=data["fold"],
-            seed=data["seed"],
+            fold=_typed(data["fold"], str, "fold"),
+            seed=_typed(data["seed"], int, "seed"),
             hyper=_hyperparameters(json.dumps(data["hyperparameters"])),
         )
 

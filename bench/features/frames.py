@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from activations.errors import InputError
+from activations.errors import InputError, one_line
 from activations.files import file_text
 from bench.arrays import UNREADABLE, FloatArray, IntArray
 from bench.features import checksums
@@ -69,8 +69,8 @@ class FeatureStore:
                     moments = Moments(parts["counts"], parts["means"], parts["squares"])
         except FileNotFoundError as error:
             raise InputError(
-                f"{folder} is not a feature store: {Path(error.filename).name} is missing. "
-                f"Delete the folder if it exists and compute the features again."
+                f"{folder} is not a feature store: {one_line(Path(error.filename).name)[:200]} is "
+                "missing. Delete the folder if it exists and compute the features again."
             ) from None
         except UNREADABLE as error:
             raise InputError(damaged(folder, str(error))) from None

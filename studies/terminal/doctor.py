@@ -15,7 +15,7 @@ from importlib import metadata
 from typing import Any
 
 from activations.errors import GateswapError, on_one_line
-from studies.reaching import reach
+from studies.reaching import reach, whole
 from studies.storages import PRODUCTS, Product, storage_of
 from studies.workspace import Workspace, writable
 
@@ -247,6 +247,8 @@ def _storage(workspace: Workspace, product: Product) -> str:
         return f"SQLite, {storage.shown} (nothing there yet)"
     try:
         reach(storage)
+        if storage.file:
+            whole(storage.file)
     except Exception as error:  # whatever a driver raises
         reason = storage.hidden(on_one_line(error))
         raise GateswapError(f"{storage.shown} does not answer: {reason}") from None

@@ -6,8 +6,10 @@
 - matplotlib gets by without a folder of its own, but says so in three lines of its own.
 """
 
+import atexit
 import logging
 import os
+import shutil
 import tempfile
 import warnings
 from functools import cache
@@ -27,9 +29,9 @@ def lend_home() -> None:
             "HOME to a folder that can be written",
             stacklevel=2,
         )
-        os.environ["HOME"] = _temporary().name
+        os.environ["HOME"] = _temporary()
     if not _matplotlib_can_write():
-        os.environ["MPLCONFIGDIR"] = _temporary().name
+        os.environ["MPLCONFIGDIR"] = _temporary()
         # that it looks for this machine's fonts, which it does once where it can keep them
         logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 
@@ -47,5 +49,7 @@ def _matplotlib_can_write() -> bool:
 
 
 @cache
-def _temporary() -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix="gateswap-home-")  # kept, and removed at exit
+def _temporary() -> str:
+    folder = tempfile.mkdtemp(prefix="gateswap-home-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

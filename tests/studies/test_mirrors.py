@@ -356,9 +356,15 @@ def test_a_diverged_member_is_shown_with_its_step(
     assert run["tags"]["diverged_at"] == "17"
 
 
-def test_a_broken_mlflow_database_is_told_with_the_remedy(workspace: Workspace) -> None:
+@pytest.mark.parametrize("content", [b"this is no database " * 100, bytes(4096), None])
+def test_a_broken_mlflow_database_is_told_with_the_remedy(
+    content: bytes | None, workspace: Workspace
+) -> None:
     workspace.root.mkdir()
-    workspace.mlflow_database.write_text("this is no database " * 100)
+    if content is None:
+        workspace.mlflow_database.mkdir()
+    else:
+        workspace.mlflow_database.write_bytes(content)
     with pytest.raises(
         GateswapError, match="move the file elsewhere and run: gateswap mirror demo"
     ):

@@ -125,6 +125,12 @@ def test_a_database_s_own_timeouts_stay(tmp_path: Path) -> None:
     assert "tcp_user_timeout" in url
 
 
+def test_a_database_that_is_a_link_to_itself_has_an_address(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    file.symlink_to(file)
+    assert sqlite_url(file) == f"sqlite:///{file}"
+
+
 ODD = "a%20b %25 ?c~d #e ä"
 
 

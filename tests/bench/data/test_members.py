@@ -93,3 +93,19 @@ def test_hyperparameter_out_of_range_is_named(setting: str, value: float) -> Non
 def test_unknown_direction_is_refused() -> None:
     with pytest.raises(ValueError, match="'gru' or 'bigru', not 'lstm'"):
         Variant(direction="lstm")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("fold", ["Ses01"]), ("seed", True), ("seed", "0"), ("activation", {}), ("formulas", {})],
+)
+def test_a_record_of_a_member_whose_values_have_other_types_is_none(
+    key: str, value: object
+) -> None:
+    record = Member(Variant("relu"), "Ses01", 0).as_dict()
+    place = record["variant"] if key == "activation" else record
+    if key == "formulas":
+        place, value = record["variant"], {"activation": {}, "update": "x", "reset": "x"}
+    place[key] = value
+    with pytest.raises(TypeError, match="expected"):
+        Member.from_dict(record)

@@ -1,10 +1,11 @@
 """The doctor on GPUs that are not here: what it would say of them."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from activations.errors import InputError
+from activations.errors import GateswapError, InputError
 from bench.features import checksums
 from studies.terminal import doctor
 from studies.terminal.doctor import Gpu, gpu_checks
@@ -63,3 +64,17 @@ def test_a_synthesiser_that_is_installed_and_does_not_start_is_not_called_ok(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(OSError, match=r"libespeak-ng\.so: no such file"):
         doctor._espeak()
+
+
+def test_a_damaged_database_is_not_called_ok(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    with sqlite3.connect(workspace.optuna_database) as database:
+        database.execute("create table trials (name)")
+        database.executemany("insert into trials values (?)", [("x" * 100,)] * 1000)
+    database.close()
+    assert "answers" in doctor._storage(workspace, "Optuna")
+    content = bytearray(workspace.optuna_database.read_bytes())
+    content[3 * 4096 : 4 * 4096] = bytes(4096)  # a page that a disk has lost
+    workspace.optuna_database.write_bytes(content)
+    with pytest.raises(GateswapError, match=r"optuna\.db does not answer: .* damaged"):
+        doctor._storage(workspace, "Optuna")
