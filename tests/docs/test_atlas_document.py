@@ -10,7 +10,7 @@ from reports.atlas.atlas_answer import stable_spread
 from reports.atlas.atlas_page import atlas_text
 from reports.atlas.atlas_scores import AtlasCorpus, read_corpus_scores
 from reports.atlas.place_effects import place_pairs
-from reports.atlas.property_effects import property_divergence
+from reports.atlas.property_effects import curves_of, property_divergence
 
 DOCS = Path(__file__).parents[2] / "docs"
 STUDIES = ("atlas-emodb", "atlas-ravdess")
@@ -46,6 +46,18 @@ def test_the_atlas_s_page_is_what_is_written_from_its_exports(
         last = 10.0 ** -len(told.partition(".")[2])
         assert abs(value(written) - value(told)) < 1.01 * last, (written, told)
     assert all((DOCS / path).is_file() for path in figures.values())
+
+
+def test_the_activations_in_gates_are_the_ten_that_their_study_says(
+    corpora: list[AtlasCorpus], placed: AtlasCorpus
+) -> None:
+    values = np.array([curve.values.clip(-3, 3) for curve in curves_of(corpora[0])])
+    chosen = [corpora[0].activations.index("tanh")]
+    for _ in range(9):
+        apart = [((values - values[k]) ** 2).mean(axis=1) for k in chosen]
+        chosen.append(int(np.min(apart, axis=0).argmax()))
+    found = [corpora[0].activations[k] for k in chosen]
+    assert found == list(dict.fromkeys(placed.activations))
 
 
 def test_the_readme_says_of_the_atlas_what_its_exports_hold(
