@@ -141,7 +141,7 @@ def plan_paragraph(spec: StudySpec, folder: StudyFolder) -> str:
         f"{_seeds_said(spec)}; {spec.protocol.text}.",
         f"Each variant is compared with {baseline} of the same direction in "
         f"{asked.metric.upper()}, seeds averaged and folds tested with the variance corrected "
-        f"for shared training data; Holm keeps "
+        f"for shared training data; adjusted p keep "
         f"{asked.level:.0%} in each family, and differences within ±{asked.margin:g} points count "
         "as practically equal.",
     ]
@@ -229,7 +229,7 @@ def _spread(spec: StudySpec, folder: StudyFolder) -> Spread:
         within=float(np.sqrt(np.mean([split.within for split in splits]))),
         ratio=ratio,
         estimated=True,
-        degrees=shared_degrees(ratio.size - 1, list(pairs.values())),
+        degrees=float(shared_degrees(ratio.size - 1, list(pairs.values()))),
     )
 
 

@@ -158,7 +158,7 @@ def analyse(
     >>> import reports
     >>> analysis = reports.analyse(reports.example(["tanh", "relu"], ["gru"]))
     >>> comparison = analysis.comparison("relu · gru")
-    >>> round(comparison.test.mean, 1), round(comparison.p_holm, 4)
+    >>> round(comparison.test.mean, 1), round(comparison.p_adjusted, 4)
     (-10.2, 0.0139)
     >>> comparison.conclusion.verdict
     'worse'

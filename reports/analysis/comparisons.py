@@ -40,11 +40,11 @@ class BaselineComparison:
     """All tests of one variant against its baseline; points, variant − baseline, seeds averaged.
 
     folds, differences: names of the folds both have results in, and the difference in each.
-    test, p_holm: of the settings' metric and selection, by the rule of the `family` it belongs to;
+    test, p_adjusted: of the settings' metric and selection, by the rule of the `family` it is in;
     NaN where no p is due. without: the same without the pairs of runs of which one diverged.
     war: corrected t-test of WAR; by_selection: under each selection rule. posterior,
     equivalence, equivalence_p_holm (by the family's rule), power (as one of its family),
-    detectable_in_family (smallest difference the first step of Holm's procedure detects),
+    detectable_in_family (smallest difference that is found where all others are equal),
     divergence_p: that it diverges as often as its baseline. effects. speakers, fold_flips:
     sign-flip tests over speakers and over folds (those that share their training set as one).
     None: not computable from the results there are.
@@ -56,7 +56,7 @@ class BaselineComparison:
     differences: FloatArray
     family: str
     test: TTest | None
-    p_holm: float
+    p_adjusted: float
     without: TTest | None
     divergence_p: float
     war: TTest | None
@@ -190,7 +190,7 @@ def _alone(
         differences=differences[usable],
         family=judged.family,
         test=judged.test,
-        p_holm=judged.p_adjusted,
+        p_adjusted=judged.p_adjusted,
         without=judged.without,
         divergence_p=divergence_p(
             *(scores.data["diverged"].sel(variant=label).values for label in (variant, baseline))
@@ -228,7 +228,7 @@ def _alone(
             scores.by_unit(second, axis=0),
             scores.unit_ratio,
             effect=settings.effect,
-            level=settings.level / judged.comparisons,
+            level=judged.first_level,
             power=settings.power,
             spread=test.spread,
             degrees=test.degrees_of_freedom,
@@ -253,7 +253,7 @@ def _in_family(comparison: BaselineComparison, judged: Judged, settings: Setting
     return detectable_at(
         test.standard_error,
         test.degrees_of_freedom,
-        level=settings.level / judged.comparisons,
+        level=judged.first_level,
         power=settings.power,
     )
 
@@ -274,7 +274,7 @@ def _conclude(
             baseline=comparison.baseline,
             metric=settings.measure,
             difference=comparison.test,
-            p_adjusted=comparison.p_holm,
+            p_adjusted=comparison.p_adjusted,
             equivalence=comparison.equivalence,
             equivalence_p_adjusted=comparison.equivalence_p_holm,
             detectable=comparison.detectable_in_family,

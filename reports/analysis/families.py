@@ -19,7 +19,7 @@ from reports.statistics.corrected_t import (
     seed_averaged_differences,
     t_test_of,
 )
-from reports.statistics.family import Judgement, judge_split
+from reports.statistics.family import Judgement, first_level, judge_split
 from reports.statistics.verdicts import Permission, family_verdicts
 
 Pair = tuple[str, str]  # variant, baseline
@@ -49,12 +49,14 @@ class Family:
 class Judged:
     """One comparison's test by the family's rule; None where fewer than two folds have both.
 
-    p_adjusted, equivalence_p_adjusted: Holm's, NaN where the family is not complete. without: the
-    test without diverged pairs; depends: the verdict would be another one.
+    p_adjusted, equivalence_p_adjusted: over the family, NaN where it is not complete. first_level:
+    below which the family's smallest p is found. without: the test without diverged pairs;
+    depends: the verdict would be another one.
     """
 
     family: str
     comparisons: int
+    first_level: float
     test: TTest | None
     p_adjusted: float
     equivalence_p_adjusted: float
@@ -141,6 +143,7 @@ def _judge(
     )  # fmt: skip
     judged = verdicts.judged
     places = np.cumsum(verdicts.comparable) - 1
+    first_p = float(first_level(judged, groups, verdicts.units - 1, level=settings.level))
     found = {}
     for i, (variant, _) in enumerate(pairs):
         without = None
@@ -150,6 +153,7 @@ def _judge(
         found[variant] = Judged(
             family=name,
             comparisons=len(pairs),
+            first_level=first_p,
             test=_test(judged, i, verdicts.units, settings.confidence),
             p_adjusted=p,
             equivalence_p_adjusted=equivalence_p,
@@ -203,6 +207,7 @@ def _one_split(
         found[variant] = Judged(
             family=name,
             comparisons=len(pairs),
+            first_level=settings.level / len(pairs),
             test=_split_test(judged, i, settings.confidence),
             p_adjusted=p,
             equivalence_p_adjusted=equivalence_p,
@@ -250,7 +255,7 @@ def _scores_of(scores: Scores, variant: str, settings: Settings) -> FloatArray:
 
 
 def _adjusted(judged: Judgement | None, place: int, allowed: Permission) -> tuple[float, float]:
-    """Holm's p of a comparison and of its equivalence; NaN where none is due."""
+    """Adjusted p of a comparison and of its equivalence; NaN where none is due."""
     if judged is None or allowed.standing not in ("confirmatory", "exploratory"):
         return float("nan"), float("nan")
     return float(judged.p_adjusted[place]), float(judged.equivalence_p_adjusted[place])
@@ -277,6 +282,7 @@ def _one_by_one(
         found[variant] = Judged(
             family=name,
             comparisons=len(pairs),
+            first_level=settings.level / len(pairs),
             test=test,
             p_adjusted=float("nan"),
             equivalence_p_adjusted=float("nan"),

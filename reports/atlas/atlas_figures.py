@@ -53,9 +53,7 @@ def draw_corpus(corpus: AtlasCorpus) -> Drawing:
             axes.plot(entry.difference, y, "o", ms=3.2, color=colour, mfc=face)
         axes.set_yticks(range(len(entries)), [entry.activation for entry in entries], fontsize=5.5)
         axes.set_ylim(-1, len(entries))
-        axes.set_xlabel(
-            f"difference to {corpus.baseline}, points of UAR; filled: shown to differ (Holm)"
-        )
+        axes.set_xlabel(f"difference to {corpus.baseline}, points of UAR; filled: shown to differ")
         axes.grid(axis="x")
         handles = [
             axes.plot([], [], "o-", ms=3.2, lw=0.8, color=COLOURS[k % len(COLOURS)], label=name)[0]

@@ -115,7 +115,7 @@ def _corpus(corpus: AtlasCorpus, figure: str, machine: str) -> list[str]:
         f"{runs:,} runs, "
         f"{diverged} of which diverged (they count "
         f"with the score of a constant answer). {corpus.baseline} reaches {base.uar:.1f} points of "
-        f"UAR. By {test}, Holm over "
+        f"UAR. By {test}, adjusted over "
         f"{len(corpus.entries) - 1} comparisons at 5 %: {counts['better']} shown better than "
         f"{corpus.baseline}, {counts['worse']} worse, "
         f"{counts['equal']} equal within ±1 point, {open_ones} undecided"
@@ -139,8 +139,7 @@ def _corpus(corpus: AtlasCorpus, figure: str, machine: str) -> list[str]:
         f"than {100 * MOSTLY:.0f} % of the runs diverged there is no bar: it would say how many "
         "did, not how the others score.",
         "",
-        "| activation | family | UAR | Δ | 95 % interval | p (Holm) | | learning rates | diverged "
-        "|",
+        "| activation | family | UAR | Δ | 95 % interval | p (all) | | learning rates | diverged |",
         "|---|---|--:|--:|--:|--:|---|---|--:|",
         *(_row(entry) for entry in corpus.entries),
         "",
@@ -157,7 +156,7 @@ def _row(entry: AtlasEntry) -> str:
         f"{entry.uar:.1f}",
         signed(entry.difference) if compared else "",
         f"{signed(entry.low)} … {signed(entry.high)}" if compared else "",
-        p_cell(entry.p_holm) if compared else "",
+        p_cell(entry.p_adjusted) if compared else "",
         entry.verdict,
         rates,
         f"{entry.diverged} of {entry.runs}" if entry.diverged else "",

@@ -38,7 +38,7 @@ CANDIDATE, BOTH_WAYS = "candidate", "candidate, BiGRU"
 @dataclass(frozen=True, kw_only=True)
 class AtlasEntry:
     """An activation's line; points of UAR. place: where it stands. difference: to the baseline,
-    with its standard error, the degrees of freedom of that, a 95 % interval and p (Holm over all).
+    with its standard error, the degrees of freedom of that, a 95 % interval and p (over all).
     rates: the learning rates chosen, with the number of folds that have each.
     """
 
@@ -52,7 +52,7 @@ class AtlasEntry:
     degrees: float
     low: float
     high: float
-    p_holm: float
+    p_adjusted: float
     verdict: str
     rates: tuple[tuple[float, int], ...]
     diverged: int
@@ -233,7 +233,7 @@ def _entries(
                 degrees=degrees,
                 low=low,
                 high=high,
-                p_holm=p,
+                p_adjusted=p,
                 verdict=verdict,
                 rates=rates[label],
                 diverged=int(np.nansum(diverged[k])),

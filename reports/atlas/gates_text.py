@@ -43,7 +43,7 @@ def gates_text(corpus: AtlasCorpus, figure: str, machine: str = "") -> list[str]
         f"![Differences to the baseline in each place on {corpus.corpus}]({figure})",
         "",
         "Points of UAR with the 95 % interval of the single comparison; bold: shown by "
-        f"{corpus.judgement.rule} t-tests over folds, Holm over all {comparisons}. Of an "
+        f"{corpus.judgement.rule} t-tests over folds, adjusted over all {comparisons}. Of an "
         "activation of which every run diverged there is nothing to compare.",
         "",
         f"| activation | {' | '.join(places)} |",

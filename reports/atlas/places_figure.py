@@ -36,7 +36,7 @@ def draw_places(corpus: AtlasCorpus) -> Drawing:
         grid[0, 0].set_yticks(range(len(names)), names, fontsize=7)
         grid[0, 0].set_ylim(-0.7, len(names) - 0.3)
         fig.supxlabel(
-            "difference to the baseline, points of UAR; filled: shown to differ (Holm)", fontsize=8
+            "difference to the baseline, points of UAR; filled: shown to differ", fontsize=8
         )
     return fig, grid[0]
 

@@ -53,8 +53,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
 def _note(comparison: BaselineComparison) -> str:
     if comparison.test is None:
         return "unfinished"
-    if np.isfinite(comparison.p_holm):
-        return p_text(comparison.p_holm)
+    if np.isfinite(comparison.p_adjusted):
+        return p_text(comparison.p_adjusted)
     return comparison.conclusion.verdict
 
 
@@ -64,8 +64,8 @@ def caption(analysis: Analysis) -> str:
     return (
         f"Difference of {analysis.settings.measure} to the baseline in points, with "
         f"{percent(analysis)} interval of the "
-        f"{' and the '.join(rules)} t-test and Holm-adjusted p; {chosen(analysis)}. Grey: the "
-        f"region of practical equivalence, ±{analysis.settings.rope:g} points."
+        f"{' and the '.join(rules)} t-test and p adjusted over the family; {chosen(analysis)}. "
+        f"Grey: the region of practical equivalence, ±{analysis.settings.rope:g} points."
         f"{_floor(analysis)}{told_of(analysis, ROWS)} "
         f"{design(analysis)}."
     )

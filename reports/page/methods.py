@@ -137,11 +137,24 @@ def _tests(analysis: Analysis, ratio: float) -> str:
     return (
         f"Differences of {settings.measure} to the baseline ({baseline}, same direction) "
         f"were averaged over seeds and tested over {over}: {' and '.join(tests)}{sizes}, "
-        "each family adjusted by Holm's procedure \\cite{holm1979} at "
+        f"p adjusted over each family by {_adjustment(analysis)} at "
         f"{analysis.permission.level:.3g}, with the posterior of the same tests "
         "\\cite{benavoli2017} and a region of practical equivalence of "
         f"±{settings.rope:g} points."
     )
+
+
+def _adjustment(analysis: Analysis) -> str:
+    """How p are adjusted over the families that there are."""
+    holm = "Holm's procedure \\cite{holm1979}"
+    jointly = (
+        "stepping down \\cite{westfall1993} in a model of what comparisons with one baseline share "
+        f"(their equivalence by {holm})"
+    )
+    rules = {family.rule for family in analysis.families}
+    if rules == {"moderated"}:
+        return jointly
+    return f"{holm} or, after a moderated test, by {jointly}" if "moderated" in rules else holm
 
 
 def bibtex(paragraph: str) -> str:

@@ -33,7 +33,7 @@ def results_table(analysis: Analysis) -> pd.DataFrame:
     """One row per variant.
 
     Columns: variant, baseline, uar, uar_low, uar_high, uar_spread (over folds), uar_seed_spread,
-    war, war_spread, oracle_uar, difference, low, high, p, p_holm, p_worse, p_equal, p_better,
+    war, war_spread, oracle_uar, difference, low, high, p, p_adjusted, p_worse, p_equal, p_better,
     speakers_p (max-T adjusted; NaN where unreachable), detectable, wins, runs, diverged, missing,
     verdict. Points; NaN where a baseline or an unfinished study has none.
     """
@@ -68,7 +68,7 @@ def _row(
         "low": test.low if test else nan,
         "high": test.high if test else nan,
         "p": test.p if test else nan,
-        "p_holm": comparison.p_holm if comparison else nan,
+        "p_adjusted": comparison.p_adjusted if comparison else nan,
         "p_worse": posterior.worse if posterior else nan,
         "p_equal": posterior.equal if posterior else nan,
         "p_better": posterior.better if posterior else nan,
@@ -131,7 +131,7 @@ def markdown(analysis: Analysis) -> str:
         "WAR ± sd",
         "Δ UAR",
         f"{analysis.settings.confidence:.0%} interval",
-        "p (Holm)",
+        "p (family)",
         "P(worse / equal / better)",
     )
     rows = [
@@ -141,7 +141,7 @@ def markdown(analysis: Analysis) -> str:
             f"{number(row['war'])} ± {number(row['war_spread'])}",
             signed(row["difference"]) if math.isfinite(row["difference"]) else "baseline",
             interval(row["low"], row["high"]),
-            p_value(row["p_holm"]),
+            p_value(row["p_adjusted"]),
             _chances(row["p_worse"], row["p_equal"], row["p_better"]),
         )
         for row in results_table(analysis).to_dict("records")
@@ -181,7 +181,7 @@ def latex(analysis: Analysis) -> str:
         r"\toprule",
         r"Variant & {UAR} & {$\pm$} & {WAR} & {$\pm$} & {$\Delta$UAR} & {"
         + confidence
-        + r" interval} & {$p_{\mathrm{Holm}}$} \\",
+        + r" interval} & {$p_{\mathrm{family}}$} \\",
         r"\midrule",
     ]
     lines += [_latex_row(row) for row in results_table(analysis).to_dict("records")]
@@ -195,7 +195,7 @@ def _latex_row(row: dict[Hashable, Any]) -> str:
 
     low, high = cell("low", "+.1f"), cell("high", "+.1f")
     span = "{--}" if low == "{--}" else rf"$[\num{{{low}}}, \num{{{high}}}]$"
-    p = float(str(row["p_holm"]))
+    p = float(str(row["p_adjusted"]))
     shown = "{--}" if not math.isfinite(p) else r"$<0.001$" if p < 0.001 else f"{p:.3f}"
     cells: Sequence[str] = (
         latex_text(str(row["variant"])),

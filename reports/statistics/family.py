@@ -3,10 +3,12 @@
 - One rule for the page and for the validation: it judges one study or thousands at once.
 - Many comparisons share what their scatter looks like, and the moderated test uses it; a few do
   not, and the corrected t-test judges each by itself.
-- "Better" and "worse" need Holm's p, "equal" needs Holm's p of the equivalence test; a difference
-  that is both shown and small is still a difference.
+- "Better" and "worse" need the p adjusted over the family (stepping down among comparisons that
+  share their baseline's noise where the moderated test knows it, by Holm elsewhere), "equal" needs
+  Holm's p of the equivalence test; a difference that is both shown and small is a difference.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -18,6 +20,7 @@ from reports.statistics.arrays import FloatArray
 from reports.statistics.corrected_t import correction
 from reports.statistics.moderated import FEWEST, moderated_t_tests
 from reports.statistics.multiplicity import holm
+from reports.statistics.one_baseline import first_step, step_down
 from reports.statistics.one_split import split_errors
 
 Rule = Literal["moderated", "corrected", "one split"]
@@ -29,8 +32,9 @@ class Judgement:
 
     rule: the test that carries the verdicts; why: half a sentence on why that one. spread: standard
     deviation over folds that the test used; standard_error contains the correction; degrees: of
-    freedom. p, equivalence_p: of each comparison alone; p_adjusted, equivalence_p_adjusted: by
-    Holm over the family. verdict: 1 better, -1 worse, 0 equal, NaN undecided.
+    freedom. p, equivalence_p: of each comparison alone; p_adjusted: over the family, by Holm or
+    `one_baseline.step_down`; equivalence_p_adjusted: by Holm. verdict: 1 better, -1 worse, 0
+    equal, NaN undecided. share: of each variance what `moderated` takes to be the baseline's.
     prior_spread, prior_degrees [...]: what the moderated test drew variances towards and the most
     weight it gave that, NaN and 0 for the corrected test.
     """
@@ -46,6 +50,7 @@ class Judgement:
     equivalence_p: FloatArray
     equivalence_p_adjusted: FloatArray
     verdict: FloatArray
+    share: FloatArray
     prior_spread: FloatArray
     prior_degrees: FloatArray
 
@@ -77,16 +82,34 @@ def judge(
     mean = table.mean(axis=-1)
     prior_spread = np.full(table.shape[:-2], np.nan)
     prior_degrees = np.zeros(table.shape[:-2])
+    share = np.zeros(mean.shape)
     if chosen == "moderated":
         found = moderated_t_tests(table, test_train_ratio, baselines)
         spread, error, degrees = found.spread, found.standard_error, found.degrees
         prior_spread, prior_degrees = found.prior_spread, found.prior_degrees
+        share = found.share
     else:
         spread = np.where(own <= 1e-12 * np.maximum(1.0, np.abs(table).max(axis=-1)), 0.0, own)
         error = spread * correction(folds, test_train_ratio) ** 0.5
         degrees = np.full(mean.shape, folds - 1.0)
-    tested = _Tested(mean, spread, error, degrees, prior_spread, prior_degrees)
-    return _concluded(tested, chosen, _why(chosen, m, varies), level, margin)
+    tested = _Tested(mean, spread, error, degrees, share, prior_spread, prior_degrees)
+
+    def adjust(p: FloatArray) -> FloatArray:
+        return step_down(p, share, baselines, folds - 1) if chosen == "moderated" else holm(p)
+
+    return _concluded(tested, adjust, chosen, _why(chosen, m, varies), level, margin)
+
+
+def first_level(
+    judged: Judgement, baselines: npt.ArrayLike, freedom: int, *, level: float
+) -> FloatArray:
+    """The p [...] below which the smallest p of a family is found: what planning reckons with.
+
+    baselines: [m]; freedom: degrees of a variance over folds; level: family-wise.
+    """
+    if judged.rule == "moderated":
+        return first_step(judged.share, baselines, freedom, level=level)
+    return np.full(judged.p.shape[:-1], level / judged.p.shape[-1])
 
 
 def judge_split(
@@ -98,11 +121,11 @@ def judge_split(
     """
     found = split_errors(by_seed, by_speaker)
     nothing = np.full(found.mean.shape[:-1], np.nan)
-    tested = _Tested(
-        found.mean, found.standard_error, found.standard_error, found.degrees, nothing, nothing * 0
-    )
+    error = found.standard_error
+    share = np.zeros(error.shape)
+    tested = _Tested(found.mean, error, error, found.degrees, share, nothing, nothing * 0)
     why = "there is one split and no fold, so that seeds and test speakers carry the inference"
-    return _concluded(tested, "one split", why, level, margin)
+    return _concluded(tested, holm, "one split", why, level, margin)
 
 
 class _Tested(NamedTuple):
@@ -112,20 +135,28 @@ class _Tested(NamedTuple):
     spread: FloatArray
     error: FloatArray
     degrees: FloatArray
+    share: FloatArray
     prior_spread: FloatArray
     prior_degrees: FloatArray
 
 
-def _concluded(tested: _Tested, rule: Rule, why: str, level: float, margin: float) -> Judgement:
+def _concluded(
+    tested: _Tested,
+    adjust: Callable[[FloatArray], FloatArray],
+    rule: Rule,
+    why: str,
+    level: float,
+    margin: float,
+) -> Judgement:
     """Tests, their adjustment over the family and verdicts."""
-    mean, _, error, degrees, _, _ = tested
+    mean, error, degrees = tested.mean, tested.error, tested.degrees
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2.0 * stats.t.sf(np.abs(mean) / error, degrees)
         equivalence_p = stats.t.sf((margin - np.abs(mean)) / error, degrees)
     still = error == 0  # nothing can be inferred from scores that do not vary
     p = np.where(still, (mean == 0).astype(np.float64), p)
     equivalence_p = np.where(still, (np.abs(mean) >= margin).astype(np.float64), equivalence_p)
-    p_adjusted, equivalence_adjusted = holm(p), holm(equivalence_p)
+    p_adjusted, equivalence_adjusted = adjust(p), holm(equivalence_p)
     return Judgement(
         rule=rule,
         why=why,
@@ -138,6 +169,7 @@ def _concluded(tested: _Tested, rule: Rule, why: str, level: float, margin: floa
         equivalence_p=equivalence_p,
         equivalence_p_adjusted=equivalence_adjusted,
         verdict=verdict_of(mean, error, p_adjusted, equivalence_adjusted, level=level),
+        share=tested.share,
         prior_spread=tested.prior_spread,
         prior_degrees=tested.prior_degrees,
     )

@@ -15,6 +15,7 @@ from scipy import stats
 from reports.statistics.arrays import FloatArray
 from reports.statistics.corrected_t import correction
 from reports.statistics.moderated import FEWEST, moderated_t_tests
+from reports.statistics.one_baseline import first_step
 from reports.statistics.power import detectable_difference, probability_to_find
 
 DRAWS = (
@@ -27,7 +28,7 @@ class FamilyPower:
     """What is found of one comparison among others alike; `spread` over folds is 1 point here.
 
     needed: [draw], sorted: the true difference from which on a simulated comparison is found;
-    None in a small family, which the corrected t-test judges. level: Holm's first step's.
+    None in a small family, which the corrected t-test judges at `level`, Holm's first step's.
     """
 
     ratio: FloatArray
@@ -67,5 +68,6 @@ def family_power(
     found = moderated_t_tests((own - shared) / 2**0.5, ratio, group)
     # a mean is independent of the variances, and its own is the corrected one
     means = correction(folds, ratio) ** 0.5 * rng.standard_normal((studies, m))
-    critical = stats.t.isf(level / m / 2, found.degrees) * found.standard_error
+    first = first_step(found.share, group, folds - 1, level=level)[:, None]
+    critical = stats.t.isf(first / 2, found.degrees) * found.standard_error
     return FamilyPower(ratio, level / m, np.sort((critical - means).ravel()))

@@ -7,7 +7,8 @@
   therefore knows less than it seems: its degrees of freedom are those of equally correlated
   variances, at most 16 with five folds, not (k - 1) times the number of comparisons.
 - A variant that scatters more than the rest must not borrow their precision: what it is lent falls
-  with the probability of a scatter like its own or more.
+  with the probability of a scatter like its own or more, about the course that all comparisons
+  with its baseline have in common (`shared_noise`).
 - Arrays may have leading axes: the validation judges thousands of studies in one call.
 """
 
@@ -20,15 +21,15 @@ from scipy import interpolate, special, stats
 
 from reports.statistics.arrays import FloatArray, IntArray
 from reports.statistics.corrected_t import correction
+from reports.statistics.shared_noise import split_noise
 
 FEWEST = 6  # comparisons: with four or five, the validation finds up to 6 % where 5 are promised
 TAILS = (0.05, 0.10)  # of log variances, drawn in before the prior is fitted; limma's defaults
 # upper tail from which on a variance is lent everything: the first in large families, more in small
-# ones, whose few variances know their own prior badly. Chosen by simulation: where half of the
-# variants scatter three to five times as much, 0.7 everywhere lets 5.5 % through with six to nine
-# comparisons; 1 everywhere costs 4 to 5 points of power
-LENT, LENT_SHARE = 0.7, 2.0
-SHARED = 0.25  # squared correlation of two differences that share a baseline of equal scatter
+# ones, whose few variances know their own prior badly. Chosen by simulation: where half or two
+# thirds of the variants scatter three to five times as much, 0.3 lets up to 6 % through
+LENT, LENT_SHARE = 0.35, 2.0
+HALF = 0.5  # the baseline's share of a difference whose variant scatters as much: least assumed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,8 @@ class Moderated:
     spread: the moderated standard deviation over folds; standard_error contains the correction
     for shared training data. degrees: of each test, own and borrowed. prior_spread [...]: what
     the family's standard deviations are drawn towards; prior_degrees [...]: the most weight that
-    one is given. p: two-sided, of each comparison alone.
+    one is given. p: two-sided, of each comparison alone. share: of each one's variance that the
+    baseline accounts for, as far as the error is the family's and not the comparison's own.
     """
 
     mean: FloatArray
@@ -62,6 +64,7 @@ class Moderated:
     p: FloatArray
     prior_spread: FloatArray
     prior_degrees: FloatArray
+    share: FloatArray
 
 
 def moderated_t_tests(
@@ -83,10 +86,13 @@ def moderated_t_tests(
     factor = correction(folds, test_train_ratio)
     mean, own = table.mean(axis=-1), table.var(axis=-1, ddof=1)
     freedom = folds - 1
-    prior = fit_prior(own, freedom, robust=True)
+    noise = split_noise(table, baselines)
+    prior, rest = (fit_prior(v, freedom, robust=True) for v in (own, noise.residual))
     scale = prior.scale[..., None]
-    most = np.minimum(prior.degrees, shared_degrees(freedom, baselines) - freedom)
-    alike = _upper_tail(own / scale, freedom, prior.degrees[..., None])
+    correlation = np.clip((noise.shared / own.mean(axis=-1, keepdims=True)).mean(axis=-1), HALF, 1)
+    known = shared_degrees(freedom, baselines, correlation) - freedom
+    most = np.minimum(np.minimum(prior.degrees, rest.degrees), known)
+    alike = _upper_tail(noise.residual / rest.scale[..., None], freedom, rest.degrees[..., None])
     lent = min(1.0, LENT + LENT_SHARE / table.shape[-2])
     borrowed = np.minimum(1.0, alike / lent) * most[..., None]
     variance = (freedom * own + borrowed * scale) / (freedom + borrowed)
@@ -100,19 +106,25 @@ def moderated_t_tests(
         p=2.0 * stats.t.sf(np.abs(mean) / error, degrees),
         prior_spread=np.sqrt(prior.scale),
         prior_degrees=most,
+        # a comparison that is lent little errs by its own estimate, not with the others
+        share=np.minimum(HALF, noise.shared / variance)
+        * np.sqrt(np.minimum(1.0, borrowed / (freedom / HALF**2 - freedom))),
     )
 
 
-def shared_degrees(freedom: int, baselines: npt.ArrayLike) -> float:
+def shared_degrees(
+    freedom: int, baselines: npt.ArrayLike, correlation: npt.ArrayLike = HALF
+) -> FloatArray:
     """Degrees of freedom of the mean variance of comparisons of which some share a baseline.
 
     freedom: of each variance; baselines: [m]. Variances of normal differences that correlate by r
     correlate by r², and a mean of m of them has freedom · m² / Σ r² degrees (Satterthwaite, 1946).
-    Equal scatter everywhere makes r = 1/2 where a baseline is shared.
+    correlation [...]: r where a baseline is shared; equal scatter everywhere makes it 1/2.
     """
     group: IntArray = np.unique(np.asarray(baselines), return_counts=True)[1]
     m = int(group.sum())
-    return float(freedom * m**2 / (m + SHARED * (group * (group - 1)).sum()))
+    pairs = (group * (group - 1)).sum()
+    return np.asarray(freedom * m**2 / (m + np.asarray(correlation) ** 2 * pairs))
 
 
 def fit_prior(variances: npt.ArrayLike, freedom: int, *, robust: bool) -> Prior:

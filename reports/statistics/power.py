@@ -112,7 +112,7 @@ def power_analysis(
 
     variant, baseline: scores [fold, seed] in points (NaN: missing). test_train_ratio: [fold].
     effect: in points; the default is the gain published for AReLU in IAAN. level: that the test is
-    judged at, of one among many what Holm's first step leaves it. spread, degrees: standard
+    judged at, of one among many what finds a family's smallest p. spread, degrees: standard
     deviation over folds and degrees of freedom of the test, by default the differences' own; as
     many degrees estimate the spread. Raises ValueError where fewer than two folds are common.
     """

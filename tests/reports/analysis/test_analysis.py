@@ -90,7 +90,7 @@ def test_unfinished_study_gets_estimates_and_no_p_and_no_verdict(analysis: Analy
     assert analysis.permission.standing == "interim"
     for comparison in analysis.comparisons:
         assert comparison.test is not None
-        assert np.isnan([comparison.p_holm, comparison.equivalence_p_holm]).all()
+        assert np.isnan([comparison.p_adjusted, comparison.equivalence_p_holm]).all()
         assert comparison.conclusion.verdict == "interim"
 
 
@@ -105,10 +105,10 @@ def test_planned_comparisons_are_a_family_of_their_own_and_the_rest_is_explorato
     others = [c for c in planned.comparisons if c is not first]
     assert first is not None
     assert first.test is not None
-    assert first.p_holm == pytest.approx(first.test.p)  # alone in its family
+    assert first.p_adjusted == pytest.approx(first.test.p)  # alone in its family
     assert first.conclusion.verdict in ("better", "worse", "equal", "undecided")
     assert [c.conclusion.verdict for c in others] == ["exploratory"] * 2
-    assert all(c.test and c.p_holm >= c.test.p * (1 - 1e-12) for c in others)
+    assert all(c.test and c.p_adjusted >= c.test.p * (1 - 1e-12) for c in others)
     changed = analyse(results, settings=Settings(departures=("the margin was planned as 2",)))
     assert {c.conclusion.verdict for c in changed.comparisons} == {"exploratory"}
     assert "the margin was planned as 2" in changed.permission.why

@@ -76,7 +76,7 @@ def test_activations_in_gates_are_compared_with_the_baseline_of_their_direction(
     text = said(corpus)
     assert "| activation | candidate | candidate, BiGRU | update gate | reset gate |" in text
     assert "40 variants × 4 folds × 2 seeds = 320 runs, learning rate 0.002" in text
-    assert "Holm over all 39." in text
+    assert "adjusted over all 39." in text
     cells = [gate_cell(found["relu", place]) for place in dict.fromkeys(corpus.places)]
     assert f"| `relu` | {' | '.join(cells)} |" in text
 

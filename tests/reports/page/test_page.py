@@ -135,7 +135,7 @@ def test_json_csv_markdown_and_latex_say_the_same(report, analysis):
         mean = comparison["test"]["mean"]
         row = rows[comparison["variant"]]
         assert float(row["difference"]) == pytest.approx(mean)
-        assert float(row["p_holm"]) == pytest.approx(comparison["p_holm"])
+        assert float(row["p_adjusted"]) == pytest.approx(comparison["p_adjusted"])
         assert f"& {mean:+.1f} &" in latex
         assert f"| {tables.signed(mean)} |" in markdown
     assert len(rows) == len(analysis.variants)
