@@ -8,11 +8,13 @@ from reports.analysis.analysis import Analysis
 from reports.figures.canvas import canvas
 from reports.figures.figure import Drawing, Figure, chosen, design
 from reports.figures.style import MUTED, PAGE, marker_face, paper_style, styles_of
+from reports.figures.telling import ROWS
 
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     """Score against training time, the Pareto front (no cheaper variant is as good) as a step line,
-    its variants named; None for fewer than two variants.
+    its variants named, and all in a legend where they are no more than fit beside it; None for
+    fewer than two variants.
     """
     seconds = {gates.variant: gates.seconds for gates in analysis.diagnostics}
     shown = [s for s in analysis.summaries if s.variant in seconds]
@@ -23,10 +25,10 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     front = np.array(
         [not np.any((cost < c) & (score >= s)) for c, s in zip(cost, score, strict=True)]
     )
-    styles = styles_of(analysis)
+    styles, few = styles_of(analysis), len(shown) <= ROWS
     with paper_style():
         # the legend stands beside the axes: with many variants it needs the height
-        fig, axes = canvas(onto, (PAGE, max(2.8, 0.145 * len(shown) + 0.5)))
+        fig, axes = canvas(onto, (PAGE, max(2.8, 0.145 * len(shown) + 0.5) if few else 4.5))
         order = np.flatnonzero(front)[np.argsort(cost[front])]
         axes.step(cost[order], score[order], where="post", color=MUTED, lw=0.9, zorder=1)
         for i, label in enumerate(summary.variant for summary in shown):
@@ -40,7 +42,8 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
         axes.set_ylabel("UAR, %")
         axes.grid()
         axes.margins(0.12)
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=6.5)
+        if few:
+            axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=6.5)
     return fig, axes
 
 

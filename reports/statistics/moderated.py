@@ -29,6 +29,9 @@ TAILS = (0.05, 0.10)  # of log variances, drawn in before the prior is fitted; l
 # ones, whose few variances know their own prior badly. Chosen by simulation: where half or two
 # thirds of the variants scatter three to five times as much, 0.3 lets up to 6 % through
 LENT, LENT_SHARE = 0.35, 2.0
+# the same for the variance of whole differences, as baselines may scatter unalike, too: without
+# it, half of 18 that scatter three times as much in one direction, all alike, let 6.0 % through
+WHOLE = 0.5
 HALF = 0.5  # the baseline's share of a difference whose variant scatters as much: least assumed
 
 
@@ -94,7 +97,11 @@ def moderated_t_tests(
     most = np.minimum(np.minimum(prior.degrees, rest.degrees), known)
     alike = _upper_tail(noise.residual / rest.scale[..., None], freedom, rest.degrees[..., None])
     lent = min(1.0, LENT + LENT_SHARE / table.shape[-2])
-    borrowed = np.minimum(1.0, alike / lent) * most[..., None]
+    trusted = alike / lent
+    if np.unique(np.asarray(baselines)).size > 1:
+        whole = _upper_tail(own / scale, freedom, prior.degrees[..., None])
+        trusted = np.minimum(trusted, whole / WHOLE)
+    borrowed = np.minimum(1.0, trusted) * most[..., None]
     variance = (freedom * own + borrowed * scale) / (freedom + borrowed)
     error = np.sqrt(variance * factor)
     degrees = freedom + borrowed
