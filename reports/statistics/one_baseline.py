@@ -87,12 +87,12 @@ def first_step(
 
 def _places(share: FloatArray) -> IntArray:
     """The entry of SHARES that is nearest."""
-    return np.rint(np.clip(share, 0.0, SHARES[-1]) / SHARES[1]).astype(np.int64)
+    return np.asarray(np.rint(np.clip(share, 0.0, SHARES[-1]) / SHARES[1]), dtype=np.int64)
 
 
 def _depth(p: FloatArray) -> FloatArray:
     """The normal quantile that p, two-sided, is exceeded by."""
-    return np.clip(-special.ndtri(np.maximum(p, 1e-300) / 2), 0.0, DEEPEST)
+    return np.asarray(np.clip(-special.ndtri(np.maximum(p, 1e-300) / 2), 0.0, DEEPEST))
 
 
 def _none_beyond(depth: FloatArray, left: IntArray, freedom: int) -> FloatArray:

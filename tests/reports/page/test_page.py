@@ -18,7 +18,7 @@ from bench.escapes import latex
 from bench.features.settings import Normalise
 from reports.analysis.analysis import analyse
 from reports.analysis.settings import Settings
-from reports.figures import forest
+from reports.figures import cost, critical_difference, forest
 from reports.figures.gallery import FIGURES, write_figures
 from reports.page import tables
 from reports.page.methods import bibtex, methods_paragraph
@@ -207,6 +207,18 @@ def test_page_of_many_variants_is_sorted_searchable_and_folds_what_has_no_verdic
     _, axes = forest.draw(analysis)
     assert len(axes.get_yticks()) == 4
     assert "Of 6 comparisons the 4" in forest.caption(analysis)
+    # six comparisons are judged together, and the paragraph says and cites how
+    paragraph = methods_paragraph(analysis)
+    assert "stepping down" in paragraph
+    assert "Resampling-Based Multiple Testing" in bibtex(paragraph)
+    for figure in (cost, critical_difference):
+        monkeypatch.setattr(figure, "ROWS", 4)
+    _, axes = cost.draw(analysis)
+    assert axes.get_legend() is None
+    _, axes = critical_difference.draw(analysis)
+    named = [text.get_text() for text in axes.texts if " · gru" in text.get_text()]
+    assert len(named) == 4
+    assert "Of 7 variants the 2 best and worst are named." in critical_difference.caption(analysis)
 
 
 @pytest.mark.parametrize("name", ["iemocap", "IEMOCAP"])
