@@ -31,6 +31,8 @@ from bench.corpora.audio import read_audio
 from bench.corpora.corpus import Corpus
 from bench.data.members import Member
 from bench.features import FeatureSettings, FeatureStore, compute_features
+from bench.features.extractors import own_blocks
+from bench.features.parts import load_part
 from bench.training.results import MemberResult
 from studies.loading import load
 from studies.plan import make_plan
@@ -353,6 +355,49 @@ def test_feature_stores(tmp_path: Path, name: str) -> None:
         if name == "settings.json" and chance.random() < 0.5:
             path.write_text(json.dumps(changed(json.loads(valid), chance)))
         understood(lambda: FeatureStore.open(store.folder).of(0), name)
+
+
+def test_own_features(tmp_path: Path) -> None:
+    path = tmp_path / "u.npy"
+    np.save(path, np.ones((20, 3), np.float32))
+    valid = path.read_bytes()
+    for chance in cases("own"):
+        content = bent(valid, chance)
+        if chance.random() < 0.3:
+            size = str(chance.choice((10**9, 10**30, -3, 0, True, "x", "9" * 5_000))).encode()
+            content = valid.replace(b"(20, 3)", b"(" + size + b", 3)")
+        path.write_bytes(content)
+        understood(lambda: list(own_blocks(tmp_path, "u")), content[:200])
+
+
+class Harm:
+    """What writes a file where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[Path]]:
+        return Path.touch, (Path("ran"),)
+
+
+def test_arrays_of_objects_are_refused_and_never_unpickled(tmp_path: Path) -> None:
+    harm = np.array([Harm()], dtype=object)
+    np.save(tmp_path / "u.npy", harm, allow_pickle=True)
+    with pytest.raises(InputError, match=r"u\.npy is no \.npy file of numbers"):
+        list(own_blocks(tmp_path, "u"))
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "settings.json").write_text('{"key": "k", "settings": {"names": []}, "notes": {}}')
+    for name, arrays in (("objects", {"ids": harm}), ("numbers", {"ids": np.array(["a"])})):
+        np.savez(store / "index.npz", allow_pickle=True, lengths=np.array([1]), **arrays)
+        np.save(store / "frames.npy", harm, allow_pickle=True)
+        with pytest.raises(InputError, match="store is damaged"):
+            FeatureStore.open(store)
+        np.savez(tmp_path / name, allow_pickle=True, first=0, notes=harm, **arrays)
+        assert load_part(tmp_path / f"{name}.npz", 0, 1) is None
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=True, meta=harm)
+    understood(lambda: MemberResult.from_bytes(buffer.getvalue()), "objects")
+    assert not Path("ran").exists()
+    assert np.load(tmp_path / "u.npy", allow_pickle=True) is not None
+    assert Path("ran").exists()  # it would have
 
 
 def test_formulas() -> None:

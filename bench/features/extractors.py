@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from activations.errors import InputError
-from bench.arrays import FloatArray
+from bench.arrays import UNREADABLE, FloatArray
 
 FeatureKind = Literal["iaan45", "egemaps", "logmel", "own"]
 OWN_BLOCK = 1 << 16  # frames of `own` features that are read at once
@@ -93,7 +93,7 @@ def _open_own(path: Path) -> np.ndarray[Any, Any]:
             f"{path} is missing: features.path needs one .npy file [frames, features] for each "
             "utterance, named by its id"
         ) from None
-    except (OSError, ValueError, EOFError):
+    except UNREADABLE:
         frames = None
     if not isinstance(frames, np.ndarray):  # an archive of several arrays opens too
         raise InputError(f"{path} is no .npy file of numbers. Write it again.")

@@ -14,3 +14,10 @@ def test_every_test_and_file_that_the_page_of_security_names_exists() -> None:
     assert named - set(re.findall(r"def (test_\w+)\(", code)) == set()
     files = re.findall(r"`((?:activations|bench|studies|reports|tests)/[\w/]+\.py)`", page)
     assert [path for path in files if not (ROOT / path).exists()] == []
+    placed = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", page)
+    assert len(placed) > 50
+    assert [
+        f"{file}::{name}"
+        for file, name in placed
+        if f"def {name}(" not in (ROOT / file).read_text("utf-8")
+    ] == []

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import shutil
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,6 +30,7 @@ from studies.storages import Storage, storage_of
 from studies.tracking import Mirror
 from studies.tuned import objective
 from studies.workspace import StudyFolder, Workspace
+from tests.programs import Program
 from tests.studies.conftest import MakeResult, Said
 
 if TYPE_CHECKING:
@@ -279,6 +281,29 @@ def test_two_mirrors_of_one_study_draw_each_member_once(
     assert second.add(results) == 1
     assert first.add(results) == 0
     assert len(picture(workspace)) == 10
+
+
+MIRRORS = """
+import sys
+from pathlib import Path
+from studies.result_files import ResultFolder
+from studies.tracking import Mirror
+from studies.workspace import Workspace
+place, name = Workspace(Path(sys.argv[1])), sys.argv[2]
+print(Mirror(name, place).add(ResultFolder(place.study(name).results)))
+"""
+
+
+@pytest.mark.services
+def test_two_studies_begun_at_once_in_a_new_workspace_are_both_mirrored(
+    finished: StudyFolder, workspace: Workspace
+) -> None:
+    shutil.copytree(finished.root, workspace.study("other").root)
+    both = [Program(MIRRORS, str(workspace.root), name) for name in ("demo", "other")]
+    for program in both:
+        done = program.end(240)
+        assert (done.returncode, done.stdout) == (0, "8\n"), done.stderr
+    assert len(picture(workspace)) == len(picture(workspace, "other")) == 10
 
 
 def test_an_interrupted_first_start_leaves_no_database(
