@@ -39,9 +39,11 @@ def prepare_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
     if sys.stdout is sys.__stdout__:  # and not what somebody captures it with
-        sys.stdout = sys.__stdout__ = _prepared(sys.stdout, 1)
+        sys.stdout = _prepared(sys.stdout, 1)
+        sys.__stdout__ = sys.stdout  # type: ignore[misc, assignment] # flushed at the end, too
     if sys.stderr is sys.__stderr__:
-        sys.stderr = sys.__stderr__ = _prepared(sys.stderr, 2)
+        sys.stderr = _prepared(sys.stderr, 2)
+        sys.__stderr__ = sys.stderr  # type: ignore[misc, assignment]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show · shows ?
             stream.reconfigure(errors="replace")
