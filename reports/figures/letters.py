@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from activations.errors import printable
+from reports.figures.short_names import shorten
 
 FONT = "DejaVu Sans"  # matplotlib brings it: the same on every machine
 BOXES = ("Last Resort", "Adobe Blank")  # fonts that draw a box for every letter there is
@@ -21,8 +22,12 @@ PACKAGE = "noto_cjk_sans_jp_regular"  # the extra `fonts`
 
 
 def lay_out(figure: Any) -> None:
-    """Lay a figure out, its texts in fonts that have their letters; warn of those that none has."""
+    """Lay a figure out, its texts in fonts that have their letters; warn of those that none has.
+
+    Long names are shortened before, or there would be no room for what is drawn.
+    """
     lay = figure.get_layout_engine().execute
+    shorten(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         lay(figure)  # ticks say nothing before

@@ -1,15 +1,17 @@
 """Figures are ours alone: nobody's settings reach them, and names are drawn as they are."""
 
+import itertools
 import warnings
 from xml.dom import minidom
 
 import pytest
+from matplotlib.figure import Figure
 
 from activations import plot
 from activations.drawing import own_settings
 from reports.figures import letters
 from reports.figures.forest import draw_rows
-from reports.figures.style import BASELINE, VariantStyle, save
+from reports.figures.style import BASELINE, PAGE, VariantStyle, paper_style, save
 from tests.programs import Program
 
 STYLE = VariantStyle(colour=BASELINE, marker="o", dash="-", filled=True)
@@ -107,3 +109,24 @@ def test_a_letter_that_no_font_has_is_written_as_its_code_and_told(tmp_path, mon
     assert labels_of(fig) == ["\\u540d · gru", "tanh"]
     assert len(told) == 1
     assert str(told[0].message).startswith("no font of this machine has 名: figures say \\u540d")
+
+
+LONG = "+".join(f"{number}*tanh({number}.5*x)" for number in range(1, 9))
+
+
+def test_long_formulas_leave_room_to_draw_in_and_stay_apart(tmp_path):
+    names = [f"{LONG} · gru", f"{LONG.replace('4.5', '4.6')} · gru", f"{LONG}-x · gru", "tanh"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib's own, that there is no room
+        fig = drawn(names, tmp_path)
+    *short, last = labels_of(fig)
+    assert last == "tanh"
+    assert len(set(short)) == 3
+    assert all(label.startswith("1*tanh(1.5*x)+…") and len(label) < 40 for label in short)
+    with paper_style():
+        figure = Figure(layout="constrained", figsize=(PAGE, 2))
+        for axes, name in zip(figure.subplots(1, 4), names, strict=True):
+            axes.set_title(name)
+    save(figure, tmp_path, "panels", ["png"])
+    boxes = [axes._left_title.get_window_extent() for axes in figure.axes]
+    assert all(one.x1 < next_.x0 for one, next_ in itertools.pairwise(boxes))
