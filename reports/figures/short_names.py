@@ -2,7 +2,7 @@
 
 - A name may be a formula of hundreds of letters, and matplotlib gives a label the room it asks for:
   none is left to draw in. Tables have the whole name.
-- Two that lose what they differ in get a hash in its place.
+- Two that lose what they differ in end with a hash instead.
 """
 
 import re
@@ -51,7 +51,7 @@ def short_parts(labels: Iterable[str], left: tuple[int, int]) -> dict[str, str]:
     found = {part: (part[:before], part[-after:]) for part in long}
     ends = list(found.values())
     return {
-        part: "…".join(both if ends.count(both) == 1 else (both[0], content_hash(part, 4), both[1]))
+        part: "…".join(both if ends.count(both) == 1 else (both[0], content_hash(part, 4)))
         for part, both in found.items()
     }
 

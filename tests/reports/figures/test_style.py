@@ -128,5 +128,5 @@ def test_long_formulas_leave_room_to_draw_in_and_stay_apart(tmp_path):
         for axes, name in zip(figure.subplots(1, 4), names, strict=True):
             axes.set_title(name)
     save(figure, tmp_path, "panels", ["png"])
-    boxes = [axes._left_title.get_window_extent() for axes in figure.axes]
+    boxes = [axes._left_title.get_window_extent(dpi=300) for axes in figure.axes]
     assert all(one.x1 < next_.x0 for one, next_ in itertools.pairwise(boxes))
