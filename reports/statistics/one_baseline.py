@@ -72,17 +72,20 @@ def first_step(
     places = _places(table.reshape(-1, m))
     group = np.unique(np.asarray(baselines), return_inverse=True)[1]
     each = places[..., None] == np.arange(SHARES.size)
-    counts = [each[:, group == one].sum(axis=1)[:, None] for one in range(int(group.max()) + 1)]
-    low, high = np.full(len(places), level / m), np.full(len(places), level)
+    counts = np.stack([each[:, group == one].sum(1) for one in range(int(group.max()) + 1)], 1)
+    # of thousands of simulated studies most have the same counts as another
+    counts, study = np.unique(counts, axis=0, return_inverse=True)
+    low, high = np.full(len(counts), level / m), np.full(len(counts), level)
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
         depth = _depth(middle)[:, None]
-        none = np.prod([_none_beyond(depth, left, freedom)[:, 0] for left in counts], axis=0)
+        of_each = [_none_beyond(depth, left[:, None], freedom) for left in counts.swapaxes(0, 1)]
+        none = np.prod(of_each, axis=0)[:, 0]
         low, high = (
             np.where(1 - none < level, middle, low),
             np.where(1 - none < level, high, middle),
         )
-    return np.asarray(low.reshape(table.shape[:-1]))
+    return np.asarray(low[study].reshape(table.shape[:-1]))
 
 
 def _places(share: FloatArray) -> IntArray:
