@@ -31,9 +31,9 @@ def shorten(figure: Any) -> None:
         LEFT,
     )
     for axis, labels in ticks:
-        new = [_with(parts, label) for label in labels]
-        if new != labels:
-            axis.set_ticks(axis.get_ticklocs(), new)
+        short = [_with(parts, label) for label in labels]
+        if short != labels:
+            axis.set_ticks(axis.get_ticklocs(), short)
     for text in others:
         text.set_text(_with(parts, text.get_text()))
     parts = short_parts([title.get_text() for title in titles], LEFT_IN_TITLES)
