@@ -25,13 +25,11 @@ from reports.statistics.shared_noise import split_noise
 
 FEWEST = 6  # comparisons: with four or five, the validation finds up to 6 % where 5 are promised
 TAILS = (0.05, 0.10)  # of log variances, drawn in before the prior is fitted; limma's defaults
-# upper tail from which on a variance is lent everything: the first in large families, more in small
-# ones, whose few variances know their own prior badly. Chosen by simulation: where half or two
-# thirds of the variants scatter three to five times as much, 0.3 lets up to 6 % through
-LENT, LENT_SHARE = 0.35, 2.0
-# the same for the variance of whole differences, as baselines may scatter unalike, too: without
-# it, half of 18 that scatter three times as much in one direction, all alike, let 6.0 % through
-WHOLE = 0.5
+# what is lent is this share of what the family knows, times the cube root of the tail probability;
+# in families under nine, which know their own prior badly, less for each comparison that lacks.
+# Chosen by simulation as what keeps 5 % in the hardest worlds found (`family_worlds.NOISY`). At the
+# same error a root finds more than the probability itself: it lends to more of the calm ones
+LENT, LENT_LESS, ENOUGH = 0.8, 0.05, 9
 HALF = 0.5  # the baseline's share of a difference whose variant scatters as much: least assumed
 
 
@@ -94,14 +92,14 @@ def moderated_t_tests(
     scale = prior.scale[..., None]
     correlation = np.clip((noise.shared / own.mean(axis=-1, keepdims=True)).mean(axis=-1), HALF, 1)
     known = shared_degrees(freedom, baselines, correlation) - freedom
-    most = np.minimum(np.minimum(prior.degrees, rest.degrees), known)
+    lent = LENT - LENT_LESS * max(0, ENOUGH - table.shape[-2])
+    most = lent * np.minimum(np.minimum(prior.degrees, rest.degrees), known)
     alike = _upper_tail(noise.residual / rest.scale[..., None], freedom, rest.degrees[..., None])
-    lent = min(1.0, LENT + LENT_SHARE / table.shape[-2])
-    trusted = alike / lent
     if np.unique(np.asarray(baselines)).size > 1:
+        # baselines may scatter unalike, which residuals do not show
         whole = _upper_tail(own / scale, freedom, prior.degrees[..., None])
-        trusted = np.minimum(trusted, whole / WHOLE)
-    borrowed = np.minimum(1.0, trusted) * most[..., None]
+        alike = np.minimum(alike, whole)
+    borrowed = np.cbrt(alike) * most[..., None]
     variance = (freedom * own + borrowed * scale) / (freedom + borrowed)
     error = np.sqrt(variance * factor)
     degrees = freedom + borrowed

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from reports.statistics.arrays import FloatArray, IntArray
+from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.validation.worlds import ASSUMED, FOLD_DEVIATION, SEED_DEVIATION, SEEDS, SESSIONS
 
 Scatter = Literal[
@@ -25,9 +25,20 @@ Scatter = Literal[
     "neighbours correlated 0.8",
     "three clusters, correlated 0.7",
     "variants correlated 0.8, baseline apart",
+    "two thirds noisy, correlated 0.8",
+    "half noisy, correlated 0.8",
+    "half noisy, calm baseline",
 ]
 SCATTERS: tuple[Scatter, ...] = Scatter.__args__  # type: ignore[attr-defined]
 NOISE = 5.0  # times as much as the rest, in standard deviations
+# share of a family's variants, the last ones, that scatter three times as much as the others: with
+# two baselines half of them is one whole direction. Found to be the hardest for rules that lend
+NOISY: dict[Scatter, float] = {
+    "two thirds noisy, correlated 0.8": 2 / 3,
+    "half noisy, correlated 0.8": 1 / 2,
+    "half noisy, calm baseline": 1 / 2,
+}
+NOISY_TIMES, CALM_TIMES = 3.0, 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +65,31 @@ def draw_differences(
 ) -> FloatArray:
     """Differences of equals from their baselines [study, m, fold, seed], in points."""
     per = world.comparisons // world.baselines
+    calm = world.comparisons - round(world.comparisons * NOISY.get(world.scatter, 0.0))
     parts = []
-    for _ in range(world.baselines):
-        runs = draw_runs(world.scatter, per + 1, studies, rng, seeds=seeds)
+    for one in range(world.baselines):
+        noisy = np.r_[False, np.arange(one * per, (one + 1) * per) >= calm]
+        runs = draw_runs(world.scatter, per + 1, studies, rng, seeds=seeds, noisy=noisy)
         parts.append(runs[:, 1:] - runs[:, :1])
     return np.concatenate(parts, axis=1)
 
 
 def draw_runs(
-    scatter: Scatter, variants: int, studies: int, rng: np.random.Generator, *, seeds: int = SEEDS
+    scatter: Scatter,
+    variants: int,
+    studies: int,
+    rng: np.random.Generator,
+    *,
+    seeds: int = SEEDS,
+    noisy: BoolArray | None = None,
 ) -> FloatArray:
     """Scores around 0 [study, variant, fold, seed] of equally good variants, in points.
 
     As in `worlds.draw_scores`, with the scatter that the world names; of every variant, the means
     over seeds are correlated between folds by what the correction assumes.
+    noisy: [variant], which of them the worlds of `NOISY` make so; by default none.
     """
+    loud = np.zeros(variants, dtype=bool) if noisy is None else noisy
     shape = (studies, variants, SESSIONS.size)
     common = rng.standard_normal((*shape[:2], 1))
     own = rng.standard_normal(shape)
@@ -82,7 +103,10 @@ def draw_runs(
     if scatter == "variants correlated 0.8, baseline apart":
         for part in (common, own):
             part[:, 1:] = _share(part[:, 1:2], part[:, 1:], 0.8, rng)
-    of_folds, of_seeds = _factors(scatter, studies, variants, rng)
+    if scatter in NOISY and "correlated" in scatter and loud.any():
+        for part in (common, own, luck):
+            part[:, loud] = _share(part[:, [loud.argmax()]], part[:, loud], 0.8, rng)
+    of_folds, of_seeds = _factors(scatter, studies, loud, rng)
     folds, runs = FOLD_DEVIATION * of_folds, SEED_DEVIATION * of_seeds
     total = folds**2 + runs**2 / seeds
     # what all folds share must make up for the seeds' luck, which they do not share
@@ -105,10 +129,11 @@ def _luck(scatter: Scatter, shape: tuple[int, ...], rng: np.random.Generator) ->
 
 
 def _factors(
-    scatter: Scatter, studies: int, variants: int, rng: np.random.Generator
+    scatter: Scatter, studies: int, noisy: BoolArray, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Deviations between folds and seeds, 1 in the plain world: [study, variant, 1]."""
-    folds, runs = np.ones((studies, variants, 1)), np.ones((studies, variants, 1))
+    folds, runs = np.ones((studies, noisy.size, 1)), np.ones((studies, noisy.size, 1))
+    folds[:, noisy], runs[:, noisy] = NOISY_TIMES, NOISY_TIMES
     if scatter == "one noisy variant":
         folds[:, 1], runs[:, 1] = NOISE, NOISE
     elif scatter == "one noisy between folds":
@@ -117,6 +142,8 @@ def _factors(
         folds[:, 0], runs[:, 0] = NOISE, NOISE
     elif scatter == "two kinds of scatter":
         folds[:, 1::2], runs[:, 1::2] = 3.0, 3.0
+    elif scatter == "half noisy, calm baseline":
+        folds[:, 0], runs[:, 0] = CALM_TIMES, CALM_TIMES
     elif scatter == "scatter differs":  # 95 % of standard deviations within a factor of four
         folds = np.exp(0.35 * rng.standard_normal(folds.shape))
         runs = folds

@@ -43,7 +43,8 @@ def test_noisy_variant_keeps_its_own_variance_and_nearly_its_own_p() -> None:
     table[3] *= 20
     found = moderated_t_tests(table, RATIO, np.zeros(12))
     alone = corrected_t_test(table[3], RATIO)
-    assert found.degrees[3] == pytest.approx(4, abs=0.1)
+    # lent is in proportion to a cube root, which leaves a little to the noisiest
+    assert found.degrees[3] == pytest.approx(4, abs=0.3)
     assert found.p[3] == pytest.approx(alone.p, rel=0.05)
     calm = moderated_t_tests(np.delete(table, 3, axis=0), RATIO, np.zeros(11))
     assert found.spread[0] == pytest.approx(calm.spread[0], rel=0.1)
