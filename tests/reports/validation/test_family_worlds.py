@@ -21,10 +21,12 @@ def test_last_variants_scatter_three_times_as_much_and_folds_correlate_as_assume
     variance = table.var(axis=(0, 2))
     ratio = variance[-noisy:].mean() / variance[:-noisy].mean()
     assert ratio == pytest.approx((9 + base**2) / (1 + base**2), rel=0.1)
-    between = [np.corrcoef(one.T)[np.triu_indices(5, 1)].mean() for one in table.swapaxes(0, 1)]
+    between = [
+        np.asarray(np.corrcoef(one.T))[np.triu_indices(5, 1)].mean() for one in table.swapaxes(0, 1)
+    ]
     assert np.mean(between) == pytest.approx(ASSUMED, abs=0.03)
     # differences share the baseline's variance, and what correlated variants have in common
-    found = np.corrcoef(table[:, -noisy:].swapaxes(1, 2).reshape(-1, noisy).T)
+    found = np.asarray(np.corrcoef(table[:, -noisy:].swapaxes(1, 2).reshape(-1, noisy).T))
     own = 0.8 * 9 if "correlated" in scatter else 0.0
     expected = (own + base**2) / (9 + base**2)
     assert found[np.triu_indices(noisy, 1)].mean() == pytest.approx(expected, abs=0.03)
