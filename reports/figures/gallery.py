@@ -29,6 +29,7 @@ from reports.figures.reach import REACH
 from reports.figures.score_intervals import SCORES
 from reports.figures.searched_settings import SENSITIVITY
 from reports.figures.selection_rules import SELECTION
+from reports.figures.side_by_side import side_by_side
 from reports.figures.slopegraph import SLOPEGRAPH
 from reports.figures.speakers import SPEAKERS
 from reports.figures.style import FORMATS, paper_style, save
@@ -133,20 +134,19 @@ def write_figures(
     for suffix in formats:
         if suffix not in FORMATS:
             raise InputError(f"no format {suffix!r}. There are: {', '.join(FORMATS)}")
-    written = []
-    for figure in asked or FIGURES:
+
+    def write(figure: Figure) -> FigureFiles | None:
         drawing = figure.draw(analysis, None)
         if drawing is None:
             if asked:
                 raise _nothing(analysis, figure.name)
-            continue
+            return None
         files = save(drawing[0], folder, figure.name, formats)
-        written.append(
-            FigureFiles(
-                name=figure.name,
-                title=figure.title,
-                caption=figure.caption(analysis),
-                files={file.suffix[1:]: file for file in files},
-            )
+        return FigureFiles(
+            name=figure.name,
+            title=figure.title,
+            caption=figure.caption(analysis),
+            files={file.suffix[1:]: file for file in files},
         )
-    return tuple(written)
+
+    return tuple(each for each in side_by_side(write, asked or FIGURES) if each is not None)
