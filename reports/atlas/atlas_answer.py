@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reports.atlas.atlas_scores import CANDIDATE, AtlasCorpus
-from reports.atlas.atlas_sentences import spread_text
+from reports.atlas.atlas_sentences import spread_text, verdicts_text
 from reports.atlas.property_effects import property_divergence
 from reports.statistics.arrays import BoolArray
 from reports.statistics.conclusions import signed
@@ -30,16 +30,9 @@ def answer(corpora: Sequence[AtlasCorpus]) -> list[str]:
     """The lines of the section `In short`."""
     lines = ["## In short", ""]
     for corpus in corpora:
-        lines += [f"- **{corpus.corpus}.** {_shown(corpus)} {_spread(corpus)}"]
+        shown = verdicts_text(corpus, f"`{corpus.baseline}`")
+        lines += [f"- **{corpus.corpus}.** {shown[0].upper()}{shown[1:]} {_spread(corpus)}"]
     return [*lines, *_divergence(corpora)]
-
-
-def _shown(corpus: AtlasCorpus) -> str:
-    parts = []
-    for verdict in ("better", "worse"):
-        names = [f"`{e.activation}`" for e in corpus.entries if e.verdict == verdict]
-        parts.append(f"{verdict} than `{corpus.baseline}`: {', '.join(names) or 'none'}")
-    return f"Shown {'; shown '.join(parts)}."
 
 
 def _spread(corpus: AtlasCorpus) -> str:

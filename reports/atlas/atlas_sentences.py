@@ -32,6 +32,19 @@ def training_text(corpus: AtlasCorpus, machine: str) -> str:
     )
 
 
+def verdicts_text(corpus: AtlasCorpus, than: str, *, places: bool = False) -> str:
+    """The activations that are shown better and worse than what `than` says, with their places."""
+    parts = []
+    for verdict in ("better", "worse"):
+        names = [
+            f"`{entry.activation}`" + (f" ({entry.place})" if places else "")
+            for entry in corpus.entries
+            if entry.verdict == verdict
+        ]
+        parts.append(f"shown {verdict} than {than}: {', '.join(names) or 'none'}")
+    return f"{'; '.join(parts)}."
+
+
 def interval_text(estimate: float, low: float, high: float) -> str:
     """An estimate with its interval in brackets; a dash for what is not known."""
     if not np.isfinite(estimate):

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from activations.wording import counted
 from reports.atlas.atlas_answer import stable, stable_spread
 from reports.atlas.atlas_scores import BOTH_WAYS, CANDIDATE, NEVER, AtlasCorpus, AtlasEntry
-from reports.atlas.atlas_sentences import interval_text, p_cell, spread_text, training_text
+from reports.atlas.atlas_sentences import (
+    interval_text,
+    p_cell,
+    spread_text,
+    training_text,
+    verdicts_text,
+)
 from reports.atlas.place_effects import UPDATE, PlacePair, place_pairs, update_gate
 from reports.statistics.conclusions import signed
 
@@ -112,7 +118,8 @@ def _cell(entry: AtlasEntry | None) -> str:
 
 def _answers(corpus: AtlasCorpus, pairs: Sequence[PlacePair]) -> list[str]:
     lines = [f"- **Whether it trains.** {_divergence(pairs)}", *_update(corpus)]
-    lines.append(f"- **How it scores.** {_scores(pairs)} {_verdicts(corpus)}")
+    one_by_one = verdicts_text(corpus, "its baseline", places=True)
+    lines.append(f"- **How it scores.** {_scores(pairs)} One by one, {one_by_one}")
     for pair in pairs:
         if {pair.first, pair.second} == {CANDIDATE, BOTH_WAYS} and pair.difference is not None:
             told = pair.difference
@@ -195,15 +202,6 @@ def _scores(pairs: Sequence[PlacePair]) -> str:
         f"told apart for none of {counted(len(compared), 'pair')} of places; every 95 % interval "
         f"lies within ±{widest:.1f} points of UAR."
     )
-
-
-def _verdicts(corpus: AtlasCorpus) -> str:
-    """The verdicts on single activations in single places."""
-    parts = []
-    for verdict in ("better", "worse"):
-        names = [f"`{e.activation}` ({e.place})" for e in corpus.entries if e.verdict == verdict]
-        parts.append(f"{verdict} than its baseline: {', '.join(names) or 'none'}")
-    return f"One by one, shown {'; shown '.join(parts)}."
 
 
 def _spread(corpus: AtlasCorpus, place: str) -> str:
