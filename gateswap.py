@@ -24,6 +24,7 @@ import typer
 from typer.exceptions import TyperException
 
 from activations.errors import GateswapError, InputError, one_line
+from activations.kernels.cpu.headroom import guard_imports
 from activations.kernels.cpu.threads import wait_asleep
 from studies.terminal.home import lend_home
 from studies.terminal.options import (
@@ -693,6 +694,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare_streams()
     _warn_in_our_way()
     wait_asleep()
+    guard_imports()
     try:
         Path.cwd()  # what libraries do without one has no words: MKL ends the process
     except OSError:

@@ -6,6 +6,7 @@ where it does not, these tests are skipped and say so.
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -176,13 +177,50 @@ def test_a_log_that_has_no_room_ends_no_training(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "went on\n")
 
 
-@pytest.mark.parametrize("limit", [160_000, 500_000])  # KiB: of an import, of a library
-def test_too_little_memory_is_one_line(limit: int, tmp_path: Path) -> None:
-    shell = ["sh", "-c", f'ulimit -v {limit} && exec "$@"', "sh", sys.executable, "-c"]
-    program = "import gateswap, sys; sys.exit(gateswap.main(['run', 'demo', '--dry-run']))"
-    done = _run([*shell, program], tmp_path)
-    said = done.stderr.splitlines()[-1]
-    assert (done.returncode, said[:48]) == (1, "gateswap: there is not enough memory for this, o")
+def _limited(option: str, mebibytes: int, *command: str, folder: Path) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command under a limit of `ulimit`."""
+    shell = ["sh", "-c", f'ulimit -{option} {mebibytes << 10} && exec "$@"', "sh", sys.executable]
+    program = "import gateswap, sys; sys.exit(gateswap.main(sys.argv[1:]))"
+    done = _run([*shell, "-c", program, *command], folder)
+    return done.returncode, done.stdout, done.stderr
+
+
+# of the first library, of those with threads of their own, and of torch
+@pytest.mark.parametrize("mebibytes", [40, 110, 170])
+@pytest.mark.parametrize("option", ["v", "d"])
+def test_too_little_memory_is_one_line_before_a_library_is_imported(
+    option: str, mebibytes: int, tmp_path: Path
+) -> None:
+    code, _, said = _limited(option, mebibytes, "run", "demo", "--dry-run", folder=tmp_path)
+    assert (code, said.count("\n")) == (1, 1), said
+    allowed = f"ulimit -{option} allows this process {mebibytes << 10:,} KiB, and "
+    assert said.startswith(f"gateswap: there is not enough memory for this: {allowed}")
+
+
+def test_a_library_that_would_wait_for_its_threads_for_ever_is_not_loaded(tmp_path: Path) -> None:
+    code, _, said = _limited("d", 215, "plan", "demo", folder=tmp_path)
+    assert (code, said.count("\n"), "scipy needs at least" in said) == (1, 1, True), said
+
+
+def test_just_under_what_torch_needs_is_one_line_and_with_it_a_command_works(
+    tmp_path: Path,
+) -> None:
+    command = ("activations", "tanh")
+    _, _, said = _limited("v", 400, *command, folder=tmp_path)
+    found = re.search("torch needs at least ([0-9,]+)", said)
+    assert found, said
+    need = int(found[1].replace(",", "")) >> 10  # MiB
+    code, _, said = _limited("v", need - 2, *command, folder=tmp_path)
+    assert (code, said.count("\n"), "torch needs at least" in said) == (1, 1, True), said
+    code, shown, said = _limited("v", need + 256, *command, folder=tmp_path)
+    assert (code, said) == (0, "")
+    assert "tanh(x)" in shown
+
+
+def test_help_needs_no_room_for_libraries(tmp_path: Path) -> None:
+    code, shown, said = _limited("v", 64, "--help", folder=tmp_path)
+    assert (code, said) == (0, "")
+    assert "Usage" in shown
 
 
 def test_a_current_folder_that_was_deleted_is_one_line(tmp_path: Path) -> None:

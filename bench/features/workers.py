@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 
 from activations.errors import GateswapError
+from activations.kernels.cpu.headroom import guard_imports
 from bench.features.parts import Utterance, compute_part
 from bench.features.settings import FeatureSettings
 
@@ -66,6 +67,7 @@ def compute_parts(tasks: Sequence[Task], jobs: int) -> Iterator[int]:
 
 def work(handle: int) -> None:
     """Compute every part that the pipe `handle` asks for; a worker runs this and nothing else."""
+    guard_imports()  # the caller's limits are this process's, too
     home = Connection(handle)
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
 

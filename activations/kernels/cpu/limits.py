@@ -26,6 +26,15 @@ class Group:
     version: int
 
 
+@dataclass(frozen=True)
+class ResourceLimit:
+    """A limit of this process alone: the option of `ulimit` that sets it, and bytes."""
+
+    option: str
+    most: int
+    used: int
+
+
 def free_memory(root: Path = Path("/")) -> int | None:
     """Bytes that can be had now without swapping; None where the system does not tell.
 
@@ -34,7 +43,7 @@ def free_memory(root: Path = Path("/")) -> int | None:
     free = [
         _meminfo(root, "MemAvailable"),
         *map(_free_in, groups("memory", root)),
-        *_free_by_limits(root),
+        *(limit.most - limit.used for limit in resource_limits(root)),
     ]
     known = [each for each in free if each is not None]
     return max(0, min(known)) if known else None
@@ -56,6 +65,19 @@ def resident_memory(root: Path = Path("/")) -> int | None:
     """Bytes of memory that this process holds; None where the system does not tell."""
     pages = _pages(root)
     return pages[1] * mmap.PAGESIZE if len(pages) > 1 else None
+
+
+def resource_limits(root: Path = Path("/")) -> Iterator[ResourceLimit]:
+    """The resource limits that are set for this process, of address space and of private memory."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    pages = _pages(root)
+    for option, name, place in (("-v", "RLIMIT_AS", 0), ("-d", "RLIMIT_DATA", 5)):
+        most = resource.getrlimit(getattr(resource, name))[0]
+        if most != resource.RLIM_INFINITY and len(pages) > place:
+            yield ResourceLimit(option, most, pages[place] * mmap.PAGESIZE)
 
 
 def processors(root: Path = Path("/")) -> int:
@@ -145,19 +167,6 @@ def _free_in(group: Group) -> int | None:
         if key == f"{prefix}inactive_file":
             droppable = int(value)
     return limit - max(0, used - droppable)
-
-
-def _free_by_limits(root: Path) -> Iterator[int]:
-    """What resource limits leave, of address space and of private memory."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    pages = _pages(root)
-    for name, place in (("RLIMIT_AS", 0), ("RLIMIT_DATA", 5)):
-        limit = resource.getrlimit(getattr(resource, name))[0]
-        if limit != resource.RLIM_INFINITY and len(pages) > place:
-            yield limit - pages[place] * mmap.PAGESIZE
 
 
 def _pages(root: Path) -> list[int]:
