@@ -402,6 +402,7 @@ def report(
     gc.set_threshold(*FEW_COLLECTIONS)
     from reports import exported
     from reports import study as of_study
+    from reports.planned import Asked
     from studies.completion import find_study
 
     place = Workspace(workspace)
@@ -425,27 +426,25 @@ def report(
     if place.study(name).tuned_only:
         print(of_study.write_tuned(place.study(name)))
         return
-    baseline = _baseline(name, place, baseline)
+    asked = Asked(
+        baseline=_baseline(name, place, baseline),
+        margin=margin,
+        level=level,
+        metric=metric,
+        family=family or (),
+    )
     if others:
         names = [name, *(find_study(other, place) for other in others)]
-        print(of_study.compare_with(names, place, baseline=baseline))
+        print(of_study.compare_with(names, place, asked=asked))
     elif predictions:
-        print(of_study.write_with(name, predictions, place, baseline=baseline))
+        print(of_study.write_with(name, predictions, place, asked=asked))
     elif figure or formats:
         drawn = of_study.draw_figures(
-            name, place, baseline=baseline, names=figure or (), formats=formats or ()
+            name, place, asked=asked, names=figure or (), formats=formats or ()
         )
         print("\n".join(map(str, drawn)))
     else:
-        page = of_study.write(
-            place.study(name).root,
-            baseline=baseline,
-            margin=margin,
-            level=level,
-            metric=metric,
-            family=family or (),
-        )
-        print(page)
+        print(of_study.write(place.study(name).root, **vars(asked)))
 
 
 @app.command()
@@ -779,20 +778,18 @@ def _where(workspace: Path) -> str:
     return "" if workspace == DEFAULT else f" --workspace {shlex.quote(str(workspace))}"
 
 
-def _baseline(name: str, place: Workspace, given: str | None) -> str:
-    """The baseline by its own name: the given one, or the one that the study was run with.
+def _baseline(name: str, place: Workspace, given: str | None) -> str | None:
+    """The given baseline by its own name; None: as planned.
 
     Raises InputError for a study that was not run, or an activation that does not exist.
     """
     from activations import get
-    from reports.planned import planned_baseline
     from studies.result_files import PlanRecord
 
-    folder = place.study(name)
-    PlanRecord.read(folder)
-    if given is None:
-        return planned_baseline(folder)
-    return given if " · " in given else get(given).name  # a variant's label stays as it is
+    PlanRecord.read(place.study(name))
+    if given is None or " · " in given:
+        return given  # a variant's label stays as it is
+    return get(given).name
 
 
 def _write(path: Path, text: str) -> None:

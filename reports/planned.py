@@ -5,11 +5,12 @@
   which variant leads; without results they are assumptions, and said to be.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from activations.errors import InputError
 from activations.wording import counted
 from bench.data.members import Member
 from bench.training.results import MemberResult
@@ -22,7 +23,14 @@ from reports.statistics.moderated import shared_degrees
 from reports.statistics.power import spread_interval
 from reports.statistics.spending import look_levels
 from reports.statistics.variance import split_differences
-from studies.frozen import FrozenPlan, plan_content, plan_hash, read_frozen, read_looks
+from studies.frozen import (
+    FrozenPlan,
+    members_hash,
+    plan_content,
+    plan_hash,
+    read_frozen,
+    read_looks,
+)
 from studies.growth import unfinished
 from studies.loading import load
 from studies.result_files import PlanRecord, read_study
@@ -35,47 +43,87 @@ POWER = 0.8
 FIVE_SESSIONS = np.full(5, 1 / 3)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a report is asked for; None or empty: as planned. family: labels of variants."""
+
+    baseline: str | None = None
+    margin: float | None = None
+    level: float | None = None
+    metric: Metric | None = None
+    family: Sequence[str] = ()
+
+
+AS_PLANNED = Asked()
+
+
 def planned_settings(
     folder: StudyFolder,
-    members: Collection[Member],
+    members: Mapping[str, Member],
     results: Sequence[MemberResult] = (),
-    *,
-    baseline: str | None = None,
-    margin: float | None = None,
-    level: float | None = None,
-    metric: Metric | None = None,
-    family: Sequence[str] = (),
+    asked: Asked = AS_PLANNED,
 ) -> Settings:
     """The settings of a study's report: the plan's, with what was asked for instead.
 
-    members, results: of its plan, and what is finished of them. baseline, margin, level, metric,
-    family: as asked for; none: as planned. Whatever is not the plan's is named in `departures`.
-    Raises InputError for a torn file.
+    members, results: of its plan (by hash), and what is finished of them. Whatever is not the
+    plan's is named in `departures`. Raises InputError for a torn file, and for a family in which
+    nothing is compared.
     """
     spec = _spec(folder)
-    asked = spec.analysis
+    plan = spec.analysis
     frozen = read_frozen(folder)
     departures = list(frozen.departures(spec)) if frozen else []
+    _refuse_strangers(asked.family, spec)
     for name, given, planned in (
-        ("the baseline", baseline, spec.baseline.name),
-        ("the margin", margin, asked.margin),
-        ("the level", level, asked.level),
-        ("the metric", metric, asked.metric),
-        ("the family", ", ".join(family) or None, ", ".join(asked.primary) or "all comparisons"),
+        ("the baseline", asked.baseline, spec.baseline.name),
+        ("the margin", asked.margin, plan.margin),
+        ("the level", asked.level, plan.level),
+        ("the metric", asked.metric, plan.metric),
+        (
+            "the family",
+            ", ".join(asked.family) or None,
+            ", ".join(plan.primary) or "all comparisons",
+        ),
     ):
         if given is not None and given != planned:
             departures.append(f"{name} was planned as {planned} and is {given}")
-    spent, grown = _after_looks(folder, spec, members, level or asked.level)
+    level = plan.level if asked.level is None else asked.level
+    spent, grown = _after_looks(folder, spec, members, level)
     return Settings(
         selection=spec.protocol.selection,
-        metric=metric or asked.metric,
+        metric=asked.metric or plan.metric,
         level=spent,
-        rope=margin or asked.margin,
-        primary=tuple(family) or asked.primary,
+        rope=plan.margin if asked.margin is None else asked.margin,
+        primary=tuple(asked.family) or plan.primary,
         departures=(*departures, *grown),
         growing=unfinished(spec, results),
         normalise=spec.features.normalise,
+        plan=_on_record(frozen),
+        looks=plan.looks,
     )
+
+
+def _refuse_strangers(family: Sequence[str], spec: StudySpec) -> None:
+    labels = [variant.label for variant in spec.variants.variants()]
+    for label in family:
+        # settings that are varied are part of a row's label, after the variant's
+        if not any(label == known or label.startswith(f"{known} · ") for known in labels):
+            raise InputError(
+                f"--family {label!r}: no variant of study {spec.name} is called so. "
+                f"Variants: {', '.join(labels)}"
+            )
+
+
+def _on_record(frozen: FrozenPlan | None) -> str:
+    """When a plan was frozen, in half a sentence; empty without one."""
+    if frozen is None:
+        return ""
+    after = (
+        f"when {counted(frozen.results, 'run')} had finished already"
+        if frozen.results
+        else "before the first run"
+    )
+    return f"{plan_hash(frozen.planned)}, frozen {after} ({frozen.when})"
 
 
 def planned_baseline(folder: StudyFolder) -> str:
@@ -88,25 +136,38 @@ def _spec(folder: StudyFolder) -> StudySpec:
 
 
 def _after_looks(
-    folder: StudyFolder, spec: StudySpec, members: Collection[Member], level: float
+    folder: StudyFolder, spec: StudySpec, members: Mapping[str, Member], level: float
 ) -> tuple[float, tuple[str, ...]]:
     """The level that is left for this look, and what forbids verdicts."""
-    earlier = [look for look in read_looks(folder) if look.members < len(members)]
-    planned = spec.analysis.looks
+    this, planned = members_hash(members), spec.analysis.looks
+    # estimates that were read early count too, but where it is fixed how the plan goes on
+    fixed = bool(planned) or spec.seed_rule is not None
+    earlier = [
+        look for look in read_looks(folder) if look.digest != this and (look.complete or not fixed)
+    ]
+    seeds = len({member.seed for member in members.values()})
     if not planned:
         if not earlier:
             return level, ()
-        grown = (
-            f"the plan was grown from {earlier[-1].members} to {len(members)} runs after a report"
-        )
-        return level, (f"{grown}, and analysis.looks planned no second look",)
-    seeds = len({member.seed for member in members})
+        changed = _changed(earlier[-1].members, len(members))
+        return level, (f"{changed}, and analysis.looks planned no second look",)
     if seeds not in planned:
         said = ", ".join(map(str, planned))
         there = "is" if seeds == 1 else "are"
         return level, (f"verdicts were planned at {said} seeds and there {there} {seeds}",)
-    times = sorted({look.seeds for look in earlier if look.seeds < seeds} | {seeds})
+    later = [look for look in earlier if look.seeds >= seeds]
+    if later:
+        return level, (_changed(later[-1].members, len(members)),)
+    times = sorted({look.seeds for look in earlier} | {seeds})
     return look_levels([count / planned[-1] for count in times], level=level)[-1], ()
+
+
+def _changed(before: int, now: int) -> str:
+    """How a plan that was reported differs from the one there is, by their numbers of runs."""
+    if before == now:
+        return f"{counted(now, 'other run')} of this study {'was' if now == 1 else 'were'} reported"
+    way = "grown" if now > before else "cut"
+    return f"the plan was {way} from {before} to {now} runs after a report"
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """Reports of studies in a workspace: from a study's name to its page, figures or comparison."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from activations.errors import InputError
+from bench.data.members import Member
 from bench.training.results import MemberResult
 from reports.analysis.analysis import analyse
 from reports.analysis.searched import SearchDesign, Tried, search_of
@@ -19,7 +21,7 @@ from reports.page.beside import write_beside
 from reports.page.page import write_report
 from reports.page.tuning_section import write_search
 from reports.page.versus import write_versus
-from reports.planned import planned_baseline, planned_settings
+from reports.planned import AS_PLANNED, Asked, planned_baseline, planned_settings
 from studies.frozen import record_look
 from studies.loading import load
 from studies.result_files import PlanRecord, ResultFolder, read_study
@@ -63,37 +65,55 @@ def write(
         settings = None
         if margin is not None or level is not None or metric is not None:
             settings = Settings(
-                rope=margin or Settings.rope,
-                level=level or Settings.level,
+                rope=Settings.rope if margin is None else margin,
+                level=Settings.level if level is None else level,
                 metric=metric or Settings.metric,
             )
         return write_report(study, Path(folder), baseline=baseline or "tanh", settings=settings)
     place = StudyFolder(Path(study))
-    record = PlanRecord.read(place)
-    results = read_study(place)
-    settings = planned_settings(
-        place,
-        record.members.values(),
-        results,
-        baseline=baseline,
-        margin=margin,
-        level=level,
-        metric=metric,
-        family=family,
-    )
+    asked = Asked(baseline=baseline, margin=margin, level=level, metric=metric, family=family)
+    planned = _planned(place, asked)
     page = write_report(
-        results,
+        planned.results,
         place.report if folder is None else Path(folder),
-        baseline=baseline or planned_baseline(place),
-        planned=record.members,
-        tuned=tried(record, ResultFolder(place.results)),
+        baseline=planned.baseline,
+        planned=planned.record.members,
+        tuned=tried(planned.record, ResultFolder(place.results)),
         search=search_design(place),
-        settings=settings,
+        settings=planned.settings,
     )
-    complete = len(results) == len(record.members) and not settings.growing
-    if complete and not settings.departures:
-        record_look(place, list(record.members), len({m.seed for m in record.members.values()}))
+    planned.looked_at(place)
     return page
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A study as it was planned and as far as it is: what every page of it starts from."""
+
+    record: PlanRecord
+    results: list[MemberResult]
+    settings: Settings
+    baseline: str
+
+    @property
+    def members(self) -> list[Member]:
+        return list(self.record.members.values())
+
+    def looked_at(self, folder: StudyFolder) -> None:
+        """Put on record that somebody saw differences of these members."""
+        complete = len(self.results) == len(self.record.members) and not self.settings.growing
+        seeds = len({member.seed for member in self.members})
+        record_look(folder, list(self.record.members), seeds, complete=complete)
+
+
+def _planned(folder: StudyFolder, asked: Asked) -> _Planned:
+    record, results = PlanRecord.read(folder), read_study(folder)
+    return _Planned(
+        record=record,
+        results=results,
+        settings=planned_settings(folder, record.members, results, asked),
+        baseline=asked.baseline or planned_baseline(folder),
+    )
 
 
 def search_design(folder: StudyFolder) -> SearchDesign | None:
@@ -140,7 +160,7 @@ def draw_figures(
     name: str,
     place: Workspace,
     *,
-    baseline: str,
+    asked: Asked = AS_PLANNED,
     names: Sequence[str] = (),
     formats: Sequence[str] = (),
 ) -> list[Path]:
@@ -149,57 +169,76 @@ def draw_figures(
     Raises InputError as `gallery.write_figures` and `analysis.analyse`.
     """
     folder = place.study(name)
-    record = PlanRecord.read(folder)
+    planned = _planned(folder, asked)
     searched = not names or {SENSITIVITY.name, *SEARCHED} & set(
         names
     )  # else tuned results need not be read
-    tuned = tried(record, ResultFolder(folder.results)) if searched else []
     analysis = analyse(
-        read_study(folder),
-        baseline=baseline,
-        planned=record.members.values(),
-        tuned=tuned,
+        planned.results,
+        baseline=planned.baseline,
+        planned=planned.members,
+        tuned=tried(planned.record, ResultFolder(folder.results)) if searched else [],
         search=search_design(folder) if searched else None,
+        settings=planned.settings,
     )
     drawn = write_figures(
         analysis, folder.report / "figures", only=names, formats=formats or FORMATS
     )
+    planned.looked_at(folder)
     return [path for figure in drawn for path in figure.files.values()]
 
 
-def compare_with(names: Sequence[str], place: Workspace, *, baseline: str) -> Path:
+def compare_with(names: Sequence[str], place: Workspace, *, asked: Asked = AS_PLANNED) -> Path:
     """Compare studies of a workspace; return the page, which lies in the first one's folder.
 
     Two studies of one corpus are compared variant by variant (`versus`); studies of different
     corpora are put together (`across`). Raises InputError as `versus.write_versus` and
     `across_corpora.across_corpora`.
     """
-    studies = [place.study(name) for name in names]
-    results = [read_study(study) for study in studies]
-    planned = [list(PlanRecord.read(study).members.values()) for study in studies]
-    corpora = [found[0].identity.corpus.fingerprint if found else "" for found in results]
+    folders = [place.study(name) for name in names]
+    studies = [_planned(folder, asked) for folder in folders]
+    corpora = [one.results[0].identity.corpus.fingerprint if one.results else "" for one in studies]
+    first, results = folders[0].root, [one.results for one in studies]
+    baselines = [one.baseline for one in studies]
+    plans, settings = [one.members for one in studies], [one.settings for one in studies]
     if len(names) == 2 and corpora[0] == corpora[1]:
-        return write_versus(
+        page = write_versus(
             results[0],
             results[1],
-            studies[0].root / f"versus-{names[1]}",
-            baseline=baseline,
-            planned=(planned[0], planned[1]),
+            first / f"versus-{names[1]}",
+            baselines=baselines,
+            planned=plans,
+            settings=settings,
         )
-    folder = studies[0].root / f"across-{'-'.join(names[1:])}"
-    return write_across(results, folder, baseline=baseline, planned=planned)
+    else:
+        page = write_across(
+            results,
+            first / f"across-{'-'.join(names[1:])}",
+            baselines=baselines,
+            planned=plans,
+            settings=settings,
+        )
+    for one, folder in zip(studies, folders, strict=True):
+        one.looked_at(folder)
+    return page
 
 
-def write_with(name: str, predictions: Path, place: Workspace, *, baseline: str) -> Path:
+def write_with(
+    name: str, predictions: Path, place: Workspace, *, asked: Asked = AS_PLANNED
+) -> Path:
     """Put another model's predictions beside a study; return the page, in the study's folder.
 
     Raises InputError as `outside.write_beside`.
     """
-    study = place.study(name)
-    return write_beside(
-        read_study(study),
+    folder = place.study(name)
+    planned = _planned(folder, asked)
+    page = write_beside(
+        planned.results,
         predictions,
-        study.root / f"with-{predictions.stem}",
-        baseline=baseline,
-        planned=list(PlanRecord.read(study).members.values()),
+        folder.root / f"with-{predictions.stem}",
+        baseline=planned.baseline,
+        planned=planned.members,
+        settings=planned.settings,
     )
+    planned.looked_at(folder)
+    return page

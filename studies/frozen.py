@@ -3,12 +3,12 @@
 - A verdict is worth what was said beforehand: which comparisons, which baseline, which margin, how
   many looks. It is written once, with a hash, and never rewritten.
 - What changes later is added beside it with the number of results there were, for the page to say.
-- Every report of a complete plan is a look, and is recorded: growing a study that was looked at
-  spends error.
+- Every report is a look, and is recorded: growing, cutting or exchanging the seeds of a study that
+  was looked at spends error.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,8 @@ from studies.result_files import ResultFolder, read_record
 from studies.spec import StudySpec
 from studies.workspace import StudyFolder
 
-GROWS = ("seeds",)  # what may differ from the frozen plan: looks at a grown study spend error
+# what may grow beyond the frozen plan: looks at a grown study spend error
+GROWS = ("seeds", "seed_numbers")
 REMEDY = "restore it from a backup: without it nobody can tell what was planned"
 
 
@@ -39,7 +40,8 @@ class FrozenPlan:
 
     def departures(self, spec: StudySpec) -> tuple[str, ...]:
         """Half sentences on where a specification is not what was frozen; none: it is the plan."""
-        return _differences(self.planned, plan_content(spec), besides=GROWS)
+        changed = _differences(self.planned, plan_content(spec), besides=GROWS)
+        return (*changed, *_lost_seeds(self.planned, spec))
 
     @property
     def latest(self) -> Mapping[str, Any]:
@@ -56,21 +58,30 @@ class FrozenPlan:
 
 @dataclass(frozen=True)
 class Look:
-    """One report of a complete plan: when, at how many members and seeds, and which (a hash)."""
+    """One report: when, at how many members and seeds, and of which (a hash).
+
+    complete: all of them were finished, so that more than estimates could be read.
+    """
 
     when: str
     members: int
     seeds: int
     digest: str
+    complete: bool = True
 
 
 def plan_content(spec: StudySpec) -> dict[str, Any]:
     """What a frozen plan fixes, as plain data."""
-    data = spec.model_dump(mode="json")
+    data, variants = spec.model_dump(mode="json"), spec.variants.variants()
+    used = (a for v in variants for a in (v.activation, v.update, v.reset))
     return {
         "baseline": data["baseline"],
-        "variants": [variant.label for variant in spec.variants.variants()],
+        "variants": [variant.label for variant in variants],
         "seeds": data["seeds"] if spec.seed_rule else len(spec.first_seeds),
+        **({} if spec.seed_rule else {"seed_numbers": sorted(spec.first_seeds)}),
+        # where features lie is no part of the plan
+        "features": {name: value for name, value in data["features"].items() if name != "path"},
+        "formulas": {a.name: a.text for a in used if a.name != a.text},
         "protocol": data["protocol"],
         "model": data["model"],
         "training": data["training"],
@@ -113,18 +124,28 @@ def read_frozen(folder: StudyFolder) -> FrozenPlan | None:
 
 
 def read_looks(folder: StudyFolder) -> tuple[Look, ...]:
-    """The looks at complete plans so far, oldest first."""
+    """The looks so far, oldest first."""
     return read_record(folder.looks, _looks, REMEDY) or ()
 
 
-def record_look(folder: StudyFolder, members: list[str], seeds: int) -> None:
-    """Record that the verdicts of these members (hashes) were read; once for the same ones."""
-    digest = plan_hash({"members": sorted(members)})
+def members_hash(hashes: Iterable[str]) -> str:
+    """What names a plan's members together: 16 hexadecimal digits of their hashes."""
+    return plan_hash({"members": sorted(hashes)})
+
+
+def record_look(folder: StudyFolder, members: list[str], seeds: int, *, complete: bool) -> None:
+    """Record that a report of these members (hashes) was read; once for the same ones.
+
+    complete: all were finished; of a plan that was looked at before it was, that counts.
+    """
+    digest = members_hash(members)
     looks = read_looks(folder)
-    if any(look.digest == digest for look in looks):
+    known = next((look for look in looks if look.digest == digest), None)
+    if known is not None and (known.complete or not complete):
         return
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    looks = (*looks, Look(now, len(members), seeds, digest))
+    kept = [look for look in looks if look is not known]
+    looks = (*kept, Look(now, len(members), seeds, digest, complete))
     write_atomically(folder.looks, json.dumps([vars(look) for look in looks], indent=1))
 
 
@@ -138,6 +159,21 @@ def _frozen(data: Any) -> FrozenPlan:
         if not isinstance(change["content"], dict) or not isinstance(change["results"], int):
             raise TypeError("its content is none")
     return plan
+
+
+def _lost_seeds(planned: Mapping[str, Any], spec: StudySpec) -> tuple[str, ...]:
+    """A half sentence where seeds that were planned are no longer there; or nothing.
+
+    Fewer than planned are what stops a study when it looks well, unless that look was planned.
+    """
+    if spec.seed_rule or not isinstance(planned["seeds"], int):
+        return ()  # a rule that changed is named already
+    now, count = sorted(spec.first_seeds), planned["seeds"]
+    before = planned.get("seed_numbers")  # early versions kept their count alone
+    kept = len(now) >= count and set(before or ()) <= set(now)
+    if kept or len(now) in spec.analysis.looks:
+        return ()
+    return (f"seeds were planned as {_said(before or count)} and are {_said(now)}",)
 
 
 def _differences(

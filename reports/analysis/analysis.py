@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,8 @@ class Analysis:
     permission: what may be concluded, and why not more; families: what was judged together.
     scores [variant, fold, seed]: `settings.metric` in points under `settings.selection`. summaries,
     comparisons (without the baselines), diagnostics, curves: per variant. probability_relevant
-    [variant, variant]: P(row better than column by more than the rope).
+    [variant, variant]: P(row better than column by more than the rope), NaN where no p is due, as
+    ranks are None then.
     confusion [variant, C, C]: share in points of a true class (row) taken for a class (column),
     pooled over folds and seeds. subsets: breakdown. variance, ranks: None where the design does not
     allow them; ranks are a picture for where `ranks.reachable`. factors: contrasts of activation
@@ -208,14 +209,16 @@ def analyse(
         permission=allowed,
         probability_relevant=probability_better(
             scores.by_unit(means), scores.unit_ratio, rope=settings.rope
-        ),
+        )
+        if allowed.tested
+        else np.full((len(scores.variants),) * 2, np.nan),
         confusion=_confusion(predictions, selection),
         subsets=breakdown(
             predictions, baselines, selection=selection, rng=rng, confidence=settings.confidence
         ),
         variance=_variance(table, notes),
-        ranks=_ranks(scores.by_unit(means), settings, rng, notes),
-        factors=_factors(scores, table, baselines, settings, notes),
+        ranks=_ranks(scores.by_unit(means), settings, rng, notes) if allowed.tested else None,
+        factors=_factors(scores, table, baselines, settings, notes, tested=allowed.tested),
         noise=noise_floor(np.where(diverged, np.nan, table), confidence=settings.confidence),
         gap=selection_gaps(scores, metric=settings.metric, confidence=settings.confidence),
         diagnostics=tuple(
@@ -298,8 +301,12 @@ def _factors(
     baselines: dict[str, str],
     settings: Settings,
     notes: list[str],
+    *,
+    tested: bool,
 ) -> tuple[FactorContrast, ...]:
-    """Contrasts of the activations (or families) that were run in every direction."""
+    """Contrasts of the activations (or families) that were run in every direction; tested: p is
+    due, else it is NaN.
+    """
     rows = scores.rows
     directions = list(dict.fromkeys(row.variant.direction for row in rows))
     families = list(dict.fromkeys(row.family for row in rows))
@@ -314,7 +321,7 @@ def _factors(
     if len(crossed) < len(families):
         left = ", ".join(name for name in families if name not in crossed)
         notes.append(f"Factor effects leave out what was not run in all directions: {left}.")
-    return factor_contrasts(
+    contrasts = factor_contrasts(
         [
             [scores.by_unit(table[place[name, way]], axis=0) for way in directions]
             for name in crossed
@@ -326,3 +333,4 @@ def _factors(
         reference_direction=reference.variant.direction,
         confidence=settings.confidence,
     )
+    return contrasts if tested else tuple(replace(c, p_holm=float("nan")) for c in contrasts)

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from activations.wording import counted
+from reports.analysis.by_speaker import paired_shares
 from reports.score_table import Predictions
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.bootstrap import Bootstrap, paired_bootstrap
@@ -73,23 +74,27 @@ def breakdown(
 ) -> tuple[Subset, ...]:
     """Return the scores of every variant on every subset of the test utterances.
 
-    baselines: the baseline's label of each variant that has one. Seeds are averaged.
+    baselines: the baseline's label of each variant that has one. Seeds are averaged, in differences
+    those that both have.
     """
     right = {
         v: mean_of_known(predictions.correct(v, selection=selection), axis=0)
         for v in predictions.variants
     }
     right = {v: share for v, share in right.items() if np.isfinite(share).any()}
+    pairs = {
+        v: paired_shares(predictions, (v, baselines[v]), selection)
+        for v in right
+        if baselines.get(v) in right
+    }
     made = []
     for kind, name, mask in _subsets(predictions):
         scores = []
         for variant, share in right.items():
-            baseline = right.get(baselines.get(variant, ""))
             difference = None
-            if baseline is not None:
-                difference = _difference(
-                    share[mask], baseline[mask], predictions, mask, rng, confidence
-                )
+            if variant in pairs:
+                first, second = (each[mask] for each in pairs[variant])
+                difference = _difference(first, second, predictions, mask, rng, confidence)
             score = pooled_uar(share[mask], predictions.truths[mask])
             scores.append(SubsetScore(variant=variant, score=score, difference=difference))
         made.append(Subset(kind=kind, name=name, utterances=int(mask.sum()), scores=tuple(scores)))

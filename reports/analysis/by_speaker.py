@@ -47,14 +47,14 @@ def speaker_contributions(
 ) -> list[FloatArray]:
     """What each speaker adds to each pair's difference of fold means: [pair] of [speaker].
 
-    known [pair, seed]: the seeds that count, by default all.
+    known [pair, seed]: the seeds that count, by default all; of these, those that both have.
     """
     _, speaker = np.unique(predictions.speakers, return_inverse=True)
     truths = _classes(predictions, metric)
     rows = []
     for place, pair in enumerate(pairs):
         seeds = None if known is None else known[place]
-        first, second = (_share(predictions, v, selection, seeds) for v in pair)
+        first, second = paired_shares(predictions, pair, selection, seeds)
         rows.append(block_contributions(first, second, truths, predictions.fold, speaker))
     return rows
 
@@ -73,7 +73,7 @@ def speaker_shares(
     truths = _classes(predictions, metric)
     rows = []
     for pair in pairs:
-        first, second = (_share(predictions, v, selection) for v in pair)
+        first, second = paired_shares(predictions, pair, selection)
         ones = np.where(np.isfinite(first - second), 1.0, np.nan)
         rows.append(block_contributions(ones, 0 * ones, truths, predictions.fold, speaker) / POINTS)
     return rows
@@ -94,10 +94,11 @@ def flips(
     level: float,
     confidence: float,
     rng: np.random.Generator,
+    tested: bool = True,
 ) -> list[FlipResult | None]:
     """Sign-flip tests of contributions [pair] of [block]; None for a pair that differs nowhere.
 
-    shares: [pair] of [block], see `permutation.flip_interval`.
+    shares: [pair] of [block], see `permutation.flip_interval`. tested: p is due, else it is NaN.
     """
     if not contributions:
         return []
@@ -115,8 +116,8 @@ def flips(
                 difference=float(test.difference[i]),
                 low=low,
                 high=high,
-                p=float(test.p[i]),
-                adjusted=float(test.adjusted[i]),
+                p=float(test.p[i]) if tested else float("nan"),
+                adjusted=float(test.adjusted[i]) if tested else float("nan"),
                 blocks=blocks,
                 smallest_p=smallest,
                 reachable=smallest <= level,
@@ -130,9 +131,21 @@ def _classes(predictions: Predictions, metric: Metric) -> IntArray:
     return predictions.truths if metric == "uar" else np.zeros_like(predictions.truths)
 
 
-def _share(
-    predictions: Predictions, variant: str, selection: str, seeds: BoolArray | None = None
-) -> FloatArray:
-    """Share of (these) seeds that were right on each utterance [U]; NaN without any seed."""
-    correct = predictions.correct(variant, selection=selection)
-    return mean_of_known(correct if seeds is None else correct[seeds], axis=0)
+def paired_shares(
+    predictions: Predictions,
+    pair: tuple[str, str],
+    selection: str,
+    seeds: BoolArray | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Share of seeds that were right on each utterance [U], of both variants of a pair.
+
+    A seed counts where both were run with it; NaN without any. seeds [seed]: those that may count.
+    """
+    first, second = (predictions.correct(v, selection=selection) for v in pair)
+    both = np.isfinite(first) & np.isfinite(second)
+    if seeds is not None:
+        both &= seeds[:, None]
+    first, second = (
+        mean_of_known(np.where(both, right, np.nan), axis=0) for right in (first, second)
+    )
+    return first, second

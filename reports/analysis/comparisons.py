@@ -42,12 +42,14 @@ class BaselineComparison:
     folds, differences: names of the folds both have results in, and the difference in each.
     test, p_adjusted: of the settings' metric and selection, by the rule of the `family` it is in;
     NaN where no p is due. without: the same without the pairs of runs of which one diverged.
-    war: corrected t-test of WAR; by_selection: under each selection rule. posterior,
-    equivalence, equivalence_p_holm (by the family's rule), power (as one of its family),
+    war: corrected t-test of WAR; by_selection: under each selection rule; sound: the corrected
+    t-test without the pairs of runs of which one diverged, None where too little is left.
+    posterior, equivalence, equivalence_p_holm (by the family's rule), power (as one of its family),
     detectable_in_family (smallest difference that is found where all others are equal),
     divergence_p: that it diverges as often as its baseline. effects. speakers, fold_flips:
     sign-flip tests over speakers and over folds (those that share their training set as one).
-    None: not computable from the results there are.
+    None: not computable from the results there are. Their p, divergence_p and the posterior are NaN
+    or None, too, where no p is due.
     """
 
     variant: str
@@ -61,6 +63,7 @@ class BaselineComparison:
     divergence_p: float
     war: TTest | None
     by_selection: dict[str, TTest | None]
+    sound: TTest | None
     posterior: Posterior | None
     equivalence: Equivalence | None
     equivalence_p_holm: float
@@ -128,7 +131,7 @@ def compare_families(
         growing=settings.growing,
     )
     families, judged = judge_families(scores, predictions, pairs, settings, allowed)
-    made = [_alone(scores, v, b, judged[v], settings) for v, b in pairs]
+    made = [_alone(scores, v, b, judged[v], settings, tested=allowed.tested) for v, b in pairs]
     of_speakers = speaker_contributions(
         predictions, pairs, settings.selection, metric=settings.metric
     )
@@ -141,7 +144,14 @@ def compare_families(
     shares = speaker_shares(predictions, pairs, settings.selection, metric=settings.metric)
     equal = [np.full(len(row), 1 / max(len(row), 1)) for row in of_folds]
     speakers, folds = (
-        flips(rows, parts, level=settings.level, confidence=settings.confidence, rng=rng)
+        flips(
+            rows,
+            parts,
+            level=settings.level,
+            confidence=settings.confidence,
+            rng=rng,
+            tested=allowed.tested,
+        )
         for rows, parts in ((of_speakers, shares), (of_folds, equal))
     )
     finished = []
@@ -175,6 +185,8 @@ def _alone(
     baseline: str,
     judged: Judged,
     settings: Settings,
+    *,
+    tested: bool,
 ) -> BaselineComparison:
     """Everything but what needs the other comparisons, which `compare_families` fills in."""
     selection = settings.selection
@@ -183,6 +195,11 @@ def _alone(
         for label in (variant, baseline)
     )
     differences, usable = seed_averaged_differences(first, second)
+    lost = [
+        scores.data["diverged"].sel(variant=label).transpose("fold", "seed").values
+        for label in (variant, baseline)
+    ]
+    kept, _ = seed_averaged_differences(np.where(lost[0] | lost[1], np.nan, first), second)
     comparison = BaselineComparison(
         variant=variant,
         baseline=baseline,
@@ -192,15 +209,14 @@ def _alone(
         test=judged.test,
         p_adjusted=judged.p_adjusted,
         without=judged.without,
-        divergence_p=divergence_p(
-            *(scores.data["diverged"].sel(variant=label).values for label in (variant, baseline))
-        ),
+        divergence_p=divergence_p(*lost) if tested else float("nan"),
         war=_test(scores, variant, baseline, "war", selection, settings),
         by_selection={
             rule: _test(scores, variant, baseline, settings.metric, rule, settings)
             for rule in selection_rules(scores.protocol)
         },
-        posterior=None,
+        sound=scores.test(kept, confidence=settings.confidence),
+        posterior=posterior_of(judged.test, rope=settings.rope) if judged.test and tested else None,
         equivalence=None,
         equivalence_p_holm=judged.equivalence_p_adjusted,
         power=None,
@@ -216,12 +232,10 @@ def _alone(
     if usable.sum() < 2:  # one split: nothing below speaks of folds
         return replace(
             comparison,
-            posterior=posterior_of(test, rope=settings.rope),
             equivalence=equivalence_of(test, margin=settings.rope, level=settings.level),
         )
     return replace(
         comparison,
-        posterior=posterior_of(test, rope=settings.rope),
         equivalence=equivalence_of(test, margin=settings.rope, level=settings.level),
         power=power_analysis(
             scores.by_unit(first, axis=0),

@@ -256,7 +256,7 @@ def _scores_of(scores: Scores, variant: str, settings: Settings) -> FloatArray:
 
 def _adjusted(judged: Judgement | None, place: int, allowed: Permission) -> tuple[float, float]:
     """Adjusted p of a comparison and of its equivalence; NaN where none is due."""
-    if judged is None or allowed.standing not in ("confirmatory", "exploratory"):
+    if judged is None or not allowed.tested:
         return float("nan"), float("nan")
     return float(judged.p_adjusted[place]), float(judged.equivalence_p_adjusted[place])
 

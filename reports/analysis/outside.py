@@ -128,8 +128,15 @@ def read_predictions(path: Path, ours: Predictions) -> OutsideModel:
     return _model(path.stem, said, ours)
 
 
-def beside(scores: Scores, ours: Predictions, model: OutsideModel, settings: Settings) -> Beside:
-    """Compare every variant of a study with another model."""
+def beside(
+    scores: Scores,
+    ours: Predictions,
+    model: OutsideModel,
+    settings: Settings,
+    *,
+    tested: bool = True,
+) -> Beside:
+    """Compare every variant of a study with another model; no p where none is due (tested)."""
     selection = settings.selection
     theirs = seed_means(model.uar)
     means = {v: seed_means(scores.of(v, selection=selection)) for v in scores.variants}
@@ -153,7 +160,7 @@ def beside(scores: Scores, ours: Predictions, model: OutsideModel, settings: Set
                 war=float(mean_of_known(war)),
                 difference=float(mean_of_known(means[variant] - theirs)),
                 test=tests.get(variant),
-                p=float(p),
+                p=float(p) if tested else math.nan,
             )
         )
     return Beside(

@@ -14,7 +14,8 @@ class Settings:
     departures: half sentences on where this report is not what was planned; with any, it gives no
     verdicts. metric: what verdicts are about. growing: why a plan whose runs are all there is not
     complete; empty where it is. normalise: how features were ("speaker", "wearer", "corpus",
-    "none"), "" where it is not known.
+    "none"), "" where it is not known. plan: which frozen plan this follows, in half a sentence; ""
+    where none is on record. looks: the numbers of seeds at which verdicts were planned.
 
     >>> import reports
     >>> reports.Settings(rope=2.0).level
@@ -33,6 +34,8 @@ class Settings:
     departures: tuple[str, ...] = ()
     growing: str = ""
     normalise: str = ""
+    plan: str = ""
+    looks: tuple[int, ...] = ()
 
     @property
     def measure(self) -> str:

@@ -49,8 +49,8 @@ def draw(across: AcrossCorpora, *, rope: float, onto: Any = None) -> Drawing:
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(
-            f"difference to the baseline, points of UAR   (grey: within ±{rope:g}, practically "
-            "equal)"
+            f"difference to the baseline, points of {across.measure}   (grey: within ±{rope:g}, "
+            "practically equal)"
         )
     return fig, axes
 

@@ -17,6 +17,14 @@ from reports.analysis.analysis import Analysis
 Drawing = tuple[Any, Any]  # fig, axes: matplotlib carries no types
 
 
+STANDING = {
+    "confirmatory": "",
+    "interim": "; unfinished study",
+    "descriptive": "; chosen on the test set: no verdicts",
+    "exploratory": "; exploratory: no verdicts",
+}
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure of the report. onto (of `draw`): see `canvas.panels`; by default a new figure."""
@@ -28,13 +36,13 @@ class Figure:
 
 
 def design(analysis: Analysis) -> str:
-    """N of folds, seeds, utterances and speakers; whether synthetic or unfinished."""
+    """N of folds, seeds, utterances and speakers; whether synthetic, and what forbids verdicts."""
     return (
         f"n = {counted(len(analysis.folds), 'fold')} × {counted(len(analysis.seeds), 'seed')}, "
         f"{counted(analysis.utterances, 'test utterance')} of "
         f"{counted(analysis.speakers, 'speaker')}"
         f"{', synthetic speech' if analysis.synthetic else ''}"
-        f"{'' if analysis.complete else '; unfinished study'}"
+        f"{STANDING[analysis.permission.standing]}"
     )
 
 

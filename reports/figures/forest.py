@@ -25,6 +25,8 @@ from reports.figures.telling import ROWS, telling_comparisons, told_of
 from reports.statistics.conclusions import p_text, signed
 from reports.statistics.corrected_t import TTest
 
+EXPLORATORY, DEPENDS, DAGGER = "exploratory", "depends on diverged runs", "\N{DAGGER}"
+
 
 def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
     """A row per variant, grouped by baseline; None without a comparison.
@@ -40,6 +42,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
         [c.test for c in shown],
         groups=[f"{directions[c.variant]} − {c.baseline}" for c in shown],
         notes=[_note(c) for c in shown],
+        marks=_marks(shown),
         styles=styles_of(analysis),
         rope=analysis.settings.rope,
         confidence=percent(analysis),
@@ -53,9 +56,18 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing | None:
 def _note(comparison: BaselineComparison) -> str:
     if comparison.test is None:
         return "unfinished"
-    if np.isfinite(comparison.p_adjusted):
-        return p_text(comparison.p_adjusted)
-    return comparison.conclusion.verdict
+    verdict = comparison.conclusion.verdict
+    if not np.isfinite(comparison.p_adjusted):
+        return verdict
+    p = p_text(comparison.p_adjusted)
+    return {EXPLORATORY: f"({p})", DEPENDS: f"{p} {DAGGER}"}.get(verdict, p)
+
+
+def _marks(shown: Sequence[BaselineComparison]) -> str:
+    """What marks a p that carries no verdict, for a figure travels without its page."""
+    there = {comparison.conclusion.verdict for comparison in shown}
+    said = {EXPLORATORY: f"( ): {EXPLORATORY}", DEPENDS: f"{DAGGER}: {DEPENDS}"}
+    return ", ".join(mark for verdict, mark in said.items() if verdict in there)
 
 
 def caption(analysis: Analysis) -> str:
@@ -95,6 +107,7 @@ def draw_rows(
     baseline: str,
     measure: str = "UAR",
     floor: float | None = None,
+    marks: str = "",
     onto: Any = None,
 ) -> Drawing:
     """One row per variant under a heading per group, the ROPE as a band, the figures at the right.
@@ -102,7 +115,7 @@ def draw_rows(
     labels, tests, groups, notes: [variant], the variant, its difference in points (None shows the
     note alone), the heading it stands under (rows of a group lie together), and the text at the
     right (p, say). measure: what differs. rope: half width of the region of practical equivalence;
-    floor: of the noise floor, if any. Returns fig, axes.
+    floor: of the noise floor, if any. marks: what signs in the notes mean. Returns fig, axes.
     """
     headings = list(dict.fromkeys(groups))
     estimate, low, high = (
@@ -144,7 +157,7 @@ def draw_rows(
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(
             f"difference to {baseline}, points of {measure}   (grey: within ±{rope:g}, practically "
-            f"equal{'; dashed: noise floor' if floor else ''})"
+            f"equal{'; dashed: noise floor' if floor else ''})" + (f"\n{marks}" if marks else "")
         )
     return fig, axes
 

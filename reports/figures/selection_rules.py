@@ -24,11 +24,12 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
         fig, axes = canvas(onto, (PAGE, 0.21 * len(shown) + 0.85))
         for y, summary in enumerate(shown):
             colour = styles[summary.variant].colour
-            ends = [summary.uar[rule].mean for rule in (analysis.gap.honest, "oracle")]
+            score = summary.uar if analysis.settings.metric == "uar" else summary.war
+            ends = [score[rule].mean for rule in (analysis.gap.honest, "oracle")]
             axes.plot(ends, [y, y], color=colour, lw=1.2)
             for rule, marker, size, _ in rules:
                 face = "white" if rule == "dev" else colour
-                mean = summary.uar[rule].mean
+                mean = score[rule].mean
                 axes.plot(mean, y, marker, color=colour, mfc=face, ms=size, mew=1.2)
             axes.axhline(y, color=GRID, lw=0.4, zorder=0)
         for rule, marker, size, words in rules:
@@ -40,14 +41,15 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
-        axes.set_xlabel("UAR, %")
+        axes.set_xlabel(f"{analysis.settings.measure}, %")
     return fig, axes
 
 
 def caption(analysis: Analysis) -> str:
     """What is shown."""
     return (
-        f"Mean UAR in percent under {len(analysis.gap.rules)} rules of choosing the checkpoint; "
+        f"Mean {analysis.settings.measure} in percent under {len(analysis.gap.rules)} rules of "
+        "choosing the checkpoint; "
         f"the line is what choosing on the test set adds.{told_of(analysis, ROWS)} "
         f"{design(analysis)}."
     )

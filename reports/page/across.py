@@ -16,6 +16,7 @@ from bench.data.members import Member
 from bench.training.results import MemberResult
 from reports.analysis.across_corpora import AcrossCorpora, VariantAcross, across_corpora
 from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.settings import Settings
 from reports.figures import corpora_forest
 from reports.figures.style import save
 from reports.page import tables
@@ -30,19 +31,27 @@ def write_across(
     studies: Sequence[Sequence[MemberResult]],
     folder: Path,
     *,
-    baseline: str = "tanh",
+    baselines: Sequence[str] = (),
     planned: Sequence[Sequence[Member]] = (),
+    settings: Sequence[Settings | None] = (),
 ) -> Path:
     """Write index.html, across.json and the figure corpora.{svg,pdf,png}; return the page's path.
 
-    studies: results of each study, of different corpora. planned: each study's members.
+    studies: results of each study, of different corpora. baselines, planned, settings: each study's
+    own; by default tanh, what there is, and its protocol's.
     Raises InputError as `analysis.analyse` and `across_corpora`, GateswapError where the folder
     cannot be written.
     """
-    plans = planned or [()] * len(studies)
+    count = len(studies)
     analyses = [
-        analyse(results, baseline=baseline, planned=members)
-        for results, members in zip(studies, plans, strict=True)
+        analyse(results, baseline=baseline, planned=members, settings=own)
+        for results, baseline, members, own in zip(
+            studies,
+            baselines or ["tanh"] * count,
+            planned or [()] * count,
+            settings or [None] * count,
+            strict=True,
+        )
     ]
     across = across_corpora(
         analyses, [results[0].identity.corpus.fingerprint for results in studies]

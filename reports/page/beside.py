@@ -9,6 +9,7 @@ from bench.data.members import Member
 from bench.training.results import MemberResult
 from reports.analysis.analysis import analyse
 from reports.analysis.outside import beside, read_predictions
+from reports.analysis.settings import Settings
 from reports.page import tables
 from reports.page.templates import fill
 from reports.score_table import load
@@ -23,16 +24,18 @@ def write_beside(
     *,
     baseline: str = "tanh",
     planned: Sequence[Member] = (),
+    settings: Settings | None = None,
 ) -> Path:
     """Write index.html and beside.json; return the page's path.
 
-    predictions: a CSV file, see `outside.read_predictions`. Raises InputError as that and
-    `analysis.analyse`, GateswapError where the folder cannot be written.
+    predictions: a CSV file, see `outside.read_predictions`. settings: of the study's report.
+    Raises InputError as that and `analysis.analyse`, GateswapError where the folder cannot be
+    written.
     """
     scores, ours = load(results, planned=planned)
     model = read_predictions(predictions, ours)
-    analysis = analyse(results, baseline=baseline, planned=planned)
-    found = beside(scores, ours, model, analysis.settings)
+    analysis = analyse(results, baseline=baseline, planned=planned, settings=settings)
+    found = beside(scores, ours, model, analysis.settings, tested=analysis.permission.tested)
     outputs = {one.variant: one for one in analysis.outputs}
     page = fill(
         "beside.html",

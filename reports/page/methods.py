@@ -59,19 +59,25 @@ def methods_paragraph(analysis: Analysis) -> str:
             + _dev_set(analysis),
             "oracle": "The checkpoint was the one with the best unweighted average recall (UAR) on "
             "the test set, which is optimistic by construction.",
-            "last": "The last checkpoint was scored by unweighted average recall (UAR).",
+            "last": "The last checkpoint was scored by "
+            + (
+                "unweighted average recall (UAR)."
+                if settings.metric == "uar"
+                else "accuracy (WAR)."
+            ),
         }[settings.selection],
         *_tuned(analysis),
         *([NORMALISED[settings.normalise]] if settings.normalise in NORMALISED else []),
         _tests(analysis, ratio),
     ]
+    tested = analysis.permission.tested
     flips = [c.speakers for c in analysis.comparisons if c.speakers is not None]
-    if flips and flips[0].reachable:
+    if tested and flips and flips[0].reachable:
         sentences.append(
             f"A sign-flip permutation test over {counted(flips[0].blocks, 'speaker')} with max-T "
             "adjustment \\cite{westfall1993} served as a check."
         )
-    if any(c.equivalence is not None for c in analysis.comparisons):
+    if tested and any(c.equivalence is not None for c in analysis.comparisons):
         sentences.append(
             f"Equivalence within ±{settings.rope:g} points was tested by two one-sided tests "
             "\\cite{schuirmann1987} with the same correction."
@@ -84,6 +90,7 @@ def methods_paragraph(analysis: Analysis) -> str:
             f"{diverged} of {counted(runs, 'run')} diverged and {count} with the score of a "
             "constant prediction."
         )
+    sentences += _standing(analysis)
     return " ".join(sentences)
 
 
@@ -92,6 +99,24 @@ def _network(kind: str) -> str:
     if kind == "iaan":
         return "the Interaction-Aware Attention Network \\cite{yeh2019}"
     return "a recurrent encoder with pooling over time and a dense layer"
+
+
+def _standing(analysis: Analysis) -> list[str]:
+    """What was planned, and why the report concludes less than its tests would."""
+    said = []
+    if analysis.settings.plan:
+        said.append(f"The analysis plan is {latex(analysis.settings.plan)}.")
+    if analysis.settings.looks:
+        seeds = ", ".join(map(str, analysis.settings.looks))
+        said.append(
+            f"Looks were planned at {seeds} seeds, each spending its share of the level "
+            "\\cite{landemets1983}."
+        )
+    if analysis.permission.why:
+        said.append(latex(analysis.permission.why))
+    elif any(family.name == "exploratory" for family in analysis.families):
+        said.append("Only the primary comparisons carry verdicts; the others are exploratory.")
+    return said
 
 
 def _folds(analysis: Analysis) -> str:
@@ -134,6 +159,14 @@ def _tests(analysis: Analysis, ratio: float) -> str:
     split = any(family.rule == "one split" for family in analysis.families)
     over = "seeds and test speakers of the one split" if split else "folds"
     sizes = "" if split else f" (mean test-to-training ratio {ratio:.2f})"
+    if not analysis.permission.tested:
+        given = " and ".join(dict.fromkeys(TESTS[family.rule] for family in analysis.families))
+        percent = f"{100 * settings.confidence:g}\\,\\%"
+        return (
+            f"Differences of {settings.measure} to the baseline ({baseline}, same direction) were "
+            f"averaged over seeds and are given with the {percent} interval of {given} over "
+            f"{over}{sizes}; nothing was tested."
+        )
     return (
         f"Differences of {settings.measure} to the baseline ({baseline}, same direction) "
         f"were averaged over seeds and tested over {over}: {' and '.join(tests)}{sizes}, "

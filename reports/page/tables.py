@@ -3,6 +3,8 @@ r"""The table of a report: one row per variant, as data, LaTeX, Markdown and CSV
 - One DataFrame of plain numbers (points, p-values) is the source; the formats only write it.
 - LaTeX is booktabs and siunitx, ready to \\input: numbers stay numbers in the source of the paper.
 - Protocol, selection rule and n stand in every format: a table without them is not comparable.
+- So does what keeps a reader from a wrong conclusion (synthetic speech, no verdicts, divergence):
+  printed under the table in LaTeX and Markdown, for nobody reads a comment in a paper.
 """
 
 import math
@@ -38,14 +40,23 @@ def results_table(analysis: Analysis) -> pd.DataFrame:
     verdict. Points; NaN where a baseline or an unfinished study has none.
     """
     rows = [
-        _row(summary, analysis.comparison(summary.variant), analysis.settings.selection)
+        _row(
+            summary,
+            analysis.comparison(summary.variant),
+            analysis.settings.selection,
+            tested=analysis.permission.tested,
+        )
         for summary in analysis.summaries
     ]
     return pd.DataFrame(rows)
 
 
 def _row(
-    summary: VariantSummary, comparison: BaselineComparison | None, selection: str
+    summary: VariantSummary,
+    comparison: BaselineComparison | None,
+    selection: str,
+    *,
+    tested: bool,
 ) -> dict[str, object]:
     uar, war = summary.uar[selection], summary.war[selection]
     nan = math.nan
@@ -67,7 +78,7 @@ def _row(
         "difference": test.mean if test else nan,
         "low": test.low if test else nan,
         "high": test.high if test else nan,
-        "p": test.p if test else nan,
+        "p": test.p if test and tested else nan,
         "p_adjusted": comparison.p_adjusted if comparison else nan,
         "p_worse": posterior.worse if posterior else nan,
         "p_equal": posterior.equal if posterior else nan,
@@ -123,13 +134,39 @@ def _synthetic(analysis: Analysis) -> str:
     return " (synthetic speech)" if analysis.synthetic and not said else ""
 
 
+def warnings(analysis: Analysis) -> list[str]:
+    """Sentences without which the table would say more than the report does; none where it may."""
+    said = []
+    if analysis.synthetic:
+        said.append("Synthetic speech: this says nothing about real speech.")
+    if analysis.permission.why:
+        said.append(analysis.permission.why)
+    verdicts = [(c.variant, c.conclusion.verdict) for c in analysis.comparisons]
+    if analysis.permission.standing == "confirmatory":
+        beside = [variant for variant, verdict in verdicts if verdict == "exploratory"]
+        if beside:
+            said.append(
+                f"Exploratory, outside the planned comparisons, and without a verdict: "
+                f"{', '.join(beside)}."
+            )
+        depends = [
+            variant for variant, verdict in verdicts if verdict == "depends on diverged runs"
+        ]
+        if depends:
+            said.append(f"No verdict, for it depends on diverged runs: {', '.join(depends)}.")
+    diverged = sum(summary.diverged for summary in analysis.summaries)
+    if diverged:
+        said.append("Diverged runs count with the score of a constant answer.")
+    return said
+
+
 def markdown(analysis: Analysis) -> str:
     """The table as Markdown, with its design line."""
     head = (
         "Variant",
         "UAR ± sd",
         "WAR ± sd",
-        "Δ UAR",
+        f"Δ {analysis.settings.measure}",
         f"{analysis.settings.confidence:.0%} interval",
         "p (family)",
         "P(worse / equal / better)",
@@ -149,7 +186,8 @@ def markdown(analysis: Analysis) -> str:
     lines = [" | ".join(head), "|".join([":--"] + ["--:"] * (len(head) - 1))]
     lines += [" | ".join(row) for row in rows]
     body = "\n".join(f"| {line} |" if "--" not in line[:3] else f"|{line}|" for line in lines)
-    return f"{body}\n\n{markdown_text(design_line(analysis))}.\n"
+    below = [f"{design_line(analysis)}.", *warnings(analysis)]
+    return f"{body}\n\n{' '.join(map(markdown_text, below))}\n"
 
 
 def _marked(variant: str, diverged: int) -> str:
@@ -179,13 +217,21 @@ def latex(analysis: Analysis) -> str:
         r"\begin{tabular}{l S[table-format=2.1] S[table-format=2.1] S[table-format=2.1]"
         r" S[table-format=2.1] S[table-format=+2.1, retain-explicit-plus] c c}",
         r"\toprule",
-        r"Variant & {UAR} & {$\pm$} & {WAR} & {$\pm$} & {$\Delta$UAR} & {"
+        r"Variant & {UAR} & {$\pm$} & {WAR} & {$\pm$} & {$\Delta$"
+        + analysis.settings.measure
+        + r"} & {"
         + confidence
         + r" interval} & {$p_{\mathrm{family}}$} \\",
         r"\midrule",
     ]
     lines += [_latex_row(row) for row in results_table(analysis).to_dict("records")]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+    lines.append(r"\bottomrule")
+    lines += [_latex_note(sentence) for sentence in warnings(analysis)]
+    return "\n".join([*lines, r"\end{tabular}", ""])
+
+
+def _latex_note(sentence: str) -> str:
+    return rf"\multicolumn{{8}}{{p{{0.95\linewidth}}}}{{\footnotesize {latex_text(sentence)}}} \\"
 
 
 def _latex_row(row: dict[Hashable, Any]) -> str:
@@ -198,7 +244,7 @@ def _latex_row(row: dict[Hashable, Any]) -> str:
     p = float(str(row["p_adjusted"]))
     shown = "{--}" if not math.isfinite(p) else r"$<0.001$" if p < 0.001 else f"{p:.3f}"
     cells: Sequence[str] = (
-        latex_text(str(row["variant"])),
+        latex_text(_marked(str(row["variant"]), row["diverged"])),
         cell("uar"),
         cell("uar_spread"),
         cell("war"),

@@ -3,7 +3,8 @@
 - A difference is tested only where both studies answer the same question: same corpus, same
   protocol, same folds. Otherwise the scores stand in two columns, and the page says what differs.
 - The test is the report's own: seeds averaged, folds paired, corrected for shared training data,
-  Holm over the variants.
+  Holm over the variants. No plan of either study names it, so that it never carries a verdict, and
+  there is no p while runs are missing or where checkpoints were chosen on the test set.
 """
 
 import json
@@ -19,6 +20,8 @@ from activations.files import atomically
 from bench.data.members import Member
 from bench.training.results import MemberResult
 from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.settings import Settings
+from reports.analysis.summaries import VariantSummary
 from reports.figures.figure import percent
 from reports.figures.forest import draw_rows
 from reports.figures.style import save, styles_of
@@ -34,10 +37,11 @@ from reports.statistics.units import known_by_unit, ratio_by_unit
 
 @dataclass(frozen=True, kw_only=True)
 class VariantChange:
-    """One variant in both studies; UAR in points, seeds then folds averaged, NaN where not run.
+    """One variant in both studies; scores in points, seeds then folds averaged, NaN where not run.
 
     test: second − first over the folds both have; None where the studies are not comparable or
-    fewer than two folds are common. p_holm: adjusted over all variants of the comparison.
+    fewer than two folds are common. p_holm: adjusted over all variants of the comparison, NaN where
+    none is due. diverged: runs of each study, which count with the score of a constant answer.
     """
 
     variant: str
@@ -45,16 +49,23 @@ class VariantChange:
     second: float
     test: TTest | None
     p_holm: float
+    diverged: tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Versus:
-    """Two studies compared. reasons: why their scores may not be compared; empty where they may."""
+    """Two studies compared. reasons: why their scores may not be compared; empty where they may.
+
+    measure: what is compared. untested: why there is no p; paired: the same seeds in both.
+    """
 
     first: str
     second: str
     selection: str
+    measure: str
     reasons: tuple[str, ...]
+    untested: tuple[str, ...]
+    paired: bool
     changes: tuple[VariantChange, ...]
 
 
@@ -62,17 +73,21 @@ def compare_studies(
     first: Sequence[MemberResult],
     second: Sequence[MemberResult],
     *,
-    baseline: str = "tanh",
-    planned: tuple[Sequence[Member], Sequence[Member]] = ((), ()),
+    baselines: Sequence[str] = ("tanh", "tanh"),
+    planned: Sequence[Sequence[Member]] = ((), ()),
+    settings: Sequence[Settings | None] = (None, None),
 ) -> tuple[Versus, Analysis, Analysis]:
-    """Compare two studies' UAR, variant by variant, in the order of the first; both analyses too.
+    """Compare two studies, variant by variant, in the order of the first; both analyses too.
 
-    planned: the members of both studies, in whose order variants are shown and coloured.
+    planned: the members of both studies, in whose order variants are shown and coloured. settings:
+    of both; by default their protocol's.
     Raises InputError as `analysis.analyse` does, and where the studies share no variant.
     """
     one, two = (
-        analyse(results, baseline=baseline, planned=members)
-        for results, members in zip((first, second), planned, strict=True)
+        analyse(results, baseline=baseline, planned=members, settings=own)
+        for results, baseline, members, own in zip(
+            (first, second), baselines, planned, settings, strict=True
+        )
     )
     return _versus(one, two, _reasons(first[0], second[0], one, two)), one, two
 
@@ -82,14 +97,17 @@ def write_versus(
     second: Sequence[MemberResult],
     folder: Path,
     *,
-    baseline: str = "tanh",
-    planned: tuple[Sequence[Member], Sequence[Member]] = ((), ()),
+    baselines: Sequence[str] = ("tanh", "tanh"),
+    planned: Sequence[Sequence[Member]] = ((), ()),
+    settings: Sequence[Settings | None] = (None, None),
 ) -> Path:
     """Write index.html, versus.json and the figure of a comparison; return the page's path.
 
     Arguments and errors as `compare_studies`, and GateswapError where the folder cannot be written.
     """
-    versus, one, two = compare_studies(first, second, baseline=baseline, planned=planned)
+    versus, one, two = compare_studies(
+        first, second, baselines=baselines, planned=planned, settings=settings
+    )
     page = render(versus, one, two)
     text = json.dumps(plain(versus), ensure_ascii=False, indent=1, allow_nan=False)
     with atomically(folder, durable=False) as whole:
@@ -123,12 +141,20 @@ def _versus(one: Analysis, two: Analysis, reasons: tuple[str, ...]) -> Versus:
         means = [_fold_means(analysis, variant) for analysis in (one, two)]
         test = None if reasons else _test(means[1] - means[0], one)
         rows.append((variant, means, test))
-    adjusted = holm([test.p if test else np.nan for _, _, test in rows])
+    untested = tuple(
+        f"{analysis.study}: {analysis.permission.why.rstrip('.')}"
+        for analysis in (one, two)
+        if not analysis.permission.tested
+    )
+    adjusted = holm([test.p if test and not untested else np.nan for _, _, test in rows])
     return Versus(
         first=one.study,
         second=two.study,
         selection=selection,
+        measure=one.settings.measure,
         reasons=reasons,
+        untested=untested,
+        paired=one.seeds == two.seeds,
         changes=tuple(
             VariantChange(
                 variant=variant,
@@ -136,6 +162,7 @@ def _versus(one: Analysis, two: Analysis, reasons: tuple[str, ...]) -> Versus:
                 second=float(mean_of_known(means[1])),
                 test=test,
                 p_holm=float(p),
+                diverged=(_summary(one, variant).diverged, _summary(two, variant).diverged),
             )
             for (variant, means, test), p in zip(rows, adjusted, strict=True)
         ),
@@ -143,8 +170,11 @@ def _versus(one: Analysis, two: Analysis, reasons: tuple[str, ...]) -> Versus:
 
 
 def _fold_means(analysis: Analysis, variant: str) -> FloatArray:
-    summary = next(s for s in analysis.summaries if s.variant == variant)
-    return summary.uar[analysis.settings.selection].fold_means
+    return _summary(analysis, variant).score(analysis.settings).fold_means
+
+
+def _summary(analysis: Analysis, variant: str) -> VariantSummary:
+    return next(s for s in analysis.summaries if s.variant == variant)
 
 
 def _test(difference: FloatArray, analysis: Analysis) -> TTest | None:
@@ -170,6 +200,9 @@ def _reasons(
             reasons.append(f"the protocols differ in {key} ({own}, {other})")
     if one.folds != two.folds:
         reasons.append("the folds differ")
+    if one.settings.metric != two.settings.metric:
+        measures = f"{one.settings.measure}, {two.settings.measure}"
+        reasons.append(f"they were planned to be judged by different metrics ({measures})")
     return tuple(reasons)
 
 
@@ -183,11 +216,12 @@ def _figure(versus: Versus, one: Analysis) -> str | None:
         [change.variant for change, _ in order],
         [test for _, test in order],
         groups=[directions[change.variant] for change, _ in order],
-        notes=[p_text(change.p_holm) for change, _ in order],
+        notes=["no p" if versus.untested else p_text(change.p_holm) for change, _ in order],
         styles=styles_of(one),
         rope=one.settings.rope,
         confidence=percent(one),
         baseline=versus.first,
+        measure=versus.measure,
     )
     with tempfile.TemporaryDirectory() as folder:
         (file,) = save(fig, Path(folder), "versus", ["svg"])

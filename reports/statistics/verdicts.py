@@ -34,6 +34,13 @@ class Permission:
     why: str
     level: float
 
+    @property
+    def tested(self) -> bool:
+        """Whether p-values and probabilities mean anything: not before a plan is complete, nor of
+        checkpoints that were chosen on the test set.
+        """
+        return self.standing in ("confirmatory", "exploratory")
+
 
 def permission(
     *,

@@ -62,6 +62,43 @@ def test_more_seeds_are_no_departure_for_looks_account_for_them(tmp_path: Path) 
     assert frozen.departures(_spec(tmp_path, "seeds=7")) == ()
 
 
+def test_fewer_or_other_seeds_than_planned_are_a_departure_unless_that_look_was_planned(
+    tmp_path: Path,
+) -> None:
+    frozen = freeze(_spec(tmp_path, "seeds=4"), _folder(tmp_path))
+    for other in ("seeds=3", "seeds=[4, 5, 6, 7]", "seeds=[1, 2, 3, 4, 5]"):
+        (said,) = frozen.departures(_spec(tmp_path, other))
+        assert said.startswith("seeds were planned as [0, 1, 2, 3] and are ")
+    folder = StudyFolder(tmp_path / "studies" / "looks")
+    looks = "analysis.looks=[2, 4]"
+    frozen = freeze(_spec(tmp_path, "seeds=4", looks), folder)
+    assert frozen.departures(_spec(tmp_path, "seeds=2", looks)) == ()
+    assert frozen.departures(_spec(tmp_path, "seeds=3", looks)) != ()
+
+
+def test_plan_of_an_early_version_kept_how_many_seeds_alone(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    freeze(_spec(tmp_path, "seeds=[5, 6, 7]"), folder)
+    data = json.loads(folder.frozen.read_text())
+    del data["content"]["seed_numbers"]
+    folder.frozen.write_text(json.dumps(data))
+    frozen = read_frozen(folder)
+    assert frozen is not None
+    assert frozen.departures(_spec(tmp_path, "seeds=[5, 6, 7]")) == ()
+    (said,) = frozen.departures(_spec(tmp_path, "seeds=[5, 6]"))
+    assert said == "seeds were planned as 3 and are [5, 6]"
+
+
+def test_other_features_or_another_formula_of_the_same_name_are_a_departure(tmp_path: Path) -> None:
+    mine = ("formulas={mine: x*tanh(x)}", "variants.activation=[tanh, mine]")
+    frozen = freeze(_spec(tmp_path, *mine), _folder(tmp_path))
+    assert frozen.departures(_spec(tmp_path, *mine)) == ()
+    (said,) = frozen.departures(_spec(tmp_path, *mine, "features.normalise=none"))
+    assert said.startswith("features.normalise was planned as")
+    (said,) = frozen.departures(_spec(tmp_path, "formulas={mine: x*tanh(2*x)}", mine[1]))
+    assert said.startswith("formulas.mine was planned as")
+
+
 def test_hash_is_of_the_content_alone(tmp_path: Path) -> None:
     one, other = (plan_hash(plan_content(_spec(tmp_path))) for _ in range(2))
     assert one == other
@@ -70,10 +107,17 @@ def test_hash_is_of_the_content_alone(tmp_path: Path) -> None:
 
 def test_same_members_are_one_look(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
-    record_look(folder, ["b", "a"], 5)
-    record_look(folder, ["a", "b"], 5)
-    record_look(folder, ["a", "b", "c"], 6)
+    record_look(folder, ["b", "a"], 5, complete=True)
+    record_look(folder, ["a", "b"], 5, complete=True)
+    record_look(folder, ["a", "b", "c"], 6, complete=True)
     assert [(look.members, look.seeds) for look in read_looks(folder)] == [(2, 5), (3, 6)]
+
+
+def test_look_at_an_unfinished_plan_is_one_at_the_finished_one_later(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    for complete, kept in ((False, False), (True, True), (False, True)):
+        record_look(folder, ["a", "b"], 5, complete=complete)
+        assert [look.complete for look in read_looks(folder)] == [kept]
 
 
 def test_torn_plan_is_told_and_not_forgotten(tmp_path: Path) -> None:

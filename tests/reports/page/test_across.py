@@ -9,6 +9,7 @@ from activations.errors import InputError
 from bench.training.identity import CorpusIdentity
 from reports.analysis.across_corpora import across_corpora
 from reports.analysis.analysis import analyse
+from reports.analysis.settings import Settings
 from reports.page.across import headline, write_across
 from reports.statistics.synthesis import random_effects
 from tests.reports import synthetic
@@ -87,6 +88,7 @@ def test_unfinished_study_or_oracle_selection_gives_estimates_without_a_verdict(
     across, _ = together([three[0][:-1], three[1]], [members, ()])
     assert {v.verdict for v in across.variants} == {"not compared"}
     assert "study1: Interim: 1 of " in headline(across)
+    assert all(np.isnan(v.p_holm) and " p " not in v.sentence for v in across.variants)
     across, _ = together([of_corpus(1, selection="oracle"), of_corpus(2, selection="oracle")])
     assert {v.verdict for v in across.variants} == {"not compared"}
 
@@ -96,6 +98,31 @@ def test_a_large_difference_in_every_corpus_is_better_or_worse():
     across, _ = together([*studies, of_corpus(4, effects={"elu": 1.5, "relu": -1.0})])
     assert {v.variant: v.verdict for v in across.variants}["elu · gru"] == "better"
     assert np.isfinite(across.variants[0].p_holm)
+
+
+def test_verdict_over_corpora_does_not_rest_on_diverged_runs_nor_on_what_no_plan_names():
+    lost = [("tanh · gru", fold, 0) for fold in range(5)]
+    equal = {"seeds": 2, "utterances": 80, "effects": {}, "diverged": lost}
+    studies = [of_corpus(n, activations=("tanh", "elu"), **equal) for n in range(1, 9)]
+    (elu,) = together(studies)[0].variants
+    assert elu.synthesis.p < 0.05  # half of the baseline's runs are chance
+    assert elu.sound.p > 0.05
+    assert elu.verdict == "depends on diverged runs"
+    assert "study1: 0 of the variant, 5 of the baseline" in elu.sentence
+    clear = [of_corpus(n, effects={"elu": 1.5, "relu": -1.0}, utterances=150) for n in range(1, 5)]
+    analyses = [analyse(r, settings=Settings(primary=("relu · gru",))) for r in clear]
+    found = across_corpora(analyses, [r[0].identity.corpus.fingerprint for r in clear])
+    assert {v.variant: v.verdict for v in found.variants} == {
+        "elu · gru": "not compared",
+        "relu · gru": "worse",
+    }
+
+
+def test_studies_judged_by_different_metrics_are_refused(three):
+    settings = (Settings(), Settings(metric="war"))
+    analyses = [analyse(r, settings=own) for r, own in zip(three[:2], settings, strict=True)]
+    with pytest.raises(InputError, match=r"different metrics \(study1: UAR, study2: WAR\)"):
+        across_corpora(analyses, ["1", "2"])
 
 
 @pytest.mark.parametrize(

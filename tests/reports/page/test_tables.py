@@ -9,13 +9,14 @@ from pylatexenc.latexwalker import LatexWalker
 
 from bench.escapes import latex
 from reports.analysis.analysis import Analysis, analyse
+from reports.analysis.settings import Settings
 from reports.page import tables
 from reports.page.methods import methods_paragraph
-from tests.reports import hostile
+from tests.reports import hostile, synthetic
 
 OF_THE_TABLE = {
     *("begin", "end", "toprule", "midrule", "bottomrule", "num", "Delta", "mathrm", "pm", "\\"),
-    *("cite", ","),
+    *("cite", ",", "multicolumn", "footnotesize", "linewidth"),
 }
 OF_TEXT = {
     *("textbackslash", "textasciitilde", "textasciicircum", "textasciigrave"),
@@ -70,3 +71,40 @@ def test_methods_of_hostile_names_hold_the_commands_that_we_wrote(analysis: Anal
     assert not _named(nodes, "environmentname")
     for name in (analysis.corpus, analysis.baseline, *analysis.classes):
         assert latex(name) in text
+
+
+def _settled(**settings: Any) -> Analysis:
+    chosen = synthetic.variants(["tanh", "relu", "elu"], ["gru"])
+    diverged = [("tanh · gru", fold, 0) for fold in range(5)]
+    results = synthetic.study(chosen, seeds=2, utterances=40, diverged=diverged)
+    return analyse(results, settings=Settings(**settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"departures": ("the margin was planned as 2",)}, "the margin was planned as 2"),
+        ({"selection": "oracle"}, "no verdicts"),
+        ({"primary": ("relu · gru",)}, "without a verdict: elu"),
+        ({}, "depends on diverged runs: "),
+    ],
+)
+def test_a_table_that_leaves_its_page_says_what_forbids_its_verdicts(
+    settings: dict[str, Any], told: str
+) -> None:
+    analysis = _settled(**settings)
+    for text in (tables.latex(analysis), tables.markdown(analysis)):
+        printed = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+        assert told in printed
+        assert "gru (5 diverged)" in printed
+        assert "nothing about real speech" in printed
+        assert "score of a constant answer" in printed
+
+
+def test_a_table_names_the_metric_that_it_is_about() -> None:
+    analysis = _settled(metric="war")
+    (mean,) = (c.war.mean for c in analysis.comparisons if c.variant == "relu · gru" and c.war)
+    for text in (tables.latex(analysis), tables.markdown(analysis)):
+        assert re.search(r"(\$\\Delta\$|Δ )WAR", text)
+        assert not re.search(r"(\$\\Delta\$|Δ )UAR", text)
+        assert f"{mean:+.1f}" in text.replace("\N{MINUS SIGN}", "-")

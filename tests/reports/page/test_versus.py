@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from activations.errors import InputError
+from reports.analysis.settings import Settings
 from reports.page.versus import compare_studies, write_versus
 from tests.reports import synthetic
 
@@ -56,3 +57,27 @@ def test_studies_without_a_common_variant_are_refused(studies):
     other = synthetic.study(synthetic.variants(["tanh"], ["bigru"]), seeds=1, utterances=60)
     with pytest.raises(InputError, match="share no variant"):
         compare_studies(studies[0], other)
+
+
+def test_there_is_no_p_while_runs_are_missing_and_what_is_not_paired_or_diverged_is_said(tmp_path):
+    first = synthetic.study(VARIANTS, seeds=3, utterances=60, diverged=[("elu · gru", 0, 0)])
+    second = synthetic.study(VARIANTS, seeds=2, utterances=60)
+    planned = ([r.member for r in first], [r.member for r in second])
+    versus, *_ = compare_studies(first, second[:-1], planned=planned)
+    assert not versus.paired
+    assert versus.changes[1].diverged == (1, 0)
+    assert all(np.isnan(change.p_holm) for change in versus.changes)
+    assert all(np.isfinite(change.test.low) for change in versus.changes)
+    page = write_versus(first, second[:-1], tmp_path / "versus", planned=planned).read_text()
+    for said in ("There is no p, because", "1 of 20 planned runs", "only folds are paired"):
+        assert said in page
+    assert "(1 and 0 diverged)" in page
+
+
+def test_studies_are_compared_in_the_metric_that_both_were_planned_with(studies):
+    accuracy = (Settings(metric="war"), Settings(metric="war"))
+    versus, one, _ = compare_studies(*studies, settings=accuracy)
+    assert versus.measure == "WAR"
+    assert versus.changes[0].first == one.summaries[0].war["dev"].mean
+    mixed, *_ = compare_studies(*studies, settings=(Settings(), Settings(metric="war")))
+    assert any("different metrics (UAR, WAR)" in reason for reason in mixed.reasons)
