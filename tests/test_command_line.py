@@ -326,6 +326,31 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(command: Command, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_tells_how_many_seeds_a_rule_will_come_to(command: Command) -> None:
+    out = command("run", "demo", "--dry-run", "seeds={start: 3, until: 0.2, most: 40}")
+    assert "0 of 150 members finished, 150 missing" in out
+    # (1 - 0.2) / 0.2 · 2² / 1²
+    assert "3 first, then more until their luck is at most 20%" in out
+    assert "about 16 if differences scatter by 1 points between folds and 2 between seeds" in out
+
+
+def test_what_a_report_is_asked_for_other_than_planned_is_named_in_it(
+    command: Command, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gallery, "FIGURES", gallery.FIGURES[:1])
+    asked = ("--margin", "2", "--level", "0.01", "--metric", "war", "--family", "arelu · gru")
+    page = Path(command("report", "demo", *asked).strip())
+    settings = json.loads((page.parent / "report.json").read_text())["settings"]
+    assert settings["departures"] == [
+        "the margin was planned as 1.0 and is 2.0",
+        "the level was planned as 0.05 and is 0.01",
+        "the metric was planned as uar and is war",
+        "the family was planned as all comparisons and is arelu · gru",
+    ]
+    assert (settings["rope"], settings["level"], settings["metric"]) == (2.0, 0.01, "war")
+    assert settings["primary"] == ["arelu · gru"]
+
+
 def test_a_report_can_be_written_of_an_unfinished_study(
     command: Command, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,9 +13,11 @@ import reports
 from activations.errors import InputError
 from reports.analysis.analysis import Analysis, analyse
 from reports.analysis.sensitivity import SearchedSetting
+from reports.analysis.settings import Settings
 from reports.figures import many_lines
 from reports.figures.gallery import FIGURES, draw, find
 from reports.figures.style import styles_of
+from reports.page.page import render
 from tests.reports import synthetic
 
 mpl.use("Agg")
@@ -45,6 +47,45 @@ def large() -> Analysis:
     return analyse(
         synthetic.study(synthetic.variants(names, ["gru"]), folds=3, seeds=1, utterances=12)
     )
+
+
+def test_noise_floor_is_in_the_forest_and_behind_each_baselines_mean(analysis: Analysis) -> None:
+    floor = analysis.noise
+    assert floor is not None
+    _, axes = draw("forest", analysis)
+    dashed = [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"]
+    assert sorted(dashed) == [-floor.averaged, floor.averaged]
+    _, axes = draw("scores", analysis)
+    boxes = [box.get_paths()[0].get_extents() for box in axes.collections]
+    tanh = next(s for s in analysis.summaries if s.baseline is None).score(analysis.settings).mean
+    assert len(boxes) == len(analysis.variants)
+    for box in boxes:
+        assert box.x0 == pytest.approx(tanh - floor.averaged)
+        assert box.x1 == pytest.approx(tanh + floor.averaged)
+    said = render(analysis, [], [], "")
+    assert f"in nothing but the seed lie up to ±{floor.single:.1f} points UAR apart" in said
+    assert f"means of 2 such seeds up to ±{floor.averaged:.1f}" in said
+    for name in ("forest", "scores"):
+        assert "noise floor" in find(name).caption(analysis)
+
+
+def test_p_that_carries_no_verdict_is_marked_in_the_forest() -> None:
+    chosen = synthetic.variants(["tanh", "arelu", "elu"], ["gru"])
+    lost = [("tanh · gru", fold, 0) for fold in range(5)]
+    runs = synthetic.study(chosen, seeds=2, utterances=80, diverged=lost)
+    found = analyse(runs, settings=Settings(primary=("arelu · gru",)))
+    assert found.comparisons[0].conclusion.verdict == "depends on diverged runs"
+    _, axes = draw("forest", found)
+    notes = [text.get_text() for text in axes.texts if "p " in text.get_text()]
+    assert sum(note.endswith("†") for note in notes) == 1
+    assert sum(note.startswith("(p ") for note in notes) == 1
+    assert "( ): exploratory, †: depends on diverged runs" in axes.get_xlabel()
+    caption = find("forest").caption
+    for settings, said in (
+        (Settings(selection="oracle"), "no verdicts"),
+        (Settings(departures=("the margin",)), "exploratory: no verdicts"),
+    ):
+        assert said in caption(analyse(runs, settings=settings))
 
 
 def test_learnt_parameters_of_many_runs_are_bands_and_of_few_are_lines(
