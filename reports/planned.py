@@ -119,7 +119,7 @@ def _on_record(frozen: FrozenPlan | None) -> str:
     if frozen is None:
         return ""
     after = (
-        f"when {counted(frozen.results, 'run')} had finished already"
+        f"when {counted(frozen.results, 'run')} (those of a search included) had finished"
         if frozen.results
         else "before the first run"
     )

@@ -52,7 +52,8 @@ def _divergence(corpora: Sequence[AtlasCorpus]) -> list[str]:
         f"- **Divergence** goes with *{each.name}*: {each.having.count} of {each.having.runs} "
         f"activations with it had a run that diverged, {each.lacking.count} of "
         f"{each.lacking.runs} without it ({signed(100 * each.difference)} percentage points, "
-        f"95 % interval {signed(100 * each.low)} … {signed(100 * each.high)})."
+        f"95 % interval {signed(100 * each.low)} … {signed(100 * each.high)}, of all properties at "
+        "once)."
         for each in property_divergence(corpora)
         if each.low * each.high > 0
     ]

@@ -23,6 +23,8 @@ from reports.atlas.gates_text import gates_text, places_answer, places_limits
 from reports.atlas.places_figure import write_places_figure
 from reports.atlas.property_effects import (
     PropertyEffect,
+    cousins,
+    curves_of,
     property_divergence,
     property_effects,
 )
@@ -165,16 +167,28 @@ def _row(entry: AtlasEntry) -> str:
 
 
 def rank_correlation(
-    first: Sequence[float], second: Sequence[float], *, resamples: int = RESAMPLES
+    first: Sequence[float],
+    second: Sequence[float],
+    clusters: Sequence[str] = (),
+    *,
+    resamples: int = RESAMPLES,
 ) -> tuple[float, float, float]:
-    """Spearman's correlation with a 95 % percentile interval over resampled activations."""
+    """Spearman's correlation with a 95 % percentile interval over resampled clusters.
+
+    clusters: a name for each pair of values; by default each is one of its own.
+    """
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    rows = np.random.default_rng(0).integers(0, one.size, (resamples, one.size))
-    ranks = np.array([stats.rankdata(values[rows], axis=1) for values in (one, two)])
-    ranks -= ranks.mean(axis=-1, keepdims=True)
-    products, squares = ranks.prod(axis=0).sum(axis=-1), (ranks**2).sum(axis=-1).prod(axis=0)
-    drawn = products[squares > 0] / squares[squares > 0] ** 0.5  # without those that are all equal
-    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn.size else (np.nan, np.nan)
+    of = np.unique(clusters or [str(k) for k in range(one.size)], return_inverse=True)[1]
+    members = [np.flatnonzero(of == k) for k in range(int(of.max()) + 1)]
+    drawn = []
+    for chosen in np.random.default_rng(0).integers(0, len(members), (resamples, len(members))):
+        rows = np.concatenate([members[k] for k in chosen])
+        ranks = np.array([stats.rankdata(values[rows]) for values in (one, two)])
+        ranks -= ranks.mean(axis=1, keepdims=True)
+        squares = float((ranks**2).sum(axis=1).prod())
+        if squares > 0:  # else they are all equal
+            drawn.append(float(ranks.prod(axis=0).sum()) / squares**0.5)
+    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
     return float(stats.spearmanr(one, two).statistic), float(low), float(high)
 
 
@@ -200,8 +214,11 @@ def _across(corpora: Sequence[AtlasCorpus], figure: str) -> list[str]:
     one = {entry.activation: entry for entry in first.entries}
     two = {entry.activation: entry for entry in second.entries}
     common = [name for name in one if name in two and one[name].verdict != "baseline"]
+    like = dict(zip(first.activations, cousins(curves_of(first)), strict=True))
     rho, low, high = rank_correlation(
-        [one[name].difference for name in common], [two[name].difference for name in common]
+        [one[name].difference for name in common],
+        [two[name].difference for name in common],
+        [like[name] for name in common],
     )
     agreed = [
         (verdict, [n for n in common if one[n].verdict == two[n].verdict == verdict])
@@ -214,7 +231,7 @@ def _across(corpora: Sequence[AtlasCorpus], figure: str) -> list[str]:
         f"![Differences on {first.corpus} against those on {second.corpus}]({figure})",
         "",
         f"Rank correlation of the {len(common)} differences: {_two(rho)} (95 % interval over "
-        f"activations {_two(low)} … {_two(high)}). "
+        f"activations, like curves as clusters: {_two(low)} … {_two(high)}). "
         + " ".join(
             f"Shown {verdict} on both: {', '.join(names)}."
             if names
@@ -277,8 +294,8 @@ def _properties(corpora: Sequence[AtlasCorpus]) -> list[str]:
         f"Shown, with one sign, {where}: {', '.join(both) or 'no property'}.",
         "",
         "Activations with a run that diverged at the learning rate chosen, by property; the "
-        "difference of both shares has its 95 % interval over activations, like curves as clusters "
-        "(not adjusted for the number of properties):",
+        "difference of both shares has its interval over activations, like curves as clusters "
+        "(95 % of all properties at once):",
         "",
         "| property | with | without | difference |",
         "|---|--:|--:|--:|",

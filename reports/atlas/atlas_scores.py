@@ -82,7 +82,6 @@ class AtlasCorpus:
     noise: NoiseFloor | None
     protocol: str
     provenance: dict[str, Any]
-    missing: int
 
     @property
     def means(self) -> FloatArray:
@@ -103,11 +102,17 @@ def read_corpus_scores(
     """Read an export (its scores suffice) and compare every activation with the baseline.
 
     several_places: an activation may stand in gates and both directions, too. Raises InputError for
-    no export, several variants of one activation in one place, or fewer than two folds.
+    no export, several variants of one activation in one place, fewer than two folds, and where no
+    verdict is due: runs are missing, or checkpoints were chosen on the test set.
     """
     provenance = read_provenance(folder)
     table = pd.read_parquet(folder / "scores.parquet")
     rule = provenance["protocol"]["selection"]
+    if rule == "oracle":
+        raise InputError(
+            f"{folder}: its checkpoints were chosen on the test set (oracle), of which there are "
+            "no verdicts and so no atlas; run the study with protocol.selection: dev"
+        )
     ours = table[(table.role == "study") & (table.selection == rule)]
     runs = pd.read_parquet(folder / "runs.parquet", columns=["run", "diverged_at"])
     ours = ours.merge(runs, on="run", validate="one_to_one")
@@ -137,10 +142,13 @@ def read_corpus_scores(
         label: tuple(Counter(group.drop_duplicates("fold").learning_rate.tolist()).most_common())
         for label, group in ours.groupby("variant")
     }
-    gaps = np.isnan(seed_means(scores)).sum(axis=1).tolist()
-    if any(gaps):
+    gaps = np.isnan(scores).any(axis=(1, 2)).tolist()
+    if any(gaps) or len(ours) < provenance.get("planned", 0):
         left = ", ".join(name for (name, _), gap in zip(stands, gaps, strict=True) if gap)
-        raise InputError(f"{folder} is unfinished: {left}; run and export the study again")
+        raise InputError(
+            f"{folder} is unfinished: {left or 'whole variants, folds or seeds'}; run and export "
+            "the study again"
+        )
     bases = [_base(stand, stands, baseline) for stand in stands]
     judgement, entries = _entries(told, stands, bases, scores, diverged, ratio, rates)
     return AtlasCorpus(
@@ -160,7 +168,6 @@ def read_corpus_scores(
         noise=noise_floor(np.where(diverged == 1, np.nan, scores)),
         protocol=rule,
         provenance=provenance,
-        missing=int(np.isnan(scores).sum()),
     )
 
 

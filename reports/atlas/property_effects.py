@@ -125,7 +125,8 @@ class PropertyEffect:
 class PropertyDivergence:
     """Of the activations with a property and without: how many had a run that diverged.
 
-    difference: of both shares, with its 95 % interval over activations, cousins as clusters.
+    difference: of both shares, with its interval over activations, cousins as clusters: 95 % of all
+    properties at once (Bonferroni).
     """
 
     name: str
@@ -260,7 +261,12 @@ def property_divergence(corpora: Sequence[AtlasCorpus]) -> tuple[PropertyDiverge
         said = each.name if each.unit == "yes" else f"{each.name} above its median"
         design = np.column_stack([np.ones(len(having)), having])
         varies = 0 < having.sum() < len(having)
-        share = clustered_least_squares(broken, design, clusters) if varies else None
+        at_once = 1 - LEVEL / len(PROPERTIES)
+        share = (
+            clustered_least_squares(broken, design, clusters, confidence=at_once)
+            if varies
+            else None
+        )
         found.append(
             PropertyDivergence(
                 name=said,

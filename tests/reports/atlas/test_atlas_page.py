@@ -1,5 +1,6 @@
 """The atlas's page from exports: what it says follows from the scores, and nothing else is said."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from activations.errors import InputError
 from reports.atlas.atlas_answer import stable_spread
 from reports.atlas.atlas_page import mean_of, rank_correlation, write_atlas
 from reports.atlas.atlas_scores import read_corpus_scores
-from reports.atlas.property_effects import PROPERTIES, cousins, curve_of, property_effects
+from reports.atlas.property_effects import (
+    PROPERTIES,
+    cousins,
+    curve_of,
+    curves_of,
+    property_divergence,
+    property_effects,
+    property_table,
+)
+from reports.statistics.clustered import clustered_least_squares
 from reports.statistics.family import judge
 from tests.reports.made_up_exports import NAMES, Variant, sign, variant, write_export
 
@@ -173,6 +183,54 @@ def test_an_unfinished_corpus_has_no_page(tmp_path: Path) -> None:
     sign(tmp_path / "one")
     with pytest.raises(InputError, match="is unfinished: elu; run and export"):
         read_corpus_scores(tmp_path / "one")
+
+
+def test_a_corpus_that_lacks_a_single_run_or_was_chosen_on_the_test_set_has_no_page(
+    tmp_path: Path,
+) -> None:
+    table = write_scores(tmp_path / "one", "one")
+    whole = (tmp_path / "one" / "scores.parquet").read_bytes()
+    lost = (table.activation == "elu") & (table.fold == "b") & (table.seed == 1)
+    table[~lost].to_parquet(tmp_path / "one" / "scores.parquet")
+    sign(tmp_path / "one")
+    with pytest.raises(InputError, match="is unfinished: elu; run and export"):
+        read_corpus_scores(tmp_path / "one")
+    provenance = tmp_path / "one" / "provenance.json"
+    (tmp_path / "one" / "scores.parquet").write_bytes(whole)
+    sign(tmp_path / "one")
+    told = json.loads(provenance.read_text())
+    provenance.write_text(json.dumps(told | {"planned": len(table) + 1}))
+    with pytest.raises(InputError, match="is unfinished: whole variants, folds or seeds"):
+        read_corpus_scores(tmp_path / "one")
+    provenance.write_text(json.dumps(told | {"protocol": {"selection": "oracle"}}))
+    with pytest.raises(InputError, match=r"chosen on the test set \(oracle\).* no atlas"):
+        read_corpus_scores(tmp_path / "one")
+
+
+def test_ranks_of_like_curves_are_not_observations_of_their_own() -> None:
+    rng = np.random.default_rng(5)
+    one, two = np.repeat(rng.standard_normal((2, 6)), 10, axis=1)
+    one, two = ((each + 0.01 * rng.standard_normal(60)).tolist() for each in (one, two))
+    _, low, high = rank_correlation(one, two)
+    like = np.repeat(list("abcdef"), 10).tolist()
+    _, low_clustered, high_clustered = rank_correlation(one, two, like)
+    assert high_clustered - low_clustered > 2 * (high - low)
+
+
+def test_properties_that_go_with_divergence_are_told_with_intervals_of_all_at_once(
+    tmp_path: Path,
+) -> None:
+    write_scores(tmp_path / "one", "one", breaks=lambda name: not saturating(name))
+    corpus = read_corpus_scores(tmp_path / "one")
+    (found, *_) = property_divergence([corpus])
+    curves = curves_of(corpus)
+    having = property_table(curves)[:, 0] > 0.5
+    design = np.column_stack([np.ones(len(having)), having])
+    broken = np.nanmax(corpus.diverged, axis=(1, 2))
+    alone = clustered_least_squares(broken, design, cousins(curves))
+    assert found.difference == pytest.approx(alone.estimate[1])
+    wider = stats.t.ppf(1 - 0.025 / len(PROPERTIES), alone.clusters - 1)
+    assert found.high - found.difference == pytest.approx(wider * alone.standard_error[1])
 
 
 def test_ranks_that_agree_and_ranks_that_do_not() -> None:
