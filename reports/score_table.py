@@ -48,9 +48,10 @@ class Scores:
     `variant` carries the coordinates activation, update, reset, direction, reset_order, slug.
     rows: what the labels on the variant axis stand for, in their order. runs: of each result, in
     the order of the results. missing: the runs of the design that have no result yet. synthetic:
-    the corpus is not real speech. classes: names of the classes, in the order of labels and
-    logits. protocol: its `selection` is the rule that is reported. units [fold]: a number for each
-    fold; folds of one number share their training set and are one unit of every test.
+    the corpus is not real speech. reservations: what its numbers must be told with.
+    classes: names of the classes, in the order of labels and logits. protocol: its
+    `selection` is the rule that is reported. units [fold]: a number for each fold; folds of one
+    number share their training set and are one unit of every test.
     """
 
     data: xr.Dataset
@@ -61,6 +62,7 @@ class Scores:
     study: str
     corpus: str
     synthetic: bool
+    reservations: tuple[str, ...]
     protocol: Protocol
     units: IntArray
 
@@ -233,6 +235,8 @@ def load(
         study=first.study,
         corpus=first.corpus.name,
         synthetic=first.corpus.synthetic,
+        # results of an earlier version have none, whatever they were trained on
+        reservations=max((r.identity.corpus.reservations for r in results), key=len),
         protocol=first.protocol,
         units=_units(predictions),
     )

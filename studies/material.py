@@ -114,8 +114,12 @@ def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Ma
     allow, or cannot give the protocol's folds.
     """
     corpus, problems, examples, folds = _read(spec, workspace, display)
-    if problems and not spec.corpus.allow_problems:
+    reservations = corpus.lacking
+    if problems:
         counted = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        told = f"trained in spite of {counted}, which gateswap corpus describe names"
+        reservations = (*reservations, told)
+    if problems and not spec.corpus.allow_problems:
         raise InputError(
             f"{corpus.root}: {counted} with corpus {corpus.name}: {problems[0]}. Mend the corpus, "
             "or train on it as it is: corpus.allow_problems=true"
@@ -124,7 +128,10 @@ def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Ma
         display.say(f"{corpus.name}: {unheard}")
     data = Data(
         corpus=CorpusIdentity(
-            name=corpus.name, fingerprint=corpus.fingerprint, synthetic=corpus.synthetic
+            name=corpus.name,
+            fingerprint=corpus.fingerprint,
+            synthetic=corpus.synthetic,
+            reservations=reservations,
         ),
         features=spec.features.settings().key(corpus.fingerprint),
         folds=tuple(fold.name for fold in folds),

@@ -7,7 +7,9 @@ killed as a user or a scheduler kills them; the scores that come out in the end 
 import dataclasses
 import fcntl
 import io
+import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -21,7 +23,9 @@ import pytest
 import gateswap
 from activations.files import UNFINISHED
 from activations.kernels.cpu.threads import on_threads
+from bench.escapes import markdown
 from bench.training.results import MemberResult
+from studies.exchange.imports import read_export
 from studies.execution import sharing
 from studies.result_files import SUFFIX, PlanRecord, ResultFolder, read_study
 from studies.tuned import TuningRecord
@@ -267,3 +271,32 @@ def test_tuned_settings_run_on_seeds_that_were_not_searched_with(bench: Bench) -
         best = max(results[key].dev_uar() for key in same)
         (own,) = [key for key in same if search.members[key].hyper == member.hyper]
         assert results[own].dev_uar() == best
+
+
+def test_a_study_of_a_corpus_without_one_session_is_told_so_on_its_page(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (spoken,) = (bench.root / "runs" / "corpora").glob("demo-*")
+    shutil.copytree(spoken, tmp_path / "four", ignore=shutil.ignore_patterns("Session3"))
+    corpus = f"corpus={{format: iemocap, path: {tmp_path / 'four'}}}"
+    features = "features={kind: logmel, normalise: none}"
+    told = "Ses03 is missing: 4 of 5 sessions, so there are as many fewer folds by session"
+    few = ("variants.activation=tanh", "training.steps=6")  # its page is soon drawn
+    done = bench.run("four", corpus, features, *few)
+    assert done.returncode == 0, done.stderr
+    assert told in done.stderr
+    done = bench.gateswap(["report", "four", "--workspace", str(bench.root / "runs")])
+    assert done.returncode == 0, done.stderr
+    page = Path(done.stdout.strip())
+    found = json.loads((page.parent / "report.json").read_text())
+    assert (found["folds"], found["reservations"]) == (["Ses01", "Ses02", "Ses04", "Ses05"], [told])
+    assert f"Of the corpus: {told}." in found["methods"]
+    assert f"<strong>Of the corpus:</strong> {told}.</p>" in page.read_text()
+    # the results say it themselves, and so does what is exported of them
+    for result in ResultFolder(bench.study("four").results).by_hash().values():
+        assert result.identity.corpus.reservations == (told,)
+    exported = tmp_path / "exported"
+    export = ["export", "four", str(exported), "--workspace", str(bench.root / "runs")]
+    assert bench.gateswap(export).returncode == 0
+    assert f"Of the corpus: {markdown(told)}." in (exported / "README.md").read_text()
+    assert read_export(exported).conditions.corpus.reservations == (told,)

@@ -60,6 +60,7 @@ class Corpus:
     digests: a database where hashes of files are kept, or None.
     problems: one sentence each; the corpus can be used, but it is not what it is said to be.
     notes: one sentence each, of what was found and is as it should be.
+    lacking: those of the notes that every number of this copy must be told with: what it has not.
     faults: one sentence each; features cannot be computed until they are mended. Only a reader that
     is not strict returns a corpus with faults.
     Raises ValueError for a table that lacks a column, repeats an id or is not sorted.
@@ -71,6 +72,7 @@ class Corpus:
     synthetic: bool = False
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     placed: bool = False
     digests: Path | None = None

@@ -80,14 +80,15 @@ def read_iemocap(root: Path, *, strict: bool = True) -> Corpus:
                 f"complete: all {RELEASE_TURNS:,} turns of the release, {sum(found.values()):,} of "
                 "its four classes",
             )
-    notes = [*_sessions_missing(table), *notes]
+    lacking = tuple(_sessions_missing(table))
     return Corpus(
         name=_synthetic_name(marker) if synthetic else "IEMOCAP",
         root=root,
         table=table,
         synthetic=synthetic,
         problems=tuple(problems),
-        notes=tuple(notes),
+        notes=(*lacking, *notes),
+        lacking=lacking,
         faults=checked.faults,
         placed=True,
     )

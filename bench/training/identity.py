@@ -28,11 +28,33 @@ _TEXTS = ("study", "code_version", "kernel", "device", "torch", "host")
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusIdentity:
-    """A corpus by name and content; synthetic: it is not real speech."""
+    """A corpus by name and content; synthetic: it is not real speech.
+
+    reservations: a sentence for each thing that numbers of it must be told with, a session that is
+    missing for one. They follow from the content, and are no part of what is compared.
+    """
 
     name: str = ""
     fingerprint: str = ""
     synthetic: bool = False
+    reservations: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: {name, fingerprint, synthetic}, and reservations where there are any."""
+        found = dataclasses.asdict(self)
+        reservations = list(found.pop("reservations"))
+        return found | ({"reservations": reservations} if reservations else {})
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "CorpusIdentity":
+        """The inverse of `as_dict`; what other versions wrote is left alone."""
+        reservations = data.get("reservations", ())
+        return cls(
+            name=str(data.get("name", "")),
+            fingerprint=str(data.get("fingerprint", "")),
+            synthetic=bool(data.get("synthetic", False)),
+            reservations=tuple(map(str, reservations)) if isinstance(reservations, list) else (),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +69,10 @@ class Conditions:
     features: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data: {protocol: {…}, corpus: {name, fingerprint, synthetic}, features}."""
+        """Plain data: {protocol: {…}, corpus: {name, fingerprint, synthetic, …}, features}."""
         return {
             "protocol": self.protocol.as_dict(),
-            "corpus": dataclasses.asdict(self.corpus),
+            "corpus": self.corpus.as_dict(),
             "features": self.features,
         }
 
@@ -114,14 +136,9 @@ class Identity(Origin, Environment):
 
 
 def _conditions(data: Mapping[str, Any]) -> dict[str, Any]:
-    corpus = data.get("corpus", {})
     return {
         "protocol": _protocol(json.dumps(data.get("protocol", {}))),
-        "corpus": CorpusIdentity(
-            name=str(corpus.get("name", "")),
-            fingerprint=str(corpus.get("fingerprint", "")),
-            synthetic=bool(corpus.get("synthetic", False)),
-        ),
+        "corpus": CorpusIdentity.from_dict(data.get("corpus", {})),
         "features": str(data.get("features", "")),
     }
 

@@ -68,7 +68,8 @@ class Provenance:
 class Analysis:
     """All there is to say about one study against one baseline.
 
-    networks: the kinds of network that were trained (`model.kind`).
+    networks: the kinds of network that were trained (`model.kind`). reservations: what numbers of
+    this corpus must be told with, such as a session that is missing.
     permission: what may be concluded, and why not more; families: what was judged together.
     scores [variant, fold, seed]: `settings.metric` in points under `settings.selection`. summaries,
     comparisons (without the baselines), diagnostics, curves: per variant. probability_relevant
@@ -89,6 +90,7 @@ class Analysis:
     study: str
     corpus: str
     synthetic: bool
+    reservations: tuple[str, ...]
     complete: bool
     networks: tuple[str, ...]
     protocol: Protocol
@@ -186,6 +188,7 @@ def analyse(
         study=scores.study,
         corpus=scores.corpus,
         synthetic=scores.synthetic,
+        reservations=scores.reservations,
         complete=not scores.missing,
         networks=tuple(sorted({result.member.hyper.kind for result in results})),
         protocol=scores.protocol,

@@ -54,6 +54,7 @@ def methods_paragraph(analysis: Analysis) -> str:
         f"{counted(analysis.speakers, 'speaker')}{spoken}; classes {classes}) with "
         f"{_folds(analysis)} and {counted(len(analysis.seeds), 'random seed')} per fold, shared by "
         "all variants.",
+        *(f"Of the corpus: {latex(reservation)}." for reservation in analysis.reservations),
         {
             "dev": "The checkpoint was the one with the best unweighted average recall (UAR) on "
             + _dev_set(analysis),

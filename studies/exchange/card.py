@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from bench.escapes import markdown
 from bench.training.results import MemberResult
 from studies.spec import StudySpec
 
@@ -63,11 +64,13 @@ def data_card(
     lines = [
         f"# {provenance['study']}: results of an activation study",
         "",
-        spec.description,
+        markdown(spec.description),
         "",
-        f"{len(variants)} variants of a recurrent cell, trained on {corpus['name']} ({spoken}), "
-        f"{len(folds)} folds; {len(results)} runs, {diverged} of which diverged (they count with "
-        f"the score of a constant answer). {tuned}Protocol: {spec.protocol.text}.",
+        f"{len(variants)} variants of a recurrent cell, trained on {markdown(corpus['name'])} "
+        f"({spoken}), {len(folds)} folds; {len(results)} runs, {diverged} of which diverged (they "
+        f"count with the score of a constant answer). {tuned}Protocol: "
+        f"{markdown(spec.protocol.text)}.",
+        *(f"\nOf the corpus: {markdown(each)}." for each in corpus.get("reservations", ())),
         "",
         f"No audio and no features are in it. {ids}",
         "",

@@ -39,7 +39,7 @@ def _hostile(result: MemberResult) -> MemberResult:
     protocol = dataclasses.replace(
         identity.protocol, classes=tuple(names[name] for name in result.classes), merge={}
     )
-    corpus = dataclasses.replace(identity.corpus, name=NAME)
+    corpus = dataclasses.replace(identity.corpus, name=NAME, reservations=(NAME,))
     return dataclasses.replace(
         result,
         identity=dataclasses.replace(identity, member=member, protocol=protocol, corpus=corpus),

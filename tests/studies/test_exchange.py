@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from activations.errors import InputError
+from bench.escapes import markdown
 from bench.training.results import MemberResult
 from reports.analysis.analysis import analyse
 from reports.exported import write_exported
@@ -204,3 +205,18 @@ def test_an_export_of_less_than_everything_says_that_no_report_can_be_written(
     assert ("`predictions.parquet`" in card) == (contents == "predictions")
     with pytest.raises(InputError, match=f"holds {contents} only"):
         read_export(export)
+
+
+def test_a_corpus_s_name_and_a_study_s_description_are_plain_text_in_the_card(
+    folder: StudyFolder, tmp_path: Path
+) -> None:
+    hostile = "[x](javascript:a) <script> | `y`\n# z"
+    record = PlanRecord.read(folder)
+    corpus = replace(record.conditions.corpus, name=hostile, reservations=(hostile,))
+    replace(record, conditions=replace(record.conditions, corpus=corpus)).write(folder)
+    place = Workspace(folder.root.parent.parent)
+    spec = load(str(folder.spec), workspace=place)
+    folder.spec.write_text(spec.model_copy(update={"description": hostile}).as_yaml())
+    card = (export_study(folder, tmp_path / "out") / "README.md").read_text()
+    assert hostile not in card
+    assert card.count(markdown(hostile)) == 3
