@@ -1,9 +1,7 @@
 """What result files' headers say, in one file beside their folder: to know it without opening them.
 
-- To read thousands of headers takes seconds, and most were read before. A file is known by its
-  size, its node and its times of last change, of which nobody but the machine's clock sets one:
-  whatever touches a file makes its entry worthless, and it is read again.
-- A file that changed a moment ago may change again within one tick of that clock, and is not noted.
+- To read thousands of headers takes seconds, and most were read before. Whatever touches a file
+  makes its entry worthless, and it is read again (bench.untouched).
 - The index is a courtesy: where it is missing, torn, of another version or cannot be written,
   everything is read, as it is by whoever needs more than headers.
 - What a disk loses without a write is seen by those who read whole files (the report, mirrors), not
@@ -13,9 +11,6 @@
 import contextlib
 import dataclasses
 import json
-import os
-import stat
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,15 +20,17 @@ from activations.files import file_text, write_atomically
 from bench.data.members import Member
 from bench.training.glance import Glance
 from bench.training.identity import Identity
+from bench.untouched import Mark
 
 FORMAT = 1
 FEWEST = 50  # files read anew before it is worth writing: they take 20 ms
-STILL = 2.0  # seconds without a change, before a file is noted: FAT's clock ticks as slowly
 
 # what JSON and our own constructors raise for what is no index
 _UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
-Mark = tuple[int, int, int, int]  # size, node, time of change of the content, and of anything
+# size, inode, time of change of the content and of anything: a folder is on one device, which has
+# another number on each machine that sees it
+_Kept = tuple[int, int, int, int]
 
 
 class GlanceIndex:
@@ -41,18 +38,20 @@ class GlanceIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, tuple[Mark, Glance]] | None = None
+        self._known: dict[str, tuple[_Kept, Glance]] | None = None
         self._new = 0
 
     def find(self, member_hash: str, mark: Mark | None) -> Glance | None:
         """What a file says that has this mark; None where that is not known."""
         known = self._entries().get(member_hash)
-        return known[1] if known is not None and known[0] == mark else None
+        if known is None or mark is None or known[0] != _kept(mark):
+            return None
+        return known[1]
 
     def note(self, member_hash: str, mark: Mark | None, glance: Glance) -> None:
         """Remember what a file says; mark: as it was before the file was read."""
-        if mark is not None and max(mark[2:]) / 1e9 < time.time() - STILL:
-            self._entries()[member_hash] = mark, glance
+        if mark is not None and mark.settled:
+            self._entries()[member_hash] = _kept(mark), glance
             self._new += 1
 
     def keep(self, present: Iterable[str]) -> None:
@@ -65,7 +64,7 @@ class GlanceIndex:
             write_atomically(self._path, content)
             self._new = 0
 
-    def _entries(self) -> dict[str, tuple[Mark, Glance]]:
+    def _entries(self) -> dict[str, tuple[_Kept, Glance]]:
         if self._known is None:
             try:
                 self._known = _unpacked(json.loads(file_text(self._path)))
@@ -74,18 +73,11 @@ class GlanceIndex:
         return self._known
 
 
-def mark_of(file: Path) -> Mark | None:
-    """By what a file is known again; None where there is none."""
-    try:
-        found = os.stat(file)
-    except OSError:
-        return None
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    return found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+def _kept(mark: Mark) -> _Kept:
+    return mark.size, mark.inode, mark.content_ns, mark.change_ns
 
 
-def _packed(known: Mapping[str, tuple[Mark, Glance]]) -> str:
+def _packed(known: Mapping[str, tuple[_Kept, Glance]]) -> str:
     """JSON; what members have in common is written once.
 
     {format, kinds: [identities], files: {hash: [mark, kind, fold, seed, outcome, seconds]}}
@@ -102,7 +94,7 @@ def _packed(known: Mapping[str, tuple[Mark, Glance]]) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
-def _unpacked(data: Mapping[str, Any]) -> dict[str, tuple[Mark, Glance]]:
+def _unpacked(data: Mapping[str, Any]) -> dict[str, tuple[_Kept, Glance]]:
     """The inverse of `_packed`. Raises one of `_UNREADABLE` for what is none."""
     if data["format"] != FORMAT:
         raise ValueError("it is of another version")

@@ -23,7 +23,8 @@ from bench.data.members import Hyperparameters, Member
 from bench.training.glance import Glance
 from bench.training.identity import Conditions
 from bench.training.results import MemberResult, TornResultError
-from studies.glance_index import GlanceIndex, mark_of
+from bench.untouched import mark_of
+from studies.glance_index import GlanceIndex
 from studies.member_files import MemberFiles
 from studies.workspace import StudyFolder
 

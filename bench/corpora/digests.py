@@ -1,28 +1,24 @@
 """Hashes of audio files, kept so that a second look at twelve hours of audio need not read it all.
 
-- A hash is believed only for a file that cannot have changed since: same device, inode, size, time
-  of change of its content and of its inode, which no copying program can set back. A file that was
-  changed within two seconds of being read is read again: its clock may be too coarse to tell.
+- A hash is believed only for a file that cannot have changed since (bench.untouched).
 - What is kept is a convenience. Where it cannot be read or written, everything is hashed.
 """
 
 import hashlib
-import os
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 
-RACY = 2_000_000_000  # nanoseconds
+from bench.untouched import Mark, mark_of
+
 WAIT = 2.0  # seconds for another process that writes
+_COLUMNS = "device, inode, size, content_ns, change_ns, digest"
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS digests (device INTEGER, inode INTEGER, size INTEGER, "
     "content_ns INTEGER, change_ns INTEGER, digest TEXT, PRIMARY KEY (device, inode)) "
     "WITHOUT ROWID"
 )
-
-_Identity = tuple[int, int, int, int, int]
 
 
 def file_digest(path: Path) -> str:
@@ -37,44 +33,40 @@ def digests_of(paths: Iterable[str], kept: Path | None = None) -> Mapping[str, s
     Raises OSError for a file that cannot be read.
     """
     wanted = list(dict.fromkeys(paths))
-    known = dict(_load(kept)) if kept is not None else {}
+    known: dict[Mark | None, str] = dict(_load(kept)) if kept is not None else {}
     found: dict[str, str] = {}
-    new: list[tuple[_Identity, str]] = []
+    new: list[tuple[Mark, str]] = []
     for path in wanted:
-        before = _identity(path)
-        digest = known.get(before)
+        mark = mark_of(path)
+        digest = known.get(mark)
         if digest is None:
             digest = file_digest(Path(path))
-            settled = time.time_ns() - max(before[3:]) > RACY
-            if settled and _identity(path) == before:
-                new.append((before, digest))
+            if mark is not None and mark.settled:
+                new.append((mark, digest))
         found[path] = digest
     if kept is not None and new:
         _save(kept, new)
     return found
 
 
-def _identity(path: str) -> _Identity:
-    about = os.stat(path)
-    return (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
-
-
-def _load(database: Path) -> Iterator[tuple[_Identity, str]]:
+def _load(database: Path) -> Iterator[tuple[Mark, str]]:
     if not database.exists():
         return
     with suppress(sqlite3.Error), closing(sqlite3.connect(database, timeout=WAIT)) as connection:
-        for *identity, digest in connection.execute("SELECT * FROM digests"):
+        for *numbers, digest in connection.execute(f"SELECT {_COLUMNS} FROM digests"):
             if isinstance(digest, str) and len(digest) == 128:
-                device, inode, size, content, change = identity
-                yield (device, inode, size, content, change), digest
+                yield Mark(*numbers), digest
 
 
-def _save(database: Path, new: Iterable[tuple[_Identity, str]]) -> None:
+def _save(database: Path, new: Iterable[tuple[Mark, str]]) -> None:
     with suppress(sqlite3.Error, OSError):
         database.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(database, timeout=WAIT)) as connection, connection:
             connection.execute(_TABLE)
             connection.executemany(
-                "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)",
-                [(*identity, digest) for identity, digest in new],
+                f"INSERT OR REPLACE INTO digests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (each.device, each.inode, each.size, each.content_ns, each.change_ns, digest)
+                    for each, digest in new
+                ],
             )

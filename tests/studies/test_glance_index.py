@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from activations.errors import GateswapError
+from bench import untouched
 from bench.training.glance import Glance
 from studies import glance_index
 from studies.result_files import INDEX, ResultFolder
@@ -19,7 +20,7 @@ from studies.workspace import StudyFolder
 def _small_and_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few files are worth an index, and those of this moment are noted."""
     monkeypatch.setattr(glance_index, "FEWEST", 1)
-    monkeypatch.setattr(glance_index, "STILL", 0.0)
+    monkeypatch.setattr(untouched, "STILL", 0)
 
 
 def _nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +85,7 @@ def test_a_file_that_was_changed_behind_its_time_of_change_is_read_again(
 def test_a_file_of_this_moment_is_not_noted_for_it_may_change_within_a_tick(
     finished: StudyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(glance_index, "STILL", 3600.0)
+    monkeypatch.setattr(untouched, "STILL", 3600 * 10**9)
     ResultFolder(finished.results).glances()
     assert not (finished.root / INDEX).exists()
 

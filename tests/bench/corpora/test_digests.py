@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from bench import untouched
 from bench.corpora import digests
 from bench.corpora.digests import digests_of, file_digest
 
@@ -21,7 +24,7 @@ def audio(tmp_path: Path) -> Path:
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were read, in order; files count as old from the start."""
-    monkeypatch.setattr(digests, "RACY", -1)
+    monkeypatch.setattr(untouched, "STILL", -1)
     seen: list[Path] = []
 
     def counted(path: Path) -> str:
@@ -69,6 +72,16 @@ def test_a_file_that_was_changed_just_now_is_not_believed(audio: Path, tmp_path:
     kept = tmp_path / "digests.sqlite"
     digests_of([str(audio)], kept)
     assert not kept.exists()
+
+
+def test_a_table_of_other_columns_is_as_good_as_none(
+    audio: Path, reads: list[Path], tmp_path: Path
+) -> None:
+    kept = tmp_path / "digests.sqlite"
+    with closing(sqlite3.connect(kept)) as connection, connection:
+        connection.execute("CREATE TABLE digests (device, digest)")
+        connection.execute("INSERT INTO digests VALUES (1, ?)", ("0" * 128,))
+    assert digests_of([str(audio)], kept)[str(audio)] == file_digest(audio)
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(100)])
