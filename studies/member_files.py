@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from activations.errors import InputError
+
 NAME = re.compile(r"[0-9a-f]{24}")  # studies.plan.member_hash; other names are not ours
 
 
@@ -27,5 +29,11 @@ class MemberFiles:
         return {name for name in ours if NAME.fullmatch(name)}
 
     def file(self, member_hash: str) -> Path:
-        """Where a member's file is or would be."""
+        """Where a member's file is or would be.
+
+        Raises InputError for what is no hash and might lead elsewhere: some come from files of
+        others.
+        """
+        if not NAME.fullmatch(member_hash):
+            raise InputError(f"{member_hash[:100]!r} is no member's hash, of 24 hexadecimal digits")
         return self.path / f"{member_hash}{self.SUFFIX}"

@@ -52,7 +52,7 @@ class MirrorStamps:
     def _read(self) -> dict[str, object]:
         try:
             found = json.loads(file_text(self._folder.stamps))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 

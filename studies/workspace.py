@@ -128,7 +128,12 @@ class Workspace:
         return self.root / "optuna.db"
 
     def study(self, name: str) -> StudyFolder:
-        """Return the folder of a study, whether or not it exists."""
+        """Return the folder of a study, whether or not it exists.
+
+        Raises InputError for a name that would lead elsewhere: some come from files of others.
+        """
+        if name in ("", ".", "..") or "/" in name or "\0" in name:
+            raise InputError(f"{name[:100]!r} is no name of a study: it has to name one folder")
         return StudyFolder(self.root / "studies" / name)
 
     def study_names(self) -> list[str]:

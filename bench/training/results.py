@@ -195,10 +195,10 @@ class MemberResult:
             fields["identity"] = Identity.from_dict(meta["identity"])
             fields["classes"] = tuple(meta["classes"])
             result = cls(**fields)
-            result._check()
+            result.check()
             return result
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raise ValueError where the parts do not belong together, or are not of their kinds."""
         n, classes = len(self.ids), len(self.classes)
         if any(getattr(self, name).shape != (n,) for name in _PER_UTTERANCE):

@@ -8,6 +8,7 @@
 """
 
 import csv
+import io
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Literal
 import numpy as np
 
 from activations.errors import InputError
+from activations.files import file_bytes
 from bench.training import metrics
 from reports.analysis.settings import Settings
 from reports.score_table import Predictions, Scores
@@ -82,10 +84,10 @@ def read_predictions(path: Path, ours: Predictions) -> OutsideModel:
     missing; ids that are unknown, double or missing; folds, labels or logits that cannot be.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            rows = [(reader.line_num, row) for row in reader]
+        text = file_bytes(path).decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        columns = list(reader.fieldnames or [])
+        rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV in UTF-8 ({error})") from None
     says = _columns(path, columns, ours.classes)

@@ -24,6 +24,7 @@ Array = npt.NDArray[Any]
 Named = Mapping[str, MemberResult]  # results by the hash of their member
 
 UTTERANCES = ("ids", "truths", "speakers", "dialogs", "lengths", "improvised")
+LONGEST_CELL = 20_000  # bytes of a cell: a name of 5,000 letters
 PER_RUN = (
     *("outcome", "diverged_at", "train_size", "test_size", "wall_seconds", "stack_members"),
     *("peak_memory_bytes", "parameter_count"),
@@ -215,7 +216,7 @@ def results_of(
             for name, entry in details[key].items()
             if entry["shape"] is not None
         }
-        types = {n: np.dtype(e["type"]) for n, e in details[key].items() if e["shape"] is None}
+        types = {n: _type(e["type"]) for n, e in details[key].items() if e["shape"] is None}
         table = utterances[row["fold"]]
         fields: dict[str, Any] = {
             name: np.array(table.column(name).to_pylist(), dtype=types[name]) for name in UTTERANCES
@@ -268,7 +269,15 @@ def _elsewhere(result: MemberResult) -> dict[str, Array]:
 
 def _array(entry: Mapping[str, Any]) -> Array:
     values = np.array(entry["values"], dtype=np.float64)
-    return values.astype(np.dtype(entry["type"])).reshape(entry["shape"])
+    return values.astype(_type(entry["type"])).reshape(entry["shape"])
+
+
+def _type(text: str) -> np.dtype[Any]:
+    """The type of an array of a result. Raises ValueError for one that no result has."""
+    found = np.dtype(text)
+    if found.kind not in "biufU" or found.itemsize > LONGEST_CELL:
+        raise ValueError(f"arrays of {text[:20]}")
+    return found
 
 
 def _grouped(table: pa.Table, column: str) -> dict[str, pa.Table]:

@@ -10,29 +10,39 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from activations.errors import InputError
-from activations.files import file_text
+from activations.errors import InputError, on_one_line
+from activations.files import file_bytes, file_text
+from bench.arrays import UNREADABLE
 from bench.data.members import Member
 from bench.training.identity import Conditions
 from bench.training.results import MemberResult
 from studies.exchange import columns
 from studies.exchange.export import COPIED, FORMAT
+from studies.member_files import NAME
 from studies.result_files import PlanRecord, ResultFolder
 from studies.tuned import TuningRecord
 from studies.workspace import StudyFolder
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 TABLES = ("predictions", "utterances", "curves", "details")
+# a table of a few kilobytes can claim any number of rows; 6,000 members of IEMOCAP have 20 million
+# predictions
+MOST_ROWS = {"runs": 250_000, "utterances": 1_000_000, "curves": 50_000_000} | dict.fromkeys(
+    ("predictions", "details"), 50_000_000
+)
 
 
 @dataclass(frozen=True)
 class Exported:
     """An export as it was read. members, searched: planned and searched ones, by hash; results: of
-    both, and of other settings that were tried.
+    both, and of other settings that were tried. search: the record of its search, if it had one.
     """
 
     folder: Path
@@ -40,6 +50,7 @@ class Exported:
     members: dict[str, Member]
     searched: dict[str, Member]
     results: dict[str, MemberResult]
+    search: TuningRecord | None
 
     @property
     def conditions(self) -> Conditions:
@@ -59,36 +70,68 @@ def read_export(folder: Path) -> Exported:
     of scores only.
     """
     provenance = read_provenance(folder)
-    if provenance["contents"] != "everything":
-        raise InputError(
-            f"{folder} holds {provenance['contents']} only, from which no report can be written; "
-            "export the study without --contents"
-        )
-    import pyarrow.parquet as pq
-
     try:
-        runs = pq.read_table(folder / "runs.parquet").to_pylist()
-        tables = {name: pq.read_table(folder / f"{name}.parquet") for name in TABLES}
-        results = columns.results_of(runs, tables, provenance["classes"])
+        if provenance["contents"] != "everything":
+            raise InputError(
+                f"{folder} holds {provenance['contents']} only, from which no report can be "
+                "written; export the study without --contents"
+            )
+        classes = provenance["classes"]
+        if not isinstance(classes, list) or not isinstance(provenance["study"], str):
+            raise ValueError("it names no study or no classes")
+        Conditions.from_dict(provenance)  # raises for what are none
+        runs = _table(folder, "runs").to_pylist()
+        tables = {name: _table(folder, name) for name in TABLES}
+        results = columns.results_of(runs, tables, classes)
+        for result in results.values():
+            result.check()
+        members = columns.members_of(runs, "study", "search", "tried")
+        if strange := [key for key in {**members, **results} if not NAME.fullmatch(key)]:
+            raise ValueError(f"a run is called {strange[0][:50]!r}")
         return Exported(
             folder=folder,
             provenance=provenance,
             members=columns.members_of(runs, "study"),
             searched=columns.members_of(runs, "search"),
             results=results,
+            search=_search(folder, members),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except UNREADABLE as error:
         raise InputError(
-            f"{folder} is no whole export ({type(error).__name__}: {error})"
+            f"{folder} is no whole export ({on_one_line(error, 100)}); get it anew from where it "
+            "came"
         ) from error
+
+
+def _search(folder: Path, members: Mapping[str, Member]) -> TuningRecord | None:
+    """The record of an export's search, which names members by their hashes."""
+    file = folder / "tuning.json"
+    if not file.is_file():
+        return None
+    told = json.loads(file_text(file))
+    return TuningRecord(**told | {"members": {key: members[key] for key in told["members"]}})
+
+
+def _table(folder: Path, name: str) -> "pa.Table":
+    """A table of an export. Raises InputError for one that claims more rows than there can be."""
+    import pyarrow.parquet as pq
+
+    path = folder / f"{name}.parquet"
+    if not path.is_file():
+        raise InputError(f"{folder} lacks {path.name}; get it anew from where it came")
+    with pq.ParquetFile(path) as file:
+        rows, most = file.metadata.num_rows, MOST_ROWS[name]
+        if rows > most:
+            raise InputError(f"{path} claims {rows:,} rows; there can be {most:,} at most")
+        return file.read()
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
     """An export's provenance, its files compared with their digests. Raises as `read_export`."""
     try:
         found: dict[str, Any] = json.loads(file_text(folder / "provenance.json"))
-        number, files = found["format"], found["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        number, files = found["format"], dict(found["files"])
+    except UNREADABLE as error:
         raise InputError(
             f"{folder} is no export ({type(error).__name__}); gateswap export STUDY DIR makes one"
         ) from error
@@ -98,10 +141,10 @@ def read_provenance(folder: Path) -> dict[str, Any]:
             "version that wrote it"
         )
     for name, digest in files.items():
-        path = folder / Path(name).name
+        path = folder / Path(str(name).replace("\0", "")).name
         if not path.is_file():
             raise InputError(f"{folder} lacks {name}; get it anew from where it came")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+        if hashlib.sha256(file_bytes(path)).hexdigest() != digest:
             raise InputError(
                 f"{path} is not the file that was exported (its SHA-256 differs); get it anew"
             )
@@ -115,11 +158,8 @@ def unpack(export: Exported, folder: StudyFolder) -> None:
         if (export.folder / name).is_file():
             shutil.copyfile(export.folder / name, folder.root / name)
     PlanRecord(export.provenance["study"], export.members, export.conditions).write(folder)
-    if (export.folder / "tuning.json").is_file():
-        told = json.loads((export.folder / "tuning.json").read_text(encoding="utf-8"))
-        known = {**export.searched, **export.members}
-        members = {key: known[key] for key in told.pop("members")}
-        TuningRecord(**told, members=members).write(folder)
+    if export.search is not None:
+        export.search.write(folder)
     kept = ResultFolder(folder.results)
     for key, result in export.results.items():
         kept.write(key, result)
