@@ -106,6 +106,7 @@ def _scores(table: FloatArray) -> Scores:
         study="made up",
         corpus="made up",
         synthetic=True,
+        reservations=(),
         protocol=Protocol(),
         units=np.arange(len(folds)),
     )
