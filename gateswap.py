@@ -634,7 +634,8 @@ def speed(
     ] = None,
     repeats: Annotated[int, typer.Option(help="Rounds whose median counts.")] = 7,
     precision: Annotated[
-        str | None, typer.Option(help="Of products on a GPU: ieee, tf32 or bf16; as torch is set.")
+        str | None,
+        typer.Option(help="Of products: ieee; on a GPU also tf32 and bf16, on some CPUs bf16."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the ratios into this SVG, PDF or PNG.")

@@ -17,6 +17,7 @@ from activations.kernels import dispatch, operators
 from activations.kernels.cell import SITES, Cell, Parameters
 from activations.kernels.operators import text_of
 from activations.kernels.packing import Packing
+from activations.kernels.precision import Precision
 
 
 class Recurrent(nn.Module):
@@ -108,6 +109,7 @@ class Recurrent(nn.Module):
         weight = next(self.parameters())
         return dispatch.describe(
             self.cell,
+            self.hidden_size,
             implementation=self.implementation,
             device=weight.device,
             dtype=computed_in(weight.dtype),
@@ -123,6 +125,12 @@ class Recurrent(nn.Module):
             device=weight.device,
             dtype=computed_in(weight.dtype),
         )
+
+    @property
+    def precision(self) -> Precision:
+        """How precisely products are computed now: see `dispatch.precision_of`."""
+        device = next(self.parameters()).device
+        return dispatch.precision_of(self.chosen, self.hidden_size, device)
 
     def require_runnable(self, dtype: torch.dtype) -> None:
         """Raise, or warn, as a call would that chooses an implementation; ask once."""

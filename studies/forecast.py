@@ -89,6 +89,7 @@ def forecast_study(
         return None
     source = StoredFeatures(store, material.examples, material.folds)
     finished = ResultFolder(workspace.study(plan.spec.name).results).hashes()
+    trainers.check_sizes(plan.members.values())
     take_granted_threads()
     with at_precision(trainers.precision):
         return forecast(plan, finished, source.build(devices[0]), devices=len(devices))

@@ -239,12 +239,13 @@ class Session:
 
     def compare(self, plan: Plan) -> None:
         """Say which other results cannot be read; warn where results were computed on another
-        device or precision than goes on now.
+        device or precision than goes on now. Raises InputError for a precision that gains nothing.
         """
         self.results.glances(besides=plan.members, report=self._display.say)
         found = {key: r for key, r in self.results.glances().items() if key in plan.members}
         if len(found) == len(plan.members):
             return
+        self._trainers.check_sizes(plan.members.values())
         kinds = self._trainers.kinds
         if kinds is not None and (
             warning := mixture(plan.spec.name, kinds_of(found.values()), kinds)

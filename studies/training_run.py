@@ -91,7 +91,9 @@ class TrainingRun:
         """What trains, with the study's features."""
         if self._engine is None:
             if self._trainers.compiles_here:  # while features are computed, and the first train
-                self._ahead = CompiledAhead(trial.variant.cell for trial in plan.trials)
+                self._ahead = CompiledAhead(
+                    (trial.variant.cell for trial in plan.trials), self._trainers.precision
+                )
             spec = plan.spec
             source = training_source(spec, material(), self._workspace, self._display)
             settings = TrainingSettings(

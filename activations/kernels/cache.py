@@ -7,6 +7,8 @@
   anyway: this user, root, or the owner of the folder; and only where nobody else can write to it.
 - Many processes start at once with the same missing file. Each writes a file of its own and renames
   it into place: the last one wins, and all are the same.
+- What was measured differs from one process to the next, and yet all must go by the same: there the
+  first one wins (`agreed`).
 """
 
 import hashlib
@@ -44,6 +46,41 @@ def keep(name: str, write: Callable[[Path], None]) -> Path:
         if isinstance(error, GateswapError) and not isinstance(error.__cause__, OSError):
             raise
         return _write(_instead_of(folder, error), name, write)
+
+
+def agreed(name: str, measure: Callable[[], str]) -> str:
+    """The line of text of this name in the cache; where there is none, what `measure` returns.
+
+    All processes that share the cache go by the line of the first one that kept its own.
+    """
+    path = cache_folder() / name
+    if (found := _whole_line(path)) is not None:
+        return found
+    line = measure()
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=path.parent) as place:
+        made = Path(place) / name
+        made.write_text(f"{line} {_checksum(line)}\n")
+        made.chmod(_MODE & 0o644)
+        try:
+            os.link(made, path)  # which fails where there is one
+        except OSError:
+            if (found := _whole_line(path)) is not None:
+                return found
+            made.replace(path)  # in the place of what is no whole line, or where nothing links
+    return line
+
+
+def _whole_line(path: Path) -> str | None:
+    """The line that is kept there, if it is trusted and all of it."""
+    try:
+        line, _, checksum = path.read_text().rstrip("\n").rpartition(" ")
+        return line if is_trusted(path) and checksum == _checksum(line) else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _checksum(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest()[:24]
 
 
 def _write(folder: Path, name: str, write: Callable[[Path], None]) -> Path:

@@ -19,10 +19,12 @@ from activations.errors import GateswapError, InputError
 from activations.kernels import layer as layers
 from activations.kernels import reference
 from activations.kernels.cell import SITES, Cell, Parameters
+from activations.kernels.cpu import calibration
 from activations.kernels.cpu import recurrence as cpu
 from activations.kernels.gpu import recurrence as gpu
 from activations.kernels.packing import Packing
-from activations.kernels.precision import precision
+from activations.kernels.precision import Precision
+from activations.kernels.precision import precision as permitted_precision
 from activations.kernels.projection import project
 
 IMPLEMENTATIONS = ("auto", "reference", "cpu", "gpu")
@@ -36,8 +38,8 @@ class _Implementation(Protocol):
     def available(self, cell: Cell, dtype: torch.dtype) -> str | None:
         """None where this cell can run here, otherwise the reason why it cannot."""
 
-    def describe(self, cell: Cell) -> str:
-        """Name what computes this cell."""
+    def describe(self, cell: Cell, precision: Precision) -> str:
+        """Name what computes this cell with such products."""
 
 
 _MODULES: dict[str, _Implementation] = {"reference": reference, "cpu": cpu, "gpu": gpu}
@@ -76,7 +78,9 @@ def recurrence(
     chosen = _choose_for(gates_x, cell, implementation)
     if chosen == "reference":
         return reference.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
-    call = layers.Call(packing, cell, chosen, precision=precision())
+    call = layers.Call(
+        packing, cell, chosen, precision=precision_of(chosen, w_hh.shape[-1], w_hh.device)
+    )
     with torch.cuda.device_of(gates_x):  # type: ignore[no-untyped-call]
         return layers.run(call, layers.Tensors(gates_x, None, None, w_hh, b_hh, h0, *parameters))
 
@@ -112,7 +116,8 @@ def layer(
     if chosen == "reference":
         gates_x = project(frames, w_ih, b_ih, packing).view(N, D, 3 * H)
         return reference.recurrence(gates_x, w_hh, b_hh, packing, cell, parameters, h0)
-    call = layers.Call(packing, cell, chosen, stacked, precision(), shape=shape)
+    precision = precision_of(chosen, H, frames.device)
+    call = layers.Call(packing, cell, chosen, stacked, precision, shape=shape)
     # Triton launches on the current device
     with torch.cuda.device_of(frames):  # type: ignore[no-untyped-call]
         return layers.run(call, tensors)
@@ -174,6 +179,19 @@ def choose(
     return _take_reference(reason)
 
 
+def precision_of(chosen: str, hidden: int, device: torch.device | str = "cpu") -> Precision:
+    """How precisely an implementation (see `choose`) multiplies for GRUs of that size now.
+
+    What torch is set to on a GPU. On a CPU that is a permission: products are of bfloat16 where it
+    is given and a GRU of that size is faster with them, and else float32's.
+    """
+    permitted = permitted_precision()
+    if torch.device(device).type == "cuda":
+        return permitted
+    bf16 = chosen == "cpu" and permitted == "bf16" and calibration.refusal(hidden) is None
+    return "bf16" if bf16 else "ieee"
+
+
 def _choose_for(tensor: Tensor, cell: Cell, implementation: str) -> str:
     """`choose` for a call with tensors like this one; forward mode takes the reference."""
     chosen = choose(cell, implementation=implementation, device=tensor.device, dtype=tensor.dtype)
@@ -194,17 +212,18 @@ def _take_reference(reason: str) -> str:
 
 def describe(
     cell: Cell,
+    hidden: int,
     *,
     implementation: str = "auto",
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> str:
-    """Name what runs this cell, for result files: "cpu (gcc 12.2, …)", "reference (torch 2.13.0)".
+    """Name what runs this cell at a size, for result files: "cpu (gcc 12.2, …)", "reference (…)".
 
     Raises as `choose`.
     """
     chosen = choose(cell, implementation=implementation, device=device, dtype=dtype)
-    return _MODULES[chosen].describe(cell)
+    return _MODULES[chosen].describe(cell, precision_of(chosen, hidden, device))
 
 
 def _check(

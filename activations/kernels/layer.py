@@ -61,7 +61,7 @@ class Call:
 
     kernel: "cpu" or "gpu". stacked: whether a group's bits must not depend on its companions' (on
     the GPU torch's own product is faster, and is taken where nobody stands beside it).
-    precision: of products on the GPU, which backward keeps whatever is set in between.
+    precision: of products, which backward keeps whatever is set in between.
     save: whether a gradient may be asked for.
     shape: of the states, None for [N, D, H].
     """
@@ -97,7 +97,7 @@ def forward(call: Call, tensors: Tensors) -> tuple[Tensor, Tensor]:
     if w_ih is None:
         gates = frames
     elif call.kernel == "cpu":
-        gates = cpu_projection.forward(frames, w_ih, b_ih, packing.bounds)
+        gates = cpu_projection.forward(frames, w_ih, b_ih, packing.bounds, call.precision)
     elif call.stacked:
         frames = frames.resolve_neg().contiguous()
         gates = gpu_projection.product(frames, w_ih, b_ih, packing, call.precision)
@@ -105,7 +105,7 @@ def forward(call: Call, tensors: Tensors) -> tuple[Tensor, Tensor]:
         gates = torch.nn.functional.linear(frames, w_ih[0], None if b_ih is None else b_ih[0])
     h, saved = _RECURRENCE[call.kernel].forward(
         gates, w_hh, b_hh, h0, tensors.parameters, packing, call.cell,
-        *_precision(call), save=call.save, shape=call.shape,
+        call.precision, save=call.save, shape=call.shape,
     )  # fmt: skip
     return cast(Tensor, h), cast(Tensor, saved)
 
@@ -120,7 +120,7 @@ def gradient(
     frames, w_ih, b_ih, w_hh, b_hh, h0, *_ = tensors
     d_gates, d_w_hh, d_b_hh, d_h0, by_parameters = _RECURRENCE[call.kernel].backward(
         d_h, w_hh, b_hh, h0, tensors.parameters, h, saved, call.packing, call.cell,
-        *_precision(call),
+        call.precision,
     )  # fmt: skip
     first: Gradients
     if w_ih is None:
@@ -130,8 +130,9 @@ def gradient(
         by_bias = b_ih is not None
         if call.kernel == "cpu":
             first = cpu_projection.backward(
-                d_out, frames, w_ih, call.packing.bounds, by_frames=by_frames, by_bias=by_bias
-            )
+                d_out, frames, w_ih, call.packing.bounds, call.precision,
+                by_frames=by_frames, by_bias=by_bias,
+            )  # fmt: skip
         elif call.stacked:
             first = gpu_projection.backward(
                 d_out, frames, w_ih, call.packing, call.precision,
@@ -314,7 +315,3 @@ def saved_shape(
     """The shape of `forward`'s second result."""
     shape: tuple[int, int, int] = _RECURRENCE[kernel].saved_shape(cell, N, D, H, save=save)
     return shape
-
-
-def _precision(call: Call) -> tuple[str, ...]:
-    return (call.precision,) if call.kernel == "gpu" else ()

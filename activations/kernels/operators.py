@@ -21,7 +21,6 @@ from activations.kernels import dispatch
 from activations.kernels import layer as layers
 from activations.kernels.cell import Cell
 from activations.kernels.packing import Packing
-from activations.kernels.precision import precision
 
 
 def text_of(cell: Cell) -> str:
@@ -256,7 +255,8 @@ def _call(
         tensors = tensors._replace(frames=frames[:1].expand(packing.N, -1))
     dispatch.check_layer(tensors, packing, read)
     packing = packing.to(frames.device)
-    return layers.Call(packing, read, chosen, G > 1, precision(), save), inside
+    precision = dispatch.precision_of(chosen, tensors.w_hh.shape[-1], frames.device)
+    return layers.Call(packing, read, chosen, G > 1, precision, save), inside
 
 
 def _padded(real: Tensor, inside: Tensor, N: int) -> Tensor:

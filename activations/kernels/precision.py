@@ -1,7 +1,9 @@
-"""How precisely matrices are multiplied on a GPU: three words, and torch's own for each.
+"""How precisely matrices are multiplied: three words, and torch's own for each.
 
 - The setting is torch's, for the whole process: what a kernel does follows it and adds none.
   Whoever changes it changes it back (`at_precision`).
+- It permits and does not demand: on a CPU products are float32's where less is not faster, and what
+  computed a result is recorded (`kernels.dispatch.precision_of`).
 - A word is all that results keep of it, so reading them does not need torch.
 """
 
@@ -25,11 +27,23 @@ def precision_called(name: str) -> Precision:
 
 
 def precision() -> Precision:
-    """How products are computed now in this process: ieee (float32), tf32 or bf16."""
+    """How products may be computed now in this process: ieee (float32), tf32 or bf16."""
     import torch
 
     of_torch = torch.get_float32_matmul_precision()
     return next(ours for ours, name in PRECISIONS.items() if name == of_torch)
+
+
+def set_precision(precision: Precision) -> None:
+    """Multiply at this precision in this process from now on.
+
+    torch's own products on a CPU stay float32's: they are small, and their bits in bfloat16 might
+    depend on what stands beside.
+    """
+    import torch
+
+    torch.set_float32_matmul_precision(PRECISIONS[precision])
+    torch.backends.mkldnn.matmul.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -38,7 +52,7 @@ def at_precision(precision: Precision) -> Iterator[None]:
     import torch
 
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(PRECISIONS[precision])
+    set_precision(precision)
     try:
         yield
     finally:

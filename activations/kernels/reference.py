@@ -17,6 +17,7 @@ from torch import Tensor
 from activations.formula.torch_code import compile_torch
 from activations.kernels.cell import Cell, Parameters
 from activations.kernels.packing import Packing
+from activations.kernels.precision import Precision
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -154,7 +155,7 @@ def available(cell: Cell, dtype: torch.dtype) -> str | None:  # noqa: ARG001
     return f"the reference computes in float32 or float64, not {dtype}"
 
 
-def describe(cell: Cell) -> str:  # noqa: ARG001
+def describe(cell: Cell, precision: Precision) -> str:  # noqa: ARG001
     """Name what computes a cell here."""
     return f"reference (torch {torch.__version__})"
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from activations.gru import SITES, StackedGRU
 from activations.kernels.packing import Packing
+from activations.kernels.precision import Precision
 from activations.kernels.projection import project
 from bench.data import streams
 from bench.data.members import Hyperparameters, Variant
@@ -168,6 +169,11 @@ class Network(nn.Module):
     def kernel(self) -> str:
         """What computes the recurrences."""
         return self.recurrences[0].gru.kernel
+
+    @property
+    def precision(self) -> Precision:
+        """How precisely the recurrences' products are computed."""
+        return self.recurrences[0].gru.precision
 
     @property
     def implementation(self) -> str:

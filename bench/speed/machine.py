@@ -5,17 +5,15 @@
   here and now is what a layer can be held against.
 """
 
-import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from activations.kernels import precision as precisions
+from activations.kernels.cpu.limits import processor_name
 from activations.kernels.precision import precision, precision_called
 
 PRODUCT = {"cpu": 1024, "cuda": 4096}  # rows and columns
@@ -32,7 +30,7 @@ def machine(device: torch.device) -> str:
         precision = torch.get_float32_matmul_precision()
         name = f"{torch.cuda.get_device_name(device)}, float32 products {precision!r}"
     else:
-        name = f"{_processor()}, {torch.get_num_threads()} threads"
+        name = f"{processor_name()}, {torch.get_num_threads()} threads"
     return f"{name}, torch {torch.__version__}"
 
 
@@ -118,13 +116,3 @@ def _device_seconds(run: Callable[[], object], times: int) -> float:
     end.record()
     end.synchronize()
     return float(start.elapsed_time(end)) / 1e3 / times
-
-
-def _processor() -> str:
-    """The processor's name as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(chain(names, [platform.processor() or platform.machine()]))

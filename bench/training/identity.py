@@ -93,7 +93,7 @@ class Origin(Conditions):
 @dataclass(frozen=True, kw_only=True)
 class Environment:
     """What computed a result. kernel: what the recurrence ran on, in its own words. device: "cpu"
-    or a GPU's name. precision: of matrix products. torch: its version. host: the machine's name.
+    or a GPU's name. precision: of its products. torch: its version. host: the machine's name.
     """
 
     kernel: str

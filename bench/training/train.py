@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 
 from activations.errors import GateswapError
-from activations.kernels.precision import precision
 from bench.arrays import FloatArray
 from bench.data.batches import TrainingData, gather
 from bench.data.members import Member
@@ -274,7 +273,7 @@ def _environment(network: Network, device: torch.device) -> Environment:
     return Environment(
         kernel=network.kernel,
         device=torch.cuda.get_device_name(device) if cuda else "cpu",
-        precision=precision(),
+        precision=network.precision,
         torch=str(torch.__version__),
         host=platform.node(),
     )

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from activations.errors import GateswapError
+from activations.kernels.precision import precision
 from bench.training.train import TrainingSettings
 from studies.execution.dealing import Dealer, Worker, hear_the_last
 from studies.execution.engines import NamedStack, Reports, States
@@ -90,13 +91,14 @@ class Pool:
     def _start(self) -> None:
         """Start a worker on each device that has none."""
         threads = max(1, torch.get_num_threads() // len(self._devices))
-        precision = torch.get_float32_matmul_precision()
         busy = {worker.place for worker in self._workers}
         for place, device in self._devices.items():
             if place in busy:
                 continue
             here, there = Pipe()
-            job = Job(self._source, self._settings, device, place, precision, threads, self._memory)
+            job = Job(
+                self._source, self._settings, device, place, precision(), threads, self._memory
+            )
             process = start(list(self._devices.values()), work, there, job)
             there.close()  # so that its end is this process's to notice
             self._workers.append(_Worker(place, process=process, pipe=here))

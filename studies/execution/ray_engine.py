@@ -15,9 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from activations.errors import GateswapError, InputError
+from activations.kernels.precision import precision
 from activations.wording import counted
 from bench.training.train import TrainingSettings
 from studies.execution.dealing import Dealer, Worker, hear_the_last
@@ -153,7 +152,7 @@ class RayEngine:
         on_gpu = self._device != "cpu" and any(node.get("GPU", 0) for node in nodes)
         if self._device == "cuda" and not on_gpu:
             raise InputError("--device cuda: no node of the Ray cluster has a GPU")
-        if not on_gpu and torch.get_float32_matmul_precision() != "highest":
+        if not on_gpu and precision() != "ieee":
             raise InputError(
                 "--precision is for GPUs, and the Ray cluster would train on CPUs: leave it out"
             )
@@ -202,7 +201,7 @@ class RayEngine:
                     self._settings,
                     share=size.gpus,
                     threads=size.cpus,
-                    precision=torch.get_float32_matmul_precision(),
+                    precision=precision(),
                 )
             )
             words = handle.begin.options(num_returns="streaming").remote()

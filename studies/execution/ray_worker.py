@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from activations.kernels.cpu.threads import wait_asleep
 
 if TYPE_CHECKING:
+    from activations.kernels.precision import Precision
     from bench.training.train import TrainingSettings
     from studies.execution.worker import Message
     from studies.material import DataSource
@@ -65,7 +66,7 @@ class RayWorker:
         *,
         share: float,
         threads: int,
-        precision: str,
+        precision: "Precision",
     ) -> None:
         import torch
 

@@ -1,11 +1,14 @@
 """A machine that can be used: its devices, and the engine that trains on them."""
 
+from collections.abc import Iterable
+
 import torch
 
 from activations.errors import InputError
 from activations.kernels.precision import Precision, precision_called
+from bench.data.members import Member
 from bench.training.train import TrainingSettings
-from studies.execution.devices import check_precision, choose_devices
+from studies.execution.devices import check_precision, check_sizes, choose_devices
 from studies.execution.engines import Engine
 from studies.execution.local import ThisMachine
 from studies.execution.machine import Machine
@@ -40,7 +43,11 @@ class Trainers:
             self.precision: Precision = precision_called(machine.precision)
             self.kinds: set[ComputedOn] | None = None
             if machine.device == "cpu":
-                check_precision(machine.precision, [torch.device("cpu")])
+                if self.precision != "ieee":
+                    raise InputError(
+                        f"--precision {machine.precision} is for GPUs on a Ray cluster, whose "
+                        "processors may differ: leave the option out"
+                    )
                 self.kinds = {ComputedOn("cpu", self.precision)}
             return
         if machine.address or machine.worker_cpus or machine.worker_gpus:
@@ -51,6 +58,10 @@ class Trainers:
 
     def __str__(self) -> str:
         return ", ".join(map(str, self.devices)) or "Ray"
+
+    def check_sizes(self, members: Iterable[Member]) -> None:
+        """Raise InputError where the precision gains nothing to members of their sizes here."""
+        check_sizes(self.precision, self.devices, members)
 
     @property
     def gpus(self) -> bool:

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import torch
 
 from activations.errors import GateswapError
+from activations.kernels.precision import Precision, set_precision
 from bench.training import memory
 from bench.training.train import StackProgress, TrainingSettings
 from studies.execution.engines import Finished, NamedStack, OneDevice, States
@@ -32,7 +33,7 @@ SECONDS_BETWEEN_REPORTS = 0.2  # of a stack's progress: more often would not be 
 class Job:
     """What a worker is started with.
 
-    precision: torch's word for that of matrix products. share: bytes that it may take of its
+    precision: of matrix products. share: bytes that it may take of its
     device's memory; None: what is free.
     """
 
@@ -40,7 +41,7 @@ class Job:
     settings: TrainingSettings
     device: torch.device
     place: str
-    precision: str
+    precision: Precision
     threads: int
     share: int | None = None
 
@@ -72,7 +73,7 @@ def work(home: HomeLine, job: Job) -> None:
     reports = _Home(home, job.device)
     warnings.showwarning = reports.warn
     torch.set_num_threads(job.threads)
-    torch.set_float32_matmul_precision(job.precision)
+    set_precision(job.precision)
     try:
         if job.device.type == "cuda":
             torch.cuda.set_device(job.device)

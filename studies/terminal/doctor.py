@@ -193,7 +193,8 @@ def _compiler() -> str:
     from activations.kernels.cpu.compiler import find_compiler
 
     found = find_compiler()
-    return f"{found.version}, {found.features} ({found.command[0]})"
+    features = f"{found.features}, bfloat16" if found.bfloat16 else found.features
+    return f"{found.version}, {features} ({found.command[0]})"
 
 
 def _cache() -> str:
@@ -213,7 +214,7 @@ def _kernel() -> str:
     cell = Cell(get("sigmoid"), get("sigmoid"), get("tanh"))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     wanted = "gpu" if device == "cuda" else "cpu"
-    found = describe(cell, implementation=wanted, device=device)
+    found = describe(cell, 4, implementation=wanted, device=device)
     states, _ = GRU(3, 4, device=device)(torch.ones(2, 1, 3, device=device))
     if not bool(((states.abs() > 0) & (states.abs() < 1)).all()):
         raise RuntimeError(f"{found} computes what no GRU does")

@@ -38,7 +38,9 @@ MlflowUrl = Annotated[
 Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda (all GPUs that are visible) or one as in cuda:1.")
 ]
-Precision = Annotated[str, typer.Option(help="Of products on a GPU: ieee (float32), tf32 or bf16.")]
+Precision = Annotated[
+    str, typer.Option(help="Of products: ieee (float32); on a GPU tf32 or bf16, on some CPUs bf16.")
+]
 Engine = Annotated[str, typer.Option(help="local (this machine) or ray (a Ray cluster).")]
 Address = Annotated[
     str, typer.Option(help="Of the Ray cluster; auto: the one here; by default one for this run.")

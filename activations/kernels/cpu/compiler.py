@@ -44,13 +44,20 @@ class Compiler:
     command: what to call, with the flag for this processor.
     version: its name and version, for people.
     fingerprint: hash of its predefined macros, which tell version and processor features.
-    features: the widest vector instructions it will use.
+    features: the widest vector instructions it will use. bfloat16: whether it has the instruction
+    that multiplies pairs of bfloat16.
     """
 
     command: tuple[str, ...]
     version: str
     fingerprint: str
     features: str
+    bfloat16: bool
+
+    @property
+    def lanes(self) -> int:
+        """Floats of a vector, LANES of vmath.h."""
+        return {"avx512": 16, "avx2": 8}.get(self.features, 4)
 
 
 @cache
@@ -78,6 +85,7 @@ def find_compiler(variable: str | None = None) -> Compiler:
                     version=_version(macros.stdout),
                     fingerprint=hashlib.sha256(macros.stdout.encode()).hexdigest(),
                     features=_features(macros.stdout),
+                    bfloat16="__AVX512BF16__" in _macros(macros.stdout),
                 )
     raise CompilerError(
         "there is no C compiler (looked for $CC, cc, gcc, clang); install gcc or clang"

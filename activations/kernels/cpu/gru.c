@@ -1,6 +1,6 @@
 /* GRU recurrences on packed frames, forward and backward. Same gate names as reference.py.
 
-   This file is compiled after vmath.h, product.h and the C of one activation triple (see printer.py), which gives for each site (update,
+   This file is compiled after vmath.h, factors.h, product.h and the C of one activation triple (see printer.py), which gives for each site (update,
    reset, candidate) SITE_PARAMETERS, SITE_value(x, p) and SITE_gradient(x, p, &dx, dp).
 
    - A recurrence is one group and one direction. Its rows, longest first, are cut into strips of ROWS; every ntiles-th strip
@@ -43,19 +43,22 @@ INLINE i64 strips_of(const struct call *c) { return (c->B + ROWS - 1) / ROWS; }
 /* ------------------------------------------------------------------------------------------------------------------ */
 /* One recurrence */
 
-/* to[k][gate][lane] = w_hh[gate][unit + lane][k], block after block of LANES units. */
-static void pack_forward(const float *w_hh, i64 H, float *to)
+/* to[k][gate][lane] = w_hh[gate][unit + lane][k], block after block of LANES units. room: for LANES rows. */
+static void pack_forward(const float *w_hh, i64 H, factor *to, factor *room)
 {
-    memset(to + (padded(H) - LANES) * BLOCK * H, 0, (size_t)(LANES * BLOCK * H) * 4);
+    i64 K = folded(H);
+    memset(to + (padded(H) - LANES) * BLOCK * K, 0, (size_t)(LANES * BLOCK * K) * 4);
     for (i64 unit = 0; unit < H; unit += LANES)
         for (i64 gate = 0; gate < 3; gate++) {
-            const float *from = w_hh + (gate * H + unit) * H;
-            float *block = to + unit * BLOCK * H + gate * LANES;
+            const factor *from[LANES];
+            factor *block = to + unit * BLOCK * K + gate * LANES;
             i64 lanes = least(H - unit, LANES);
-            for (i64 k0 = 0; k0 < H; k0 += LANES) /* square by square, for both sides to stay in cache */
+            for (i64 lane = 0; lane < lanes; lane++)
+                from[lane] = along(w_hh + (gate * H + unit + lane) * H, H, room + lane * room_for(H));
+            for (i64 k0 = 0; k0 < K; k0 += LANES) /* square by square, for both sides to stay in cache */
                 for (i64 lane = 0; lane < lanes; lane++)
-                    for (i64 k = k0; k < least(k0 + LANES, H); k++)
-                        block[k * BLOCK * LANES + lane] = from[lane * H + k];
+                    for (i64 k = k0; k < least(k0 + LANES, K); k++)
+                        block[k * BLOCK * LANES + lane] = from[lane][k];
         }
 }
 
@@ -66,7 +69,7 @@ struct recurrence {
     const float *w_hh;
     float *bias; /* [3, Hp] */
     float *parameters; /* [PARAMETERS, Hp], update's first */
-    float *panel;
+    factor *panel;
 };
 
 static void start_recurrence(struct recurrence *r, const struct call *c, i64 recurrence_number, char **scratch)
@@ -84,7 +87,7 @@ static void start_recurrence(struct recurrence *r, const struct call *c, i64 rec
     r->w_hh = c->w_hh + gd * 3 * H * H;
     r->bias = take(scratch, 3 * Hp);
     r->parameters = take(scratch, PARAMETERS * Hp);
-    r->panel = take(scratch, 3 * Hp * H);
+    r->panel = (factor *)take(scratch, 3 * Hp * H);
     memset(r->bias, 0, (size_t)(3 * Hp) * 4);
     memset(r->parameters, 0, (size_t)(PARAMETERS * Hp) * 4);
     for (i64 gate = 0; gate < 3; gate++)
@@ -130,6 +133,13 @@ INLINE i64 ahead(const struct recurrence *r, i64 s, i64 by)
 INLINE void will_read(const float *from) { __builtin_prefetch(from, 0, 2); }
 INLINE void will_write(const float *to) { __builtin_prefetch(to, 1, 2); }
 
+/* Factors that the rows of all strips take with K numbers each, and LANES rows of weights. */
+INLINE i64 room_for_rows(const struct call *c, i64 K)
+{
+    i64 rows = strips_of(c) * ROWS;
+    return (rows > LANES ? rows : LANES) * room_for(K);
+}
+
 /* Initial state of row `rank`; NULL for zeros. */
 INLINE const float *initial(const struct recurrence *r, i64 rank)
 {
@@ -156,6 +166,15 @@ static i64 states_before(const struct recurrence *r, i64 s, i64 strip, const flo
         states[i] = i < old ? r->c->h + frame(r, s - 1, rank) * r->c->H : initial(r, rank);
     }
     return r->c->h0 ? rows : old;
+}
+
+/* The same for all strips' `states`, of which those that are not zero are made factors, too. */
+static i64 state_rows(const struct recurrence *r, i64 s, i64 strip, const float **states, const factor **rows_of, factor *room)
+{
+    i64 H = r->c->H, products = states_before(r, s, strip, states + strip * ROWS);
+    for (i64 i = strip * ROWS; i < strip * ROWS + products; i++)
+        rows_of[i] = along(states[i], H, room + i * room_for(H));
+    return products;
 }
 
 /* Gates and new states of one strip's LANES units from `unit` on. product [rows, 3]: W_hr h, W_hz h, W_hn h. */
@@ -202,19 +221,22 @@ static void forward_item(const void *argument, i64 item, char *scratch)
     const struct call *c = argument;
     struct recurrence r;
     start_recurrence(&r, c, item / c->ntiles, &scratch);
-    pack_forward(r.w_hh, c->H, r.panel);
+    i64 H = c->H, K = folded(H);
+    factor *room = (factor *)take(&scratch, room_for_rows(c, H));
+    pack_forward(r.w_hh, H, r.panel, room);
     const float **states = (const float **)take(&scratch, strips_of(c) * ROWS * 2);
+    const factor **rows_of = (const factor **)take(&scratch, strips_of(c) * ROWS * 2);
     i64 *products = (i64 *)take(&scratch, strips_of(c) * 2);
     vf product[ROWS * BLOCK];
     for (i64 s = 0; s < r.T; s++) {
         i64 strips = (running(&r, s) + ROWS - 1) / ROWS;
         for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles)
-            products[strip] = states_before(&r, s, strip, states + strip * ROWS);
-        for (i64 unit = 0; unit < c->H; unit += LANES)
+            products[strip] = state_rows(&r, s, strip, states, rows_of, room);
+        for (i64 unit = 0; unit < H; unit += LANES)
             for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles) {
                 i64 rows = products[strip];
                 if (rows)
-                    multiply_table[rows - 1][BLOCK - 1](states + strip * ROWS, r.panel + unit * BLOCK * c->H, c->H, product, 0);
+                    multiply_table[rows - 1][BLOCK - 1](rows_of + strip * ROWS, r.panel + unit * BLOCK * K, K, product, 0);
                 forward_gates(&r, s, strip, unit, states + strip * ROWS, rows, product);
             }
     }
@@ -280,18 +302,30 @@ static void backward_gates(const struct recurrence *r, i64 s, i64 strip, i64 uni
         store(sums + i * Hp + unit, sum[i]);
 }
 
-/* product [rows, width] = gradient by the state before step s, through W_hh: d_ar, d_az, d_hn of that step times W_hh. */
-static void multiply_gradients(const struct recurrence *r, const i64 *frames, i64 rows, i64 width, const float *panel,
-                               vf *product)
+/* A strip's gradients by the gates at these frames as factors: d_ar and d_az, and behind them d_hn. room: for the strip's rows. */
+static void gradient_rows(const struct recurrence *r, const i64 *frames, i64 rows, const factor **gates, factor *room)
 {
     const struct call *c = r->c;
-    const float *a[ROWS];
-    for (i64 i = 0; i < rows; i++)
-        a[i] = c->d_gates_x + frames[i] * 3 * c->H;
-    multiply_table[rows - 1][width - 1](a, panel, 2 * c->H, product, 0);
-    for (i64 i = 0; i < rows; i++)
-        a[i] = c->d_hn + frames[i] * c->H;
-    multiply_table[rows - 1][width - 1](a, panel + 2 * c->H * width * LANES, c->H, product, 1);
+    i64 H = c->H;
+    for (i64 i = 0; i < rows; i++, room += room_for(2 * H) + room_for(H)) {
+        gates[i] = along(c->d_gates_x + frames[i] * 3 * H, 2 * H, room);
+        gates[ROWS + i] = along(c->d_hn + frames[i] * H, H, room + room_for(2 * H));
+    }
+}
+
+/* product [rows, width] = gradient by the state before a step, through W_hh: d_ar, d_az, d_hn of that step times W_hh. */
+static void multiply_gradients(const struct recurrence *r, const factor *const *gates, i64 rows, i64 width, const factor *panel,
+                               vf *product)
+{
+    i64 H = r->c->H;
+    multiply_table[rows - 1][width - 1](gates, panel, folded(2 * H), product, 0);
+    multiply_table[rows - 1][width - 1](gates + ROWS, panel + folded(2 * H) * width * LANES, folded(H), product, 1);
+}
+
+/* Rows of a strip whose states in step s went into the step after. */
+INLINE i64 backward_products(const struct recurrence *r, i64 s, i64 strip)
+{
+    return least(in_strip(running(r, s + 1), strip), in_strip(running(r, s), strip));
 }
 
 static void backward_item(const void *argument, i64 item, char *scratch)
@@ -305,25 +339,33 @@ static void backward_item(const void *argument, i64 item, char *scratch)
         rows_of_w[k] = r.w_hh + k * H;
     pack_columns(rows_of_w, 3 * H, H, r.panel);
     float *carry = take(&scratch, strips * ROWS * Hp);
+    const factor **gates = (const factor **)take(&scratch, strips * 2 * ROWS * 2);
+    i64 room_of_strip = ROWS * (room_for(2 * H) + room_for(H));
+    factor *room = (factor *)take(&scratch, strips * room_of_strip);
     float *sums = c->sums + (r.g * c->D + r.d) * strips * SUMS * Hp;
     for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles)
         memset(sums + strip * SUMS * Hp, 0, (size_t)(SUMS * Hp) * 4);
     vf product[ROWS * BLOCK];
     i64 frames[ROWS];
-    for (i64 s = r.T - 1; s >= 0; s--)
+    for (i64 s = r.T - 1; s >= 0; s--) {
+        for (i64 strip = item % c->ntiles; strip * ROWS < running(&r, s); strip += c->ntiles) {
+            i64 rows = backward_products(&r, s, strip);
+            for (i64 i = 0; i < rows; i++)
+                frames[i] = frame(&r, s + 1, strip * ROWS + i);
+            gradient_rows(&r, frames, rows, gates + strip * 2 * ROWS, room + strip * room_of_strip);
+        }
         for (i64 first = 0, width; first < vectors; first += width) {
             width = block_width(vectors - first);
             for (i64 strip = item % c->ntiles; strip * ROWS < running(&r, s); strip += c->ntiles) {
-                i64 rows = least(in_strip(running(&r, s + 1), strip), in_strip(running(&r, s), strip));
-                for (i64 i = 0; i < rows; i++)
-                    frames[i] = frame(&r, s + 1, strip * ROWS + i);
+                i64 rows = backward_products(&r, s, strip);
                 if (rows)
-                    multiply_gradients(&r, frames, rows, width, r.panel + first * LANES * 3 * H, product);
+                    multiply_gradients(&r, gates + strip * 2 * ROWS, rows, width, r.panel + first * LANES * folded(3 * H), product);
                 for (i64 j = 0; j < width; j++)
                     backward_gates(&r, s, strip, (first + j) * LANES, rows, product + j, width, carry + strip * ROWS * Hp,
                                    sums + strip * SUMS * Hp);
             }
         }
+    }
     if (!c->d_h0)
         return;
     for (i64 first = 0, width; first < vectors; first += width) {
@@ -336,8 +378,9 @@ static void backward_item(const void *argument, i64 item, char *scratch)
                     s++;
                 frames[i] = frame(&r, s, strip * ROWS + i);
             }
+            gradient_rows(&r, frames, rows, gates, room);
             if (rows)
-                multiply_gradients(&r, frames, rows, width, r.panel + first * LANES * 3 * H, product);
+                multiply_gradients(&r, gates, rows, width, r.panel + first * LANES * folded(3 * H), product);
             for (i64 i = 0; i < in_strip(c->B, strip); i++) {
                 i64 rank = strip * ROWS + i;
                 float *to = c->d_h0 + ((r.g * c->D + r.d) * c->B + r.order[rank]) * H;
@@ -359,17 +402,28 @@ static void backward_item(const void *argument, i64 item, char *scratch)
 /* A weight gradient's rows are gate inputs; a block is ROWS of them, within one gate. */
 INLINE i64 blocks_of_gate(i64 H) { return (H + ROWS - 1) / ROWS; }
 
-/* Blocks first..last of d_w += gradients^T states, for K frames. */
+/* Gradients by a gate's inputs at a frame, [H]. */
+INLINE const float *gate_gradients(const struct call *c, i64 frame, i64 gate)
+{
+    return gate == 2 ? c->d_hn + frame * c->H : c->d_gates_x + (frame * 3 + gate) * c->H;
+}
+
+/* Blocks first..last of d_w += gradients^T states, for K frames. room: for a row of three gates. */
 static void add_outer_products(const struct recurrence *r, const i64 *frames, const float *const *states, i64 K, i64 first,
-                               i64 last, float *left, float *right, float *d_w)
+                               i64 last, factor *left, factor *right, factor *room, float *d_w)
 {
     const struct call *c = r->c;
-    i64 H = c->H, vectors = padded(H) / LANES, blocks = blocks_of_gate(H);
-    for (i64 k = 0; k < K; k++) { /* left: block after block [K, ROWS] */
-        float *to = left + k * ROWS;
-        for (i64 block = first; block < last; block++, to += K * ROWS) {
-            i64 gate = block / blocks, unit = block % blocks * ROWS;
-            const float *from = gate == 2 ? c->d_hn + frames[k] * H + unit : c->d_gates_x + (frames[k] * 3 + gate) * H + unit;
+    i64 H = c->H, vectors = padded(H) / LANES, blocks = blocks_of_gate(H), depth = folded(K);
+    for (i64 k = 0; k < depth; k++) { /* left: block after block [depth, ROWS] */
+        factor *to = left + k * ROWS;
+        const factor *gates[3];
+        for (i64 gate = first / blocks; gate * blocks < last; gate++) {
+            const float *next = DEPTH * k + 1 < K ? gate_gradients(c, frames[DEPTH * k + 1], gate) : NULL;
+            gates[gate] = across(gate_gradients(c, frames[DEPTH * k], gate), next, H, room + gate * padded(H));
+        }
+        for (i64 block = first; block < last; block++, to += depth * ROWS) {
+            i64 unit = block % blocks * ROWS;
+            const factor *from = gates[block / blocks] + unit;
             if (unit + ROWS <= H)
                 memcpy(to, from, ROWS * 4);
             else
@@ -382,7 +436,7 @@ static void add_outer_products(const struct recurrence *r, const i64 *frames, co
     for (i64 column = 0, width; column < vectors; column += width) {
         width = block_width(vectors - column);
         for (i64 block = first; block < last; block++) {
-            multiply_packed_table[width - 1](left + (block - first) * K * ROWS, right + column * LANES * K, K, product);
+            multiply_packed_table[width - 1](left + (block - first) * depth * ROWS, right + column * LANES * depth, depth, product);
             i64 gate = block / blocks, row = block % blocks * ROWS;
             for (i64 i = 0; i < least(ROWS, H - row); i++)
                 for (i64 j = 0; j < width; j++) {
@@ -429,8 +483,9 @@ static void weights_item(const void *argument, i64 item, char *scratch)
     start_recurrence(&r, c, item / c->nchunks, &scratch);
     i64 H = c->H, chunk = item % c->nchunks;
     i64 blocks = 3 * blocks_of_gate(H), first = blocks * chunk / c->nchunks, last = blocks * (chunk + 1) / c->nchunks;
-    float *left = take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE);
-    float *right = take(&scratch, padded(H) * FRAMES_AT_ONCE);
+    factor *left = (factor *)take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE);
+    factor *right = (factor *)take(&scratch, padded(H) * FRAMES_AT_ONCE);
+    factor *room = (factor *)take(&scratch, 3 * padded(H));
     float *totals = take(&scratch, SUMS * padded(H));
     float *d_w = c->d_w_hh + (r.g * c->D + r.d) * 3 * H * H;
     for (i64 block = first; block < last; block++) {
@@ -450,13 +505,13 @@ static void weights_item(const void *argument, i64 item, char *scratch)
             frames[K] = frame(&r, s, rank);
             states[K++] = state;
             if (K == FRAMES_AT_ONCE) {
-                add_outer_products(&r, frames, states, K, first, last, left, right, d_w);
+                add_outer_products(&r, frames, states, K, first, last, left, right, room, d_w);
                 K = 0;
             }
         }
     }
     if (K)
-        add_outer_products(&r, frames, states, K, first, last, left, right, d_w);
+        add_outer_products(&r, frames, states, K, first, last, left, right, room, d_w);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ */
@@ -469,9 +524,6 @@ static void share_out(struct call *c)
     c->nchunks = pieces(c->G * c->D, c->threads, least((3 * H + 639) / 640, blocks), blocks); /* 640: half of 1 MiB of cache */
 }
 
-/* H rounded up to whole vectors. */
-i64 gru_padded(i64 H) { return padded(H); }
-
 /* Floats of `sums` for this call. */
 i64 gru_sums(const struct call *c) { return c->G * c->D * strips_of(c) * SUMS * padded(c->H); }
 
@@ -480,10 +532,11 @@ i64 gru_scratch_bytes(const struct call *c)
 {
     i64 H = c->H, Hp = padded(H), strips = strips_of(c);
     i64 floats = 3 * Hp + PARAMETERS * Hp + 3 * Hp * H; /* start_recurrence */
-    i64 forward = strips * (ROWS + 1) * 2, backward = 6 * H + strips * ROWS * Hp;
-    i64 weights = (3 * blocks_of_gate(H) * ROWS + Hp) * FRAMES_AT_ONCE + SUMS * Hp;
+    i64 forward = strips * (2 * ROWS + 1) * 2 + room_for_rows(c, H);
+    i64 backward = 6 * H + strips * ROWS * (Hp + 4 + room_for(2 * H) + room_for(H));
+    i64 weights = (3 * blocks_of_gate(H) * ROWS + Hp) * FRAMES_AT_ONCE + (3 + SUMS) * Hp;
     i64 most = forward > backward ? forward : backward;
-    return ((floats + (most > weights ? most : weights)) * 4 + 4096) / 4096 * 4096;
+    return ((floats + (most > weights ? most : weights)) * 4 + 64 * 8 + 4095) / 4096 * 4096; /* take rounds up, 8 times at most */
 }
 
 static void share(struct call *c, i64 items, work_item work)

@@ -18,25 +18,29 @@ INLINE float *reset_states_at(const struct recurrence *r, i64 s, i64 strip, i64 
     return saved_at(r, s, strip, 0, rows) + padded(r->c->H) * rows * 3;
 }
 
-/* to[k][lane] = from[lane][k] for the LANES rows of a gate's W_hh from `unit` on; to's rows are `stride` floats apart. */
-static void pack_units(const float *w, i64 H, i64 unit, i64 stride, float *to)
+/* to[k][lane] = from[lane][k] for the LANES rows of a gate's W_hh from `unit` on; to's rows are `stride` factors apart. */
+static void pack_units(const float *w, i64 H, i64 unit, i64 stride, factor *to, factor *room)
 {
-    for (i64 k = 0; k < H; k++)
+    const factor *from[LANES];
+    for (i64 lane = 0; lane < least(LANES, H - unit); lane++)
+        from[lane] = along(w + (unit + lane) * H, H, room + lane * room_for(H));
+    for (i64 k = 0; k < folded(H); k++)
         for (i64 lane = 0; lane < LANES; lane++)
-            to[k * stride + lane] = unit + lane < H ? w[(unit + lane) * H + k] : 0;
+            to[k * stride + lane] = unit + lane < H ? from[lane][k] : 0;
 }
 
 /* Blocks [H, 2, LANES] of the reset and update gates' units, then blocks of the candidate's as block_width cuts them. */
-static void pack_before(const float *w_hh, i64 H, float *to)
+static void pack_before(const float *w_hh, i64 H, factor *to, factor *room)
 {
-    for (i64 unit = 0; unit < H; unit += LANES, to += 2 * LANES * H)
+    i64 K = folded(H);
+    for (i64 unit = 0; unit < H; unit += LANES, to += 2 * LANES * K)
         for (i64 gate = 0; gate < 2; gate++)
-            pack_units(w_hh + gate * H * H, H, unit, 2 * LANES, to + gate * LANES);
+            pack_units(w_hh + gate * H * H, H, unit, 2 * LANES, to + gate * LANES, room);
     i64 vectors = padded(H) / LANES;
-    for (i64 first = 0, width; first < vectors; first += width, to += width * LANES * H) {
+    for (i64 first = 0, width; first < vectors; first += width, to += width * LANES * K) {
         width = block_width(vectors - first);
         for (i64 j = 0; j < width; j++)
-            pack_units(w_hh + 2 * H * H, H, (first + j) * LANES, width * LANES, to + j * LANES);
+            pack_units(w_hh + 2 * H * H, H, (first + j) * LANES, width * LANES, to + j * LANES, room);
     }
 }
 
@@ -107,8 +111,10 @@ static void before_forward_item(const void *argument, i64 item, char *scratch)
     const struct call *c = argument;
     struct recurrence r;
     start_recurrence(&r, c, item / c->ntiles, &scratch);
-    i64 H = c->H, Hp = padded(H), vectors = Hp / LANES;
-    pack_before(r.w_hh, H, r.panel);
+    i64 H = c->H, Hp = padded(H), K = folded(H), vectors = Hp / LANES;
+    factor *room = (factor *)take(&scratch, room_for_rows(c, H));
+    pack_before(r.w_hh, H, r.panel, room);
+    const factor **rows_of = (const factor **)take(&scratch, strips_of(c) * ROWS * 2);
     const float **states = (const float **)take(&scratch, strips_of(c) * ROWS * 2);
     i64 *products = (i64 *)take(&scratch, strips_of(c) * 2);
     float *updates = take(&scratch, strips_of(c) * ROWS * Hp), *unsaved = take(&scratch, strips_of(c) * ROWS * Hp);
@@ -116,25 +122,28 @@ static void before_forward_item(const void *argument, i64 item, char *scratch)
     for (i64 s = 0; s < r.T; s++) {
         i64 strips = (running(&r, s) + ROWS - 1) / ROWS;
         for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles)
-            products[strip] = states_before(&r, s, strip, states + strip * ROWS);
+            products[strip] = state_rows(&r, s, strip, states, rows_of, room);
         for (i64 unit = 0; unit < H; unit += LANES)
             for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles) {
                 i64 rows = products[strip];
                 if (rows)
-                    multiply_table[rows - 1][1](states + strip * ROWS, r.panel + unit * 2 * H, H, product, 0);
+                    multiply_table[rows - 1][1](rows_of + strip * ROWS, r.panel + unit * 2 * K, K, product, 0);
                 float *reset_states = unsaved + strip * ROWS * Hp;
                 if (c->saved)
                     reset_states = reset_states_at(&r, s, strip, in_strip(running(&r, s), strip));
                 forward_resets(&r, s, strip, unit, states + strip * ROWS, rows, product, updates + strip * ROWS * Hp, reset_states);
             }
+        for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles) {
+            i64 rows = in_strip(running(&r, s), strip); /* all: r ⊙ 0 may be NaN, which must not be lost */
+            const float *from = c->saved ? reset_states_at(&r, s, strip, rows) : unsaved + strip * ROWS * Hp;
+            for (i64 i = 0; i < rows; i++)
+                rows_of[strip * ROWS + i] = along(from + i * Hp, H, room + (strip * ROWS + i) * room_for(H));
+        }
         for (i64 first = 0, width; first < vectors; first += width) {
             width = block_width(vectors - first);
             for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles) {
-                i64 rows = in_strip(running(&r, s), strip); /* all: r ⊙ 0 may be NaN, which must not be lost */
-                const float *reset_states[ROWS];
-                for (i64 i = 0; i < rows; i++)
-                    reset_states[i] = (c->saved ? reset_states_at(&r, s, strip, rows) : unsaved + strip * ROWS * Hp) + i * Hp;
-                multiply_table[rows - 1][width - 1](reset_states, r.panel + (2 * Hp + first * LANES) * H, H, product, 0);
+                multiply_table[in_strip(running(&r, s), strip) - 1][width - 1](
+                    rows_of + strip * ROWS, r.panel + (2 * Hp + first * LANES) * K, K, product, 0);
                 for (i64 j = 0; j < width; j++)
                     forward_candidates(&r, s, strip, (first + j) * LANES, states + strip * ROWS, products[strip], product + j,
                                        width, updates + strip * ROWS * Hp);
@@ -222,19 +231,28 @@ static void backward_resets(const struct recurrence *r, i64 s, i64 strip, i64 un
         store(sums + (3 + first + i) * Hp + unit, sum[i]);
 }
 
-/* product [rows, width] = the gates' gradients at these frames, [2H] of reset and update or [H] of the candidate, times their W_hh. */
-static void multiply_before(const struct recurrence *r, const i64 *frames, i64 rows, int candidate, i64 width, const float *panel,
-                            vf *product)
+/* A strip's gradients at these frames as factors, [2H] of reset and update or [H] of the candidate. */
+static void gradient_rows_before(const struct recurrence *r, const i64 *frames, i64 rows, int candidate, const factor **gates,
+                                 factor *room)
 {
-    i64 H = r->c->H, skip = candidate ? 2 * H : 0;
-    const float *a[ROWS];
+    i64 H = r->c->H, K = candidate ? H : 2 * H;
     for (i64 i = 0; i < rows; i++)
-        a[i] = r->c->d_gates_x + frames[i] * 3 * H + skip;
-    multiply_table[rows - 1][width - 1](a, panel + skip * width * LANES, candidate ? H : 2 * H, product, 0);
+        gates[i] = along(r->c->d_gates_x + frames[i] * 3 * H + (candidate ? 2 * H : 0), K, room + i * room_for(K));
+}
+
+/* product [rows, width] = those gradients times their W_hh. */
+static void multiply_before(const struct recurrence *r, const factor *const *gates, i64 rows, int candidate, i64 width,
+                            const factor *panel, vf *product)
+{
+    i64 H = r->c->H;
+    if (rows && candidate)
+        multiply_table[rows - 1][width - 1](gates, panel + folded(2 * H) * width * LANES, folded(H), product, 0);
+    else if (rows)
+        multiply_table[rows - 1][width - 1](gates, panel, folded(2 * H), product, 0);
 }
 
 /* d_h0 of one tile's rows, from each row's own first step: backward in time it joins late. */
-static void before_initial(const struct recurrence *r, i64 tile, const float *carry)
+static void before_initial(const struct recurrence *r, i64 tile, const float *carry, const factor **gates, factor *room)
 {
     const struct call *c = r->c;
     i64 H = c->H, Hp = padded(H), vectors = Hp / LANES;
@@ -250,8 +268,8 @@ static void before_initial(const struct recurrence *r, i64 tile, const float *ca
                     s++;
                 frames[i] = frame(r, s, strip * ROWS + i);
             }
-            if (rows)
-                multiply_before(r, frames, rows, 0, width, r->panel + first * LANES * 3 * H, product);
+            gradient_rows_before(r, frames, rows, 0, gates, room);
+            multiply_before(r, gates, rows, 0, width, r->panel + first * LANES * folded(3 * H), product);
             for (i64 i = 0; i < in_strip(c->B, strip); i++) {
                 i64 rank = strip * ROWS + i;
                 float *to = c->d_h0 + ((r->g * c->D + r->d) * c->B + r->order[rank]) * H;
@@ -278,24 +296,27 @@ static void before_backward_item(const void *argument, i64 item, char *scratch)
         rows_of_w[k] = r.w_hh + k * H;
     pack_columns(rows_of_w, 3 * H, H, r.panel);
     float *carry = take(&scratch, strips * ROWS * Hp);
+    const factor **gates = (const factor **)take(&scratch, strips * ROWS * 2);
+    factor *room = (factor *)take(&scratch, strips * ROWS * room_for(2 * H));
     float *sums = c->sums + (r.g * c->D + r.d) * strips * SUMS * Hp;
     for (i64 strip = tile; strip < strips; strip += c->ntiles)
         memset(sums + strip * SUMS * Hp, 0, (size_t)(SUMS * Hp) * 4);
     vf product[ROWS * BLOCK];
     i64 frames[ROWS];
     for (i64 s = r.T - 1; s >= 0; s--)
-        for (int candidates = 1; candidates >= 0; candidates--)
+        for (int candidates = 1; candidates >= 0; candidates--) {
+            for (i64 strip = tile; strip * ROWS < running(&r, s); strip += c->ntiles) {
+                i64 rows = candidates ? backward_products(&r, s, strip) : in_strip(running(&r, s), strip);
+                for (i64 i = 0; i < rows; i++)
+                    frames[i] = frame(&r, s + candidates, strip * ROWS + i);
+                gradient_rows_before(&r, frames, rows, !candidates, gates + strip * ROWS, room + strip * ROWS * room_for(2 * H));
+            }
             for (i64 first = 0, width; first < vectors; first += width) {
                 width = block_width(vectors - first);
-                const float *panel = r.panel + first * LANES * 3 * H;
+                const factor *panel = r.panel + first * LANES * folded(3 * H);
                 for (i64 strip = tile; strip * ROWS < running(&r, s); strip += c->ntiles) {
-                    i64 rows = in_strip(running(&r, s), strip);
-                    if (candidates)
-                        rows = least(rows, in_strip(running(&r, s + 1), strip));
-                    for (i64 i = 0; i < rows; i++)
-                        frames[i] = frame(&r, s + candidates, strip * ROWS + i);
-                    if (rows)
-                        multiply_before(&r, frames, rows, !candidates, width, panel, product);
+                    i64 rows = candidates ? backward_products(&r, s, strip) : in_strip(running(&r, s), strip);
+                    multiply_before(&r, gates + strip * ROWS, rows, !candidates, width, panel, product);
                     for (i64 j = 0; j < width; j++) {
                         i64 unit = (first + j) * LANES;
                         float *carried = carry + strip * ROWS * Hp, *summed = sums + strip * SUMS * Hp;
@@ -306,8 +327,9 @@ static void before_backward_item(const void *argument, i64 item, char *scratch)
                     }
                 }
             }
+        }
     if (c->d_h0)
-        before_initial(&r, tile, carry);
+        before_initial(&r, tile, carry, gates, room);
 }
 
 /* ------------------------------------------------------------------------------------------------------------------ */
@@ -315,13 +337,13 @@ static void before_backward_item(const void *argument, i64 item, char *scratch)
 
 /* Blocks first..last of d_w for K frames, as add_outer_products: h meets the gates' gradients, r ⊙ h the candidate's. */
 static void add_both(const struct recurrence *r, const i64 *frames, const float *const *states, const float *const *reset_states,
-                     i64 K, i64 first, i64 last, float *left, float *right, float *d_w)
+                     i64 K, i64 first, i64 last, factor *left, factor *right, factor *room, float *d_w)
 {
     i64 gates = 2 * blocks_of_gate(r->c->H);
     if (first < gates)
-        add_outer_products(r, frames, states, K, first, least(last, gates), left, right, d_w);
+        add_outer_products(r, frames, states, K, first, least(last, gates), left, right, room, d_w);
     if (last > gates)
-        add_outer_products(r, frames, reset_states, K, first > gates ? first : gates, last, left, right, d_w);
+        add_outer_products(r, frames, reset_states, K, first > gates ? first : gates, last, left, right, room, d_w);
 }
 
 /* One piece of the rows of one recurrence's d_w_hh, over all its frames. */
@@ -332,8 +354,9 @@ static void before_weights_item(const void *argument, i64 item, char *scratch)
     start_recurrence(&r, c, item / c->nchunks, &scratch);
     i64 H = c->H, Hp = padded(H), chunk = item % c->nchunks;
     i64 blocks = 3 * blocks_of_gate(H), first = blocks * chunk / c->nchunks, last = blocks * (chunk + 1) / c->nchunks;
-    float *left = take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE);
-    float *right = take(&scratch, Hp * FRAMES_AT_ONCE);
+    factor *left = (factor *)take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE);
+    factor *right = (factor *)take(&scratch, Hp * FRAMES_AT_ONCE);
+    factor *room = (factor *)take(&scratch, 3 * Hp);
     float *totals = take(&scratch, SUMS * Hp);
     float *d_w = c->d_w_hh + (r.g * c->D + r.d) * 3 * H * H;
     for (i64 block = first; block < last; block++) {
@@ -354,13 +377,13 @@ static void before_weights_item(const void *argument, i64 item, char *scratch)
                 reset_states[K++] = reset_states_at(&r, s, rank / ROWS, in_strip(rows, rank / ROWS)) + rank % ROWS * Hp;
             }
             if (K == FRAMES_AT_ONCE) {
-                add_both(&r, frames, states, reset_states, K, first, last, left, right, d_w);
+                add_both(&r, frames, states, reset_states, K, first, last, left, right, room, d_w);
                 K = 0;
             }
         }
     }
     if (K)
-        add_both(&r, frames, states, reset_states, K, first, last, left, right, d_w);
+        add_both(&r, frames, states, reset_states, K, first, last, left, right, room, d_w);
 }
 
 /* Bytes of scratch a thread needs for this call: forward's z and r ⊙ h beside what gru.c takes. */

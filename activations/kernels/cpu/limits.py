@@ -10,12 +10,23 @@
 
 import mmap
 import os
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _UNLIMITED = 1 << 60  # bytes; version 1 says "no limit" by the largest number of pages
 _QUOTA = {2: ("cpu.max",), 1: ("cpu.cfs_quota_us", "cpu.cfs_period_us")}
+
+
+def processor_name(root: Path = Path("/")) -> str:
+    """The processor's name as the system tells it, or else what kind it is."""
+    try:
+        lines = (root / "proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 /* Products of a few rows with a packed matrix, packing, and sharing work items over threads: what gru.c and projection.c are
-   made of. Compiled after vmath.h.
+   made of. Compiled after factors.h.
 
    - ROWS rows times BLOCK vectors of columns are summed in registers; everything else is arranged around that.
    - Each sum runs over k in order in one register, so it does not depend on which other rows or columns are computed. */
@@ -14,11 +14,7 @@
 #define BLOCK 3 /* vectors in a block of columns; also the number of gates */
 #define FRAMES_AT_ONCE 192 /* a block of the weight gradient's right-hand side stays in 48 KiB of first-level cache */
 
-typedef int64_t i64;
 typedef void (*parallel_region)(void (*)(void *), void *, unsigned, unsigned); /* GOMP_parallel's type */
-
-INLINE i64 least(i64 a, i64 b) { return a < b ? a : b; }
-INLINE i64 padded(i64 H) { return (H + LANES - 1) / LANES * LANES; }
 
 /* ------------------------------------------------------------------------------------------------------------------ */
 /* Products and packing */
@@ -35,11 +31,11 @@ INLINE i64 padded(i64 H) { return (H + LANES - 1) / LANES * LANES; }
 #define IN_REGISTER(vector) (void)(vector)
 #endif
 
-/* sums[i][j] (+)= sum over k of a[i][k] panel[k][j], for i < rows and j < width vectors. */
-INLINE void multiply(const int rows, const int width, const float *const *a, const float *panel, i64 K, vf *sums, int add)
+/* sums[i][j] (+)= sum over k of a[i][k] panel[k][j], for i < rows and j < width vectors. K counts factors. */
+INLINE void multiply(const int rows, const int width, const factor *const *a, const factor *panel, i64 K, vf *sums, int add)
 {
     vf acc[ROWS][BLOCK];
-    const float *row[ROWS];
+    const factor *row[ROWS];
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
         row[i] = a[i];
@@ -48,18 +44,18 @@ INLINE void multiply(const int rows, const int width, const float *const *a, con
             acc[i][j] = add ? sums[i * width + j] : splat(0);
     }
     for (i64 k = 0; k < K; k++) {
-        vf b[BLOCK];
+        factors b[BLOCK];
 #pragma GCC unroll 3
         for (int j = 0; j < width; j++) {
-            b[j] = *(const vf *)(panel + (k * width + j) * LANES);
+            b[j] = *(const factors *)(panel + (k * width + j) * LANES);
             IN_REGISTER(b[j]);
         }
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
-            vf factor = splat(row[i][k]);
+            factors of_row = spread(row[i][k]);
 #pragma GCC unroll 3
             for (int j = 0; j < width; j++)
-                acc[i][j] += factor * b[j];
+                acc[i][j] = multiply_add(of_row, b[j], acc[i][j]);
         }
     }
 #pragma GCC unroll 8
@@ -71,7 +67,7 @@ INLINE void multiply(const int rows, const int width, const float *const *a, con
 
 #define MULTIPLY(rows, width)                                                                                              \
     static __attribute__((noinline)) void multiply_##rows##_##width(                                                       \
-        const float *const *a, const float *panel, i64 K, vf *sums, int add)                                               \
+        const factor *const *a, const factor *panel, i64 K, vf *sums, int add)                                               \
     {                                                                                                                      \
         multiply(rows, width, a, panel, K, sums, add);                                                                     \
     }
@@ -87,7 +83,7 @@ MULTIPLY_WIDTHS(6)
 MULTIPLY_WIDTHS(7)
 MULTIPLY_WIDTHS(8)
 #endif
-static void (*const multiply_table[ROWS][BLOCK])(const float *const *, const float *, i64, vf *, int) = {
+static void (*const multiply_table[ROWS][BLOCK])(const factor *const *, const factor *, i64, vf *, int) = {
     WIDTHS(1), WIDTHS(2), WIDTHS(3), WIDTHS(4),
 #if ROWS == 8
     WIDTHS(5), WIDTHS(6), WIDTHS(7), WIDTHS(8),
@@ -97,24 +93,25 @@ static void (*const multiply_table[ROWS][BLOCK])(const float *const *, const flo
 /* Blocks of BLOCK vectors cover `vectors` of them; a rest of one is avoided, a single column has too few accumulators. */
 INLINE i64 block_width(i64 vectors_left) { return vectors_left == 4 ? 2 : least(vectors_left, BLOCK); }
 
-/* Copy `rows` rows of H floats, block after block of columns: to[row][lane], the last vector filled with zeros. */
-static void pack_columns(const float *const *from, i64 rows, i64 H, float *to)
+/* Make factors of `rows` rows of H floats, block after block of columns: to[row][lane], the last vector filled with zeros. */
+static void pack_columns(const float *const *from, i64 rows, i64 H, factor *to)
 {
     i64 left = padded(H) / LANES;
     for (i64 column = 0; column < H;) {
         i64 width = block_width(left);
-        for (i64 row = 0; row < rows; row++)
+        for (i64 row = 0; row < rows; row += DEPTH)
             for (i64 j = 0; j < width; j++, to += LANES) {
-                i64 start = column + j * LANES;
-                *(vf *)to = load_first(from[row] + start, least(H - start, LANES));
+                i64 start = column + j * LANES, n = least(H - start, LANES);
+                vf last = row + DEPTH <= rows ? load_first(from[row + DEPTH - 1] + start, n) : splat(0);
+                *(factors *)to = fold(DEPTH == 1 ? last : load_first(from[row] + start, n), last);
             }
         column += width * LANES;
         left -= width;
     }
 }
 
-/* sums[i][j] = sum over k of a[k][i] panel[k][j]: the outer products of frames, i < ROWS gate inputs. */
-INLINE void multiply_packed(const int width, const float *a, const float *panel, i64 K, vf *sums)
+/* sums[i][j] = sum over k of a[k][i] panel[k][j]: the outer products of frames, i < ROWS gate inputs. K counts factors. */
+INLINE void multiply_packed(const int width, const factor *a, const factor *panel, i64 K, vf *sums)
 {
     vf acc[ROWS][BLOCK];
 #pragma GCC unroll 8
@@ -123,18 +120,18 @@ INLINE void multiply_packed(const int width, const float *a, const float *panel,
         for (int j = 0; j < width; j++)
             acc[i][j] = splat(0);
     for (i64 k = 0; k < K; k++) {
-        vf b[BLOCK];
+        factors b[BLOCK];
 #pragma GCC unroll 3
         for (int j = 0; j < width; j++) {
-            b[j] = *(const vf *)(panel + (k * width + j) * LANES);
+            b[j] = *(const factors *)(panel + (k * width + j) * LANES);
             IN_REGISTER(b[j]);
         }
 #pragma GCC unroll 8
         for (int i = 0; i < ROWS; i++) {
-            vf factor = splat(a[k * ROWS + i]);
+            factors of_row = spread(a[k * ROWS + i]);
 #pragma GCC unroll 3
             for (int j = 0; j < width; j++)
-                acc[i][j] += factor * b[j];
+                acc[i][j] = multiply_add(of_row, b[j], acc[i][j]);
         }
     }
 #pragma GCC unroll 8
@@ -145,14 +142,14 @@ INLINE void multiply_packed(const int width, const float *a, const float *panel,
 }
 
 #define MULTIPLY_PACKED(width)                                                                                             \
-    static __attribute__((noinline)) void multiply_packed_##width(const float *a, const float *panel, i64 K, vf *sums)     \
+    static __attribute__((noinline)) void multiply_packed_##width(const factor *a, const factor *panel, i64 K, vf *sums)   \
     {                                                                                                                      \
         multiply_packed(width, a, panel, K, sums);                                                                         \
     }
 MULTIPLY_PACKED(1)
 MULTIPLY_PACKED(2)
 MULTIPLY_PACKED(3)
-static void (*const multiply_packed_table[BLOCK])(const float *, const float *, i64, vf *) = {
+static void (*const multiply_packed_table[BLOCK])(const factor *, const factor *, i64, vf *) = {
     multiply_packed_1, multiply_packed_2, multiply_packed_3};
 
 /* Take aligned pieces from a thread's scratch. With base NULL only the size counts. */

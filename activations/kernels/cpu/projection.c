@@ -1,6 +1,6 @@
 /* The input projection of a stack, forward and backward: each group's own frames by its own weights, out = x W^T + b.
 
-   - This file is compiled after vmath.h and product.h. It depends on no activation.
+   - This file is compiled after vmath.h, factors.h and product.h. It depends on no activation.
    - The inner dimension is often short (45 features), which BLAS does at a quarter of its speed; here a block of weights
      stays in first-level cache for all the frames of an item.
    - Frames are shared out in fixed blocks, and sums over frames run in order, so results are the same bits for any number of
@@ -26,35 +26,39 @@ struct held {
     char rest[56];
 };
 
-/* to[k][lane] = from[column + lane][k], block after block of columns: the weights of `columns` outputs, K inputs. */
-static void pack_transposed(const float *from, i64 columns, i64 K, float *to)
+/* to[k][lane] = from[column + lane][k], block after block of columns: the weights of `columns` outputs, K inputs.
+   room: for BLOCK * LANES rows. */
+static void pack_transposed(const float *from, i64 columns, i64 K, factor *to, factor *room)
 {
-    i64 left = padded(columns) / LANES;
+    i64 left = padded(columns) / LANES, depth = folded(K);
     for (i64 column = 0; column < columns;) {
         i64 width = block_width(left);
-        for (i64 k0 = 0; k0 < K; k0 += LANES)
+        const factor *rows[BLOCK * LANES];
+        for (i64 lane = 0; lane < least(width * LANES, columns - column); lane++)
+            rows[lane] = along(from + (column + lane) * K, K, room + lane * room_for(K));
+        for (i64 k0 = 0; k0 < depth; k0 += LANES)
             for (i64 lane = 0; lane < width * LANES; lane++)
-                for (i64 k = k0; k < least(k0 + LANES, K); k++)
-                    to[k * width * LANES + lane] = column + lane < columns ? from[(column + lane) * K + k] : 0;
-        to += K * width * LANES;
+                for (i64 k = k0; k < least(k0 + LANES, depth); k++)
+                    to[k * width * LANES + lane] = column + lane < columns ? rows[lane][k] : 0;
+        to += depth * width * LANES;
         column += width * LANES;
         left -= width;
     }
 }
 
-/* out[frame] = rows[frame] panel + bias for the frames first..last: K numbers in, `columns` out. */
-static void multiply_frames(const float *in, i64 K, const float *panel, const float *bias, float *out, i64 columns, i64 first,
-                            i64 last)
+/* out[frame] = in[frame] panel + bias for the frames first..last: K numbers in, `columns` out. room: for ITEM_FRAMES rows. */
+static void multiply_frames(const float *in, i64 K, const factor *panel, const float *bias, float *out, i64 columns, i64 first,
+                            i64 last, factor *room)
 {
     vf product[ROWS * BLOCK];
+    const factor *rows[ITEM_FRAMES];
+    for (i64 frame = first; frame < last; frame++)
+        rows[frame - first] = along(in + frame * K, K, room + (frame - first) * room_for(K));
     for (i64 column = 0, left = padded(columns) / LANES, width; left > 0; column += width * LANES, left -= width) {
         width = block_width(left);
         for (i64 frame = first; frame < last; frame += ROWS) {
-            const float *rows[ROWS];
             i64 n = least(last - frame, ROWS);
-            for (i64 i = 0; i < ROWS; i++)
-                rows[i] = in + (frame + least(i, n - 1)) * K;
-            multiply_table[n - 1][width - 1](rows, panel + column * K, K, product, 0);
+            multiply_table[n - 1][width - 1](rows + (frame - first), panel + column * folded(K), folded(K), product, 0);
             for (i64 i = 0; i < n; i++)
                 for (i64 j = 0; j < width; j++) {
                     i64 at = column + j * LANES, lanes = least(columns - at, LANES);
@@ -65,6 +69,13 @@ static void multiply_frames(const float *in, i64 K, const float *panel, const fl
                 }
         }
     }
+}
+
+/* Factors that an item's frames take, or a block of weights. */
+static i64 room_of_item(const struct projection *c)
+{
+    i64 frames = ITEM_FRAMES > BLOCK * LANES ? ITEM_FRAMES : BLOCK * LANES;
+    return frames * room_for(c->I > c->O ? c->I : c->O);
 }
 
 static i64 group_of(const struct projection *c, i64 item)
@@ -82,11 +93,12 @@ static void frames_item(const struct projection *c, i64 item, char *scratch, int
     i64 last = least(first + ITEM_FRAMES, c->bounds[g + 1]), I = c->I, O = c->O;
     const float *w = c->w + g * O * I;
     scratch += sizeof *held;
-    float *panel = take(&scratch, padded(O) * padded(I));
+    factor *panel = (factor *)take(&scratch, padded(O) * padded(I));
+    factor *room = (factor *)take(&scratch, room_of_item(c));
     if (held->group != g + 1) {
         held->group = g + 1;
         if (forward)
-            pack_transposed(w, O, I, panel);
+            pack_transposed(w, O, I, panel, room);
         else {
             const float **rows = (const float **)take(&scratch, O * 2);
             for (i64 o = 0; o < O; o++)
@@ -95,9 +107,9 @@ static void frames_item(const struct projection *c, i64 item, char *scratch, int
         }
     }
     if (forward)
-        multiply_frames(c->x, I, panel, c->b ? c->b + g * O : NULL, c->out, O, first, last);
+        multiply_frames(c->x, I, panel, c->b ? c->b + g * O : NULL, c->out, O, first, last, room);
     else
-        multiply_frames(c->d_out, O, panel, NULL, c->d_x, I, first, last);
+        multiply_frames(c->d_out, O, panel, NULL, c->d_x, I, first, last, room);
 }
 
 static void forward_item(const void *c, i64 item, char *scratch) { frames_item(c, item, scratch, 1); }
@@ -109,7 +121,8 @@ static void weights_item(const void *argument, i64 item, char *scratch)
     const struct projection *c = argument;
     i64 g = item / c->pieces, I = c->I, O = c->O, blocks = (O + ROWS - 1) / ROWS, piece = item % c->pieces;
     i64 first = blocks * piece / c->pieces, last = blocks * (piece + 1) / c->pieces;
-    float *left = take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE), *right = take(&scratch, padded(I) * FRAMES_AT_ONCE);
+    factor *left = (factor *)take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE);
+    factor *right = (factor *)take(&scratch, padded(I) * FRAMES_AT_ONCE), *room = (factor *)take(&scratch, padded(O));
     float *d_w = c->d_w + g * O * I, *d_b = c->d_b ? c->d_b + g * O : NULL;
     i64 top = first * ROWS, bottom = least(last * ROWS, O);
     memset(d_w + top * I, 0, (size_t)((bottom - top) * I) * 4);
@@ -118,27 +131,31 @@ static void weights_item(const void *argument, i64 item, char *scratch)
     const float *states[FRAMES_AT_ONCE];
     for (i64 start = c->bounds[g], K; start < c->bounds[g + 1]; start += K) {
         K = least(FRAMES_AT_ONCE, c->bounds[g + 1] - start);
+        i64 depth = folded(K);
         for (i64 k = 0; k < K; k++) {
-            const float *from = c->d_out + (start + k) * O;
-            for (i64 m = top; d_b && m < bottom; m += LANES) {
-                i64 n = least(bottom - m, LANES);
-                store_first(d_b + m, load_first(d_b + m, n) + load_first(from + m, n), n);
+            const float *from = c->d_out + (start + k) * O + top;
+            for (i64 m = 0; d_b && m < bottom - top; m += LANES) {
+                i64 n = least(bottom - top - m, LANES);
+                store_first(d_b + top + m, load_first(d_b + top + m, n) + load_first(from + m, n), n);
             }
             states[k] = c->x + (start + k) * I;
-            float *to = left + k * ROWS;
-            for (i64 m = top; m < bottom; m += ROWS, to += K * ROWS)
-                if (m + ROWS <= O)
-                    memcpy(to, from + m, ROWS * 4);
+            if (k % DEPTH)
+                continue;
+            const factor *both = across(from, k + 1 < K ? from + O : NULL, bottom - top, room);
+            factor *to = left + k / DEPTH * ROWS;
+            for (i64 m = 0; m < bottom - top; m += ROWS, to += depth * ROWS)
+                if (m + ROWS <= bottom - top)
+                    memcpy(to, both + m, ROWS * 4);
                 else
                     for (i64 i = 0; i < ROWS; i++)
-                        to[i] = m + i < O ? from[m + i] : 0;
+                        to[i] = m + i < bottom - top ? both[m + i] : 0;
         }
         pack_columns(states, K, I, right);
         vf product[ROWS * BLOCK];
         for (i64 column = 0, vectors = padded(I) / LANES, width; vectors > 0; column += width * LANES, vectors -= width) {
             width = block_width(vectors);
             for (i64 m = top; m < bottom; m += ROWS) {
-                multiply_packed_table[width - 1](left + (m - top) * K, right + column * K, K, product);
+                multiply_packed_table[width - 1](left + (m - top) * depth, right + column * depth, depth, product);
                 for (i64 i = 0; i < least(ROWS, bottom - m); i++)
                     for (i64 j = 0; j < width; j++) {
                         i64 at = column + j * LANES, n = least(I - at, LANES);
@@ -153,8 +170,9 @@ static void weights_item(const void *argument, i64 item, char *scratch)
 /* Bytes of scratch a thread needs for this call. */
 i64 projection_scratch_bytes(const struct projection *c)
 {
-    i64 panel = padded(c->O) * padded(c->I) + 2 * c->O, weights = (c->O + 2 * ROWS + padded(c->I)) * FRAMES_AT_ONCE;
-    return ((panel > weights ? panel : weights) * 4 + 4096) / 4096 * 4096;
+    i64 panel = padded(c->O) * padded(c->I) + 2 * c->O + room_of_item(c);
+    i64 weights = (c->O + 2 * ROWS + padded(c->I)) * FRAMES_AT_ONCE + padded(c->O);
+    return ((panel > weights ? panel : weights) * 4 + 64 * 4 + 4095) / 4096 * 4096; /* take rounds up; a group's number */
 }
 
 static void share(struct projection *c, i64 items, work_item work)

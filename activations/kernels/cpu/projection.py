@@ -5,21 +5,24 @@
   much again. Together that was half of a layer's time at H = 64.
 - The same rules as the recurrence's: all sums in an order of the group's own, the same bits for any
   number of threads and companions.
+- precision is "ieee" (float32's products) or "bf16"; whoever calls has asked whether that is to be
+  had (bfloat16.py).
 """
 
 import ctypes
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from activations.kernels.cpu.c_files import c_file, vectors_and_products
 from activations.kernels.cpu.compiler import CompilerError, load_library
 from activations.kernels.cpu.memory import empty, plain
 from activations.kernels.cpu.threads import parallel_region
+from activations.kernels.precision import Precision
 from activations.kernels.reference import projection_gradients
 
 _I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
@@ -42,7 +45,7 @@ def available(dtype: torch.dtype) -> str | None:
     if dtype != torch.float32:
         return f"the CPU kernel computes in float32, not {str(dtype).removeprefix('torch.')}"
     try:
-        _load()
+        _load("ieee")
     except CompilerError as error:
         return str(error)
     return None
@@ -52,7 +55,7 @@ def project(frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: Sequenc
     """Multiply each group's frames by its weights, differentiably in all three.
 
     frames [N, I], weight [G, O, I], bias [G, O] or None -> [N, O]; group g owns the frames
-    bounds[g]:bounds[g + 1] (G + 1 numbers). float32 on the CPU.
+    bounds[g]:bounds[g + 1] (G + 1 numbers). float32 on the CPU, as are the products.
     Raises ValueError for tensors that do not fit: the C code would read beyond them.
     """
     G, outputs, inputs = weight.shape
@@ -71,7 +74,13 @@ def project(frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: Sequenc
     return projected
 
 
-def forward(frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: tuple[int, ...]) -> Tensor:
+def forward(
+    frames: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    bounds: tuple[int, ...],
+    precision: Precision = "ieee",
+) -> Tensor:
     """`project` without autograd and without checks."""
     frames, weight = plain(frames), plain(weight)
     bias = None if bias is None else plain(bias)
@@ -79,7 +88,7 @@ def forward(frames: Tensor, weight: Tensor, bias: Tensor | None, bounds: tuple[i
     call = _call(frames, weight, bounds)
     call.b = None if bias is None else bias.data_ptr()
     call.out = out.data_ptr()
-    _run("projection_forward", call)
+    _run("projection_forward", call, precision)
     return out
 
 
@@ -88,6 +97,7 @@ def backward(
     frames: Tensor,
     weight: Tensor,
     bounds: tuple[int, ...],
+    precision: Precision = "ieee",
     *,
     by_frames: bool,
     by_bias: bool,
@@ -101,7 +111,7 @@ def backward(
     call.d_out, call.d_w = d_out.data_ptr(), d_w.data_ptr()
     call.d_x = None if d_x is None else d_x.data_ptr()
     call.d_b = None if d_b is None else d_b.data_ptr()
-    _run("projection_backward", call)
+    _run("projection_backward", call, precision)
     return d_x, d_w, d_b
 
 
@@ -138,24 +148,22 @@ def _call(frames: Tensor, weight: Tensor, bounds: tuple[int, ...]) -> _Call:
     return call
 
 
-def _run(function: str, call: _Call) -> None:
-    library = _load()
+def _run(function: str, call: _Call, precision: Precision) -> None:
+    library = _load(precision)
     scratch = empty(call.threads * library.projection_scratch_bytes(ctypes.byref(call)) // 4)
     call.scratch = scratch.data_ptr()
     call.parallel = parallel_region()
     getattr(library, function)(ctypes.byref(call))
 
 
-def source() -> str:
+def source(precision: Precision = "ieee") -> str:
     """The C of the projection."""
-    folder = files("activations.kernels.cpu")
-    names = ("vmath.h", "product.h", "projection.c")
-    return "\n".join((folder / name).read_text("utf-8") for name in names)
+    return vectors_and_products(precision) + c_file("projection.c")
 
 
 @cache
-def _load() -> ctypes.CDLL:
-    library = load_library(source())
+def _load(precision: Precision) -> ctypes.CDLL:
+    library = load_library(source(precision))
     for name in ("projection_forward", "projection_backward"):
         getattr(library, name).restype = None
     library.projection_scratch_bytes.restype = _I64

@@ -5,6 +5,8 @@
 - One library for each triple of activations, compiled at first use and kept on disk (compiler.py).
 - Results, and what is kept for the backward pass, lie in memory that is used again (memory.py);
   work runs on torch's threads (threads.py).
+- Products are float32's ("ieee") or of pairs of bfloat16 ("bf16", bfloat16.py), which is another
+  library; state, gates and sums are float32 in both.
 - All sums are the kernel's own, so that a group's numbers are the same bits for any number of
   threads and beside any other groups.
 """
@@ -13,19 +15,20 @@ import ctypes
 import hashlib
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from activations.kernels.cell import Cell, Parameters
-from activations.kernels.cpu import projection
+from activations.kernels.cpu import bfloat16, projection
 from activations.kernels.cpu.c_code import c_source
+from activations.kernels.cpu.c_files import c_file, vectors_and_products
 from activations.kernels.cpu.compiler import CompilerError, find_compiler, load_library
 from activations.kernels.cpu.memory import empty, plain
 from activations.kernels.cpu.threads import parallel_region
 from activations.kernels.packing import Packing
+from activations.kernels.precision import Precision
 
 _I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
 
@@ -55,21 +58,26 @@ def available(cell: Cell, dtype: torch.dtype) -> str | None:
     if dtype != torch.float32:
         return f"the CPU kernel computes in float32, not {str(dtype).removeprefix('torch.')}"
     try:
-        _load(cell)
+        _load(cell, bfloat16.compiled_for())
     except CompilerError as error:
         return str(error)
     return None
 
 
-def describe(cell: Cell) -> str:
+def describe(cell: Cell, precision: Precision = "ieee") -> str:
     """What computes the cell: "cpu (gcc 12.2, avx512, gru.c 3f2a91c0)", a hash of all its C.
 
-    Raises CompilerError where there is no compiler.
+    With products of bfloat16 it is "cpu bf16 (…)", and says where the instruction for them is
+    missing. Raises CompilerError where there is no compiler.
     """
     compiler = find_compiler()
-    content = library_source(cell) + projection.source()
+    content = library_source(cell, precision) + projection.source(precision)
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-    return f"cpu ({compiler.version}, {compiler.features}, gru.c {digest})"
+    name, features = "cpu", compiler.features
+    if precision == "bf16":
+        name = "cpu bf16"
+        features += "_bf16" if compiler.bfloat16 else " without bfloat16"
+    return f"{name} ({compiler.version}, {features}, gru.c {digest})"
 
 
 def forward(
@@ -80,6 +88,7 @@ def forward(
     parameters: Parameters,
     packing: Packing,
     cell: Cell,
+    precision: Precision = "ieee",
     *,
     save: bool,
     shape: tuple[int, ...] | None = None,
@@ -98,13 +107,14 @@ def forward(
     saved = empty(*saved_shape(cell, N, D, H, save=save))
     call = _call(packing, w_hh, b_hh, h0, parameters, h, saved if save else None)
     call.gates_x = gates_x.data_ptr()
-    _run(_function(cell, "forward"), call, cell)
+    _run("forward", call, cell, precision)
     return h, saved
 
 
-def saved_shape(cell: Cell, N: int, D: int, H: int, *, save: bool) -> tuple[int, int, int]:
+def saved_shape(cell: Cell, N: int, D: int, H: int, *, save: bool) -> tuple[int, int, int]:  # noqa: ARG001
     """The shape of what `forward` keeps for `backward`; frames are its second axis."""
-    return D, N if save else 0, 4 * _load(cell).gru_padded(H)
+    lanes = find_compiler().lanes
+    return D, N if save else 0, 4 * -(-H // lanes) * lanes
 
 
 FRAMES_AXIS = 1
@@ -120,6 +130,7 @@ def backward(
     saved: Tensor,
     packing: Packing,
     cell: Cell,
+    precision: Precision = "ieee",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, tuple[Tensor, ...]]:
     """Gradients by gates_x [N, D, 3H], w_hh, b_hh, h0 and the three sites' parameters.
 
@@ -136,13 +147,13 @@ def backward(
     d_h0 = None if h0 is None else torch.empty_like(h0)
     d_parameters = tuple(torch.empty_like(each) for each in parameters)
     call = _call(packing, w_hh, b_hh, h0, parameters, h, saved)
-    sums = empty(_load(cell).gru_sums(ctypes.byref(call)))
+    sums = empty(_load(cell, precision).gru_sums(ctypes.byref(call)))
     call.d_h, call.d_gates_x, call.d_hn = d_h.data_ptr(), d_gates_x.data_ptr(), d_hn.data_ptr()
     call.d_w_hh, call.d_b_hh = d_w_hh.data_ptr(), d_b_hh.data_ptr()
     call.d_h0 = None if d_h0 is None else d_h0.data_ptr()
     call.d_parameters = _pointers(d_parameters)
     call.sums = sums.data_ptr()
-    _run(_function(cell, "backward"), call, cell)
+    _run("backward", call, cell, precision)
     return d_gates_x, d_w_hh, d_b_hh, d_h0, d_parameters
 
 
@@ -179,43 +190,38 @@ def _call(
     return call
 
 
-def _run(function: Any, call: _Call, cell: Cell) -> None:
-    scratch = empty(call.threads * _function(cell, "scratch_bytes")(ctypes.byref(call)) // 4)
+def _run(name: str, call: _Call, cell: Cell, precision: Precision) -> None:
+    room = _function(cell, precision, "scratch_bytes")(ctypes.byref(call))
+    scratch = empty(call.threads * room // 4)
     call.scratch = scratch.data_ptr()
     call.parallel = parallel_region()
-    function(ctypes.byref(call))
+    _function(cell, precision, name)(ctypes.byref(call))
 
 
 def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
     return (_POINTER * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
 
 
-def _function(cell: Cell, name: str) -> Any:
+def _function(cell: Cell, precision: Precision, name: str) -> Any:
     """The kernel's forward, backward or scratch_bytes for the cell's reset order."""
     prefix = "gru" if cell.reset_order == "after" else "gru_before"
-    return getattr(_load(cell), f"{prefix}_{name}")
+    return getattr(_load(cell, precision), f"{prefix}_{name}")
 
 
 @cache
-def _load(cell: Cell) -> ctypes.CDLL:
-    library = load_library(library_source(cell))
+def _load(cell: Cell, precision: Precision) -> ctypes.CDLL:
+    library = load_library(library_source(cell, precision))
     for name in ("forward", "backward", "scratch_bytes", "sums"):
         for prefix in ("gru", "gru_before"):
             function = getattr(library, f"{prefix}_{name}", None)
             if function is not None:
                 function.argtypes = [ctypes.POINTER(_Call)]
                 function.restype = None if name in ("forward", "backward") else _I64
-    library.gru_padded.argtypes = [_I64]
-    library.gru_padded.restype = _I64
     return library
 
 
 @cache
-def library_source(cell: Cell) -> str:
+def library_source(cell: Cell, precision: Precision = "ieee") -> str:
     """All C of the library that computes a cell."""
-    folder = files("activations.kernels.cpu")
-    names = ["vmath.h", "product.h", "gru.c"]
-    if cell.reset_order == "before":
-        names.append("gru_before.c")
-    vmath, product, *recurrences = ((folder / name).read_text("utf-8") for name in names)
-    return "\n".join((vmath, product, c_source(cell), *recurrences))
+    before = c_file("gru_before.c") if cell.reset_order == "before" else ""
+    return vectors_and_products(precision) + c_source(cell) + "\n" + c_file("gru.c") + before

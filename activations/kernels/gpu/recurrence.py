@@ -37,7 +37,7 @@ from activations.kernels.gpu.tiles import (
     unit_tiles,
 )
 from activations.kernels.packing import Packing
-from activations.kernels.precision import Precision, precision
+from activations.kernels.precision import Precision
 
 __all__ = ["available", "backward", "describe", "forward"]
 
@@ -53,16 +53,14 @@ def available(cell: Cell, dtype: torch.dtype) -> str | None:  # noqa: ARG001
     return None
 
 
-def describe(cell: Cell) -> str:
+def describe(cell: Cell, precision: Precision) -> str:
     """Name the kernel for result files: products, versions, the device and a hash of the code."""
     import triton
 
     from activations.kernels.gpu.recurrence_kernels import PRODUCTS
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "interpreter"
-    return (
-        f"gpu ({PRODUCTS[precision()]}, triton {triton.__version__}, {device}, {_code_hash(cell)})"
-    )
+    return f"gpu ({PRODUCTS[precision]}, triton {triton.__version__}, {device}, {_code_hash(cell)})"
 
 
 def forward(

@@ -21,8 +21,8 @@ from activations import registry
 from activations.errors import GateswapError, InputError, on_one_line
 from activations.formula.formula import Formula
 from activations.kernels.cell import Cell
-from activations.kernels.dispatch import describe
-from activations.kernels.precision import precision as precision_now
+from activations.kernels.cpu.calibration import refusal
+from activations.kernels.dispatch import describe, precision_of
 from activations.kernels.precision import precision_called
 from bench.speed.layers.contestants import CONTESTANTS, Entrant, enter
 from bench.speed.layers.report import Absence, Report, Timing
@@ -69,7 +69,7 @@ def measure(
     torch.compile can take part).
     hidden: sizes H instead of each part's own. contestants: among CONTESTANTS, all by default;
     torch.nn.GRU always runs, ratios are to it.
-    precision: of the products during the run, "ieee", "tf32" or "bf16" (a CPU has "ieee" only);
+    precision: of the products during the run, "ieee", "tf32" or "bf16" (a CPU has no "tf32");
     None leaves torch as it is set.
     progress: called with (heats done, heats in all, what runs next).
     Raises InputError for an unknown device, activation, part, contestant or precision,
@@ -85,8 +85,8 @@ def measure(
                 raise InputError(f"no {what} {name!r} to measure; there are {', '.join(known)}")
     if precision is not None:
         precision = precision_called(precision)
-    if precision not in (None, "ieee") and place.type == "cpu":
-        raise InputError(f"on a CPU products are float32's own: 'ieee', not {precision!r}")
+    if precision == "tf32" and place.type == "cpu":
+        raise InputError("on a CPU products are float32's own, 'ieee', or 'bf16'; not 'tf32'")
     if not 1 <= repeats <= MOST_REPEATS:
         raise InputError(f"repeats must be from 1 to {MOST_REPEATS:,}, not {repeats:,}")
     for size in hidden or ():
@@ -97,6 +97,11 @@ def measure(
     heats = [heat for part in parts for heat in _heats(part, place, named, hidden, wanted)]
 
     found: list[_Heat] = []
+    sizes = list(dict.fromkeys(heat.shape.H for heat in heats))
+    if precision == "bf16" and place.type == "cpu":
+        for size in sizes:
+            if reason := refusal(size):
+                raise InputError(f"this machine's CPU has no use for bf16: {reason}")
     with at_precision(precision):
         for done, heat in enumerate(heats):
             if progress is not None:
@@ -106,8 +111,8 @@ def measure(
                 gc.collect()  # a stack's graph has memory of its own: the next heat needs it
                 torch.cuda.empty_cache()
         about = machine(place)
-        kernel = describe(_cell((named or [registry.get("tanh")])[0]), device=place)
-        ran_at = precision_now()
+        kernel = describe(_cell((named or [registry.get("tanh")])[0]), sizes[0], device=place)
+        ran_at = precision_of(place.type.replace("cuda", "gpu"), sizes[0], place)
     rows = [row for heat in found for row in heat.rows]
     return Report(
         machine=about,

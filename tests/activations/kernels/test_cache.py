@@ -160,3 +160,55 @@ def test_on_windows_one_sentence_says_what_runs(monkeypatch):
     with pytest.raises(CompilerError, match=r"Linux and macOS; on Windows the reference runs"):
         compiler.find_compiler()
     compiler.find_compiler.cache_clear()
+
+
+def test_a_measurement_is_made_once_and_then_found(folder):
+    assert cache.agreed("times.txt", lambda: "1.5") == "1.5"
+    assert cache.agreed("times.txt", lambda: pytest.fail("it is kept")) == "1.5"
+    assert [path.name for path in folder.iterdir()] == ["times.txt"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["", "1.5", "1.7 {checksum}\n", "\udcff"],
+    ids=["empty", "without its checksum", "changed", "no text"],
+)
+def test_a_damaged_measurement_is_made_again(folder, damage):
+    cache.agreed("times.txt", lambda: "1.5")
+    path = folder / "times.txt"
+    checksum = path.read_text().split()[1]
+    path.write_bytes(damage.format(checksum=checksum).encode("utf-8", "surrogateescape"))
+    assert cache.agreed("times.txt", lambda: "1.6") == "1.6"
+    assert cache.agreed("times.txt", lambda: "1.8") == "1.6"
+
+
+def test_processes_that_measure_at_once_go_by_the_same(folder):
+    code = (
+        "import sys, time\n"
+        "from activations.kernels.cache import agreed\n"
+        "def measure():\n"
+        "    print('measuring', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    return sys.argv[1]\n"
+        "print(agreed('times.txt', measure))\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(number)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        )
+        for number in range(3)
+    ]  # fmt: skip
+    for process in processes:  # all have found nothing before the first is done
+        assert process.stdout.readline() == "measuring\n"
+    found = [process.communicate("\n")[0].strip() for process in reversed(processes)]
+    assert found == ["2"] * 3
+
+
+def test_where_nothing_links_the_last_measurement_stays(folder, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert cache.agreed("times.txt", lambda: "1.5") == "1.5"
+    assert cache.agreed("times.txt", lambda: "1.6") == "1.5"

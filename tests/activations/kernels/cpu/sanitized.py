@@ -5,6 +5,7 @@ read or written beside it ends the process with a report.
 """
 
 import itertools
+import os
 import sys
 
 import torch
@@ -14,6 +15,7 @@ from activations.kernels import dispatch
 from activations.kernels.cell import Cell
 from activations.kernels.cpu import compiler, memory, projection
 from activations.kernels.packing import Packing
+from activations.kernels.precision import at_precision
 
 compiler.FLAGS = (
     *compiler.FLAGS, "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1",
@@ -34,6 +36,14 @@ def main() -> None:
     """Forward and backward of every combination, with and without an initial state."""
     torch.manual_seed(0)
     assert projection.available(torch.float32) is None
+    os.environ["GATESWAP_BF16"] = "portable"
+    for precision in ("ieee", "bf16"):
+        with at_precision(precision):
+            combinations()
+    print("no complaint")
+
+
+def combinations() -> None:
     for lengths, H, D in itertools.product(LENGTHS, (1, 16, 33), (1, 2)):
         packing = Packing.from_lengths(torch.tensor(lengths))
         G, B = packing.lengths.shape
@@ -48,7 +58,6 @@ def main() -> None:
                 leaf(G, D, B, H) if with_h0 else None, implementation="cpu",
             )  # fmt: skip
             h.sum().backward()
-    print("no complaint")
 
 
 main()

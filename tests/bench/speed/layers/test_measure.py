@@ -373,6 +373,7 @@ def test_on_a_gpu_a_layer_and_stacks_are_timed_with_device_events(precision):
         ({"repeats": 0}, "must be from 1 to 10,000, not 0"),
         ({"precision": "fp8"}, "no precision 'fp8'"),
         ({"precision": "tf32"}, "on a CPU"),
+        ({"precision": "bf16", "hidden": [4]}, "this machine's CPU has no use for bf16"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_before_anything_runs(arguments, message):
