@@ -53,20 +53,26 @@ def agreed(name: str, measure: Callable[[], str]) -> str:
 
     All processes that share the cache go by the line of the first one that kept its own.
     """
+    wanted = _user_cache()
+    if wanted is not None and (found := _whole_line(wanted / "gateswap" / name)) is not None:
+        return found
     path = cache_folder() / name
     if (found := _whole_line(path)) is not None:
         return found
     line = measure()
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=path.parent) as place:
-        made = Path(place) / name
-        made.write_text(f"{line} {_checksum(line)}\n")
-        made.chmod(_MODE & 0o644)
-        try:
-            os.link(made, path)  # which fails where there is one
-        except OSError:
-            if (found := _whole_line(path)) is not None:
-                return found
-            made.replace(path)  # in the place of what is no whole line, or where nothing links
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=path.parent) as place:
+            made = Path(place) / name
+            made.write_text(f"{line} {_checksum(line)}\n")
+            made.chmod(_MODE & 0o644)
+            try:
+                os.link(made, path)  # which fails where there is one
+            except OSError:
+                if (found := _whole_line(path)) is not None:
+                    return found
+                made.replace(path)  # in the place of what is no whole line; or nothing links here
+    except OSError as error:
+        _instead_of(path.parent, error)
     return line
 
 

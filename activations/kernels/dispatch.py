@@ -186,7 +186,7 @@ def precision_of(chosen: str, hidden: int, device: torch.device | str = "cpu") -
     is given and a GRU of that size is faster with them, and else float32's.
     """
     permitted = permitted_precision()
-    if torch.device(device).type == "cuda":
+    if chosen == "gpu" or torch.device(device).type == "cuda":
         return permitted
     bf16 = chosen == "cpu" and permitted == "bf16" and calibration.refusal(hidden) is None
     return "bf16" if bf16 else "ieee"

@@ -20,7 +20,7 @@ from activations.kernels.cpu import bfloat16, projection, recurrence
 from activations.kernels.cpu.compiler import find_compiler
 from activations.kernels.cpu.limits import processor_name
 from activations.kernels.cpu.threads import on_threads
-from activations.kernels.packing import Packing
+from activations.kernels.packing import Packing, plain_tensors
 from activations.kernels.precision import Precision
 
 FASTER = 1.05  # times as fast that they must be: less would be the measurement's own spread
@@ -60,8 +60,9 @@ def speedup(hidden: int) -> float:
 def measure(hidden: int) -> float:
     """The ratio of the shortest of several passes with each kind of products."""
     shortest: dict[Precision, float] = {"ieee": float("inf"), "bf16": float("inf")}
-    passes = {precision: _one_pass(hidden, precision) for precision in shortest}
-    with torch.no_grad(), on_threads(1):
+    with plain_tensors():
+        passes = {precision: _one_pass(hidden, precision) for precision in shortest}
+    with on_threads(1):
         for run in passes.values():  # compiled, and in the caches
             run()
         for _ in range(ROUNDS):
