@@ -61,18 +61,24 @@ def agreed(name: str, measure: Callable[[], str]) -> str:
         return found
     line = measure()
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=path.parent) as place:
-            made = Path(place) / name
-            made.write_text(f"{line} {_checksum(line)}\n")
-            made.chmod(_MODE & 0o644)
-            try:
-                os.link(made, path)  # which fails where there is one
-            except OSError:
-                if (found := _whole_line(path)) is not None:
-                    return found
-                made.replace(path)  # in the place of what is no whole line; or nothing links here
+        return _first(path, line)
     except OSError as error:
         _instead_of(path.parent, error)
+        return line
+
+
+def _first(path: Path, line: str) -> str:
+    """The line that is kept at `path`: this one, if there is none yet."""
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as place:
+        made = Path(place) / path.name
+        made.write_text(f"{line} {_checksum(line)}\n")
+        made.chmod(0o644)
+        try:
+            os.link(made, path)  # which fails where there is one
+        except OSError:
+            if (found := _whole_line(path)) is not None:
+                return found
+            made.replace(path)  # in the place of what is no whole line; or nothing links here
     return line
 
 

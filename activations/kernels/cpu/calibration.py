@@ -60,9 +60,8 @@ def speedup(hidden: int) -> float:
 def measure(hidden: int) -> float:
     """The ratio of the shortest of several passes with each kind of products."""
     shortest: dict[Precision, float] = {"ieee": float("inf"), "bf16": float("inf")}
-    with plain_tensors():
+    with plain_tensors(), on_threads(1):
         passes = {precision: _one_pass(hidden, precision) for precision in shortest}
-    with on_threads(1):
         for run in passes.values():  # compiled, and in the caches
             run()
         for _ in range(ROUNDS):
