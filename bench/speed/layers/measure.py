@@ -97,7 +97,7 @@ def measure(
     heats = [heat for part in parts for heat in _heats(part, place, named, hidden, wanted)]
 
     found: list[_Heat] = []
-    sizes = list(dict.fromkeys(heat.shape.H for heat in heats))
+    sizes = list(dict.fromkeys(shape.H for heat in heats for *_, shape in heat))
     if precision == "bf16" and place.type == "cpu":
         for size in sizes:
             if reason := refusal(size):
