@@ -170,7 +170,7 @@ def test_a_missing_kernel_is_told_once_and_named_in_the_description(monkeypatch)
         assert dispatch.choose(cell) == "reference"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert dispatch.describe(cell) == f"reference (torch {torch.__version__})"
+        assert dispatch.describe(cell, 8) == f"reference (torch {torch.__version__})"
     with pytest.raises(GateswapError, match="cpu kernel cannot run here: no C compiler found"):
         dispatch.choose(cell, implementation="cpu")
     with pytest.raises(GateswapError, match="cannot run here"):
