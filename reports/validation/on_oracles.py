@@ -2,17 +2,20 @@
 
 - Told the variances, a joint test shows what is left to gain. Told only that all variants scatter
   alike, it still has to learn the baseline's scatter from the folds, and finds less.
-- A pooled-error Dunnett test finds more because it takes the baseline to scatter like the rest. Its
-  error is shown where that is not so: folds, whose own level cancels in a difference, do not say.
+- A pooled-error Dunnett test takes the baseline to scatter like the rest, and its error is shown
+  where that is not so: folds, whose own level cancels in a difference, hardly say.
+- A closed test finds as much without: where equals are claimed, their differences from each other
+  must be small, too, and those have no baseline in them.
 - Critical values are those of the largest |t| of differences that share a baseline, by quadrature.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy import optimize, special
+from scipy import optimize, special, stats
 
 from reports.statistics.arrays import BoolArray, FloatArray
 from reports.statistics.corrected_t import correction
@@ -31,6 +34,44 @@ NODES = 40  # of each quadrature
 TOLD = "told the variances"
 ALIKE = "told that variants scatter alike"
 POOLED = "pooled-error Dunnett"
+CLOSED = "closed test, told that variants scatter alike"
+
+
+@dataclass(frozen=True)
+class ClosedOracle:
+    """A closed test (Marcus, Peritz & Gabriel, 1976) of all comparisons, told what `ALIKE` is.
+
+    That k of them are all zero is rejected at half of the level where the largest |t| of the k is
+    beyond what it may be, and at the other half where one of the k variants lies too far from the
+    mean of the others, which has no baseline in it. A difference is called real where every such
+    claim that has it among its k is rejected. largest, apart [k]: both critical values; of a single
+    one the whole level is the first's.
+    """
+
+    kind: str
+    largest: FloatArray
+    apart: FloatArray
+
+    def shown(self, differences: FloatArray, *, steps: bool = True) -> BoolArray:
+        """Which differences [study, m, fold] it calls real [study, m]; it has no steps."""
+        del steps
+        means, m = differences.mean(axis=-1), differences.shape[1]
+        factor = correction(FOLDS, RATIO)
+        error = (differences.var(axis=-1, ddof=1).mean(axis=-1) * factor) ** 0.5
+        rest = differences - means[..., None]
+        rest = rest - rest.mean(axis=1, keepdims=True)
+        own = ((rest**2).sum(axis=(1, 2)) / ((m - 1) * FREEDOM) * factor) ** 0.5
+        held = np.zeros(means.shape, dtype=bool)
+        for k in range(1, m + 1):
+            for claim in map(list, combinations(range(m), k)):
+                some = means[:, claim]
+                stands = np.abs(some).max(axis=1) <= self.largest[k - 1] * error
+                if k > 1:
+                    # from the mean of the others, in deviations of that: 1 + 1 / (k - 1) variances
+                    away = np.abs(some - some.mean(axis=1, keepdims=True)).max(axis=1)
+                    stands &= away * (k / (k - 1)) ** 0.5 <= self.apart[k - 1] * own
+                held[:, claim] |= stands[:, None]
+        return ~held
 
 
 @dataclass(frozen=True)
@@ -72,18 +113,17 @@ class Oracle:
 
 def oracles(n: int, rng: np.random.Generator) -> Iterator[Rate]:
     """Error and power of each among nine, n studies each; nominal power: the page's rule."""
-    tests = [oracle(kind) for kind in (TOLD, ALIKE, POOLED)]
+    tests = [*(oracle(kind) for kind in (TOLD, ALIKE, POOLED)), closed_oracle()]
     equal = _draw("alike", n, rng)
     better = equal.copy()
     better[:, -1] += GAIN
     ours = np.abs(judge(better, RATIO, np.zeros(COMPARISONS), level=LEVEL).verdict[:, -1]) == 1
     for test in tests:
         yield _error(test, "alike", equal, promised=True)
-        for steps in (False, True):
+        for steps in (True,) if test.kind == CLOSED else (False, True):
             found = test.shown(better, steps=steps)[:, -1]
             yield compared(
-                f"{test.kind}, {'step-down' if steps else 'single step'}: +{GAIN:g} points in one "
-                f"of {COMPARISONS}",
+                f"{test.kind}{_way(test.kind, steps)}: +{GAIN:g} points in one of {COMPARISONS}",
                 "alike; nominal: verdicts",
                 found,
                 float(ours.mean()),
@@ -97,6 +137,24 @@ def oracles(n: int, rng: np.random.Generator) -> Iterator[Rate]:
         table = _draw(scatter, n, rng)
         for test in tests[1:]:
             yield _error(test, scatter, table, promised=False)
+
+
+def _way(kind: str, steps: bool) -> str:
+    if kind == CLOSED:
+        return ""
+    return ", step-down" if steps else ", single step"
+
+
+def closed_oracle(comparisons: int = COMPARISONS) -> ClosedOracle:
+    """The closed test with critical values that are exact where all variants scatter alike."""
+    scales, weight = _scales(ALIKE, comparisons)
+    sizes = range(2, comparisons + 1)
+    largest = [_critical(k, scales, weight, LEVEL / 2) for k in sizes]
+    # Bonferroni's; of two, each is as far from the other as the other from it
+    tails = [LEVEL / 4 / (1 if k == 2 else k) for k in sizes]
+    apart = stats.t.isf(tails, (comparisons - 1) * FREEDOM)
+    largest = [_critical(1, scales, weight), *largest]
+    return ClosedOracle(CLOSED, np.array(largest), np.r_[np.inf, apart])
 
 
 def oracle(kind: str, comparisons: int = COMPARISONS) -> Oracle:
@@ -122,15 +180,15 @@ def _scales(kind: str, m: int) -> tuple[FloatArray, FloatArray]:
     return np.sqrt(spread).ravel(), np.full(NODES**2, NODES**-2.0)
 
 
-def _critical(k: int, scales: FloatArray, weight: FloatArray) -> float:
-    """What the largest |t| of k differences with one baseline exceeds with probability LEVEL."""
+def _critical(k: int, scales: FloatArray, weight: FloatArray, level: float = LEVEL) -> float:
+    """What the largest |t| of k differences with one baseline exceeds with probability `level`."""
     node, mass = np.polynomial.hermite_e.hermegauss(NODES)
     mass = mass / mass.sum()
 
     def beyond(c: float) -> float:
         reach = c * 2**0.5 * scales[:, None]
         within = (special.ndtr(reach + node) - special.ndtr(node - reach)) ** k
-        return float(weight @ within @ mass) - (1 - LEVEL)
+        return float(weight @ within @ mass) - (1 - level)
 
     found: Any = optimize.brentq(beyond, 1.0, 12.0)
     return float(found)
@@ -142,7 +200,9 @@ def _draw(scatter: Scatter, n: int, rng: np.random.Generator) -> FloatArray:
     )
 
 
-def _error(test: Oracle, scatter: Scatter, table: FloatArray, *, promised: bool) -> Rate:
+def _error(
+    test: Oracle | ClosedOracle, scatter: Scatter, table: FloatArray, *, promised: bool
+) -> Rate:
     shown = test.shown(table).any(axis=1)
     name = f"{test.kind}, any of {COMPARISONS}" + ("" if promised else " (for contrast)")
     return false_positives(name, scatter, shown, LEVEL, promised=promised)

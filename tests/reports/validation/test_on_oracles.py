@@ -1,10 +1,22 @@
 """Tests that are told what nobody knows: critical values, and what the table shows of them."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from reports.validation.on_oracles import ALIKE, POOLED, TOLD, oracle, oracles
+from reports.statistics.corrected_t import correction
+from reports.validation.on_oracles import (
+    ALIKE,
+    CLOSED,
+    POOLED,
+    TOLD,
+    closed_oracle,
+    oracle,
+    oracles,
+)
+from reports.validation.worlds import RATIO
 
 
 def test_critical_values_of_a_known_variance_are_dunnetts():
@@ -29,12 +41,44 @@ def test_steps_down_stop_at_the_first_that_is_not_shown():
     assert test.shown(table, steps=False)[0].sum() == 1
 
 
+def test_closed_test_rejects_what_every_claim_that_holds_it_is_rejected_for():
+    test = closed_oracle(4)
+    rng = np.random.default_rng(2)
+    table = rng.standard_normal((300, 4, 5)) + 3 * rng.standard_normal((300, 4, 1))
+    table -= rng.standard_normal((300, 1, 5))
+    shown = test.shown(table)
+    assert 0.2 < shown.mean() < 0.8
+    for study, found in zip(table, shown, strict=True):
+        means = study.mean(axis=1)
+        factor = correction(5, RATIO)
+        error = (study.var(axis=1, ddof=1).mean() * factor) ** 0.5
+        rest = study - means[:, None] - study.mean(axis=0) + study.mean()
+        own = ((rest**2).sum() / 12 * factor) ** 0.5
+        for i in range(4):
+            claims = [c for k in range(1, 5) for c in combinations(range(4), k) if i in c]
+            rejected = [
+                np.abs(means[list(c)]).max() > test.largest[len(c) - 1] * error
+                or any(
+                    abs(means[j] - np.mean([means[o] for o in c if o != j]))
+                    > test.apart[len(c) - 1] * own * (1 + 1 / (len(c) - 1)) ** 0.5
+                    for j in c
+                    if len(c) > 1
+                )
+                for c in claims
+            ]
+            assert found[i] == all(rejected)
+
+
 def test_pooled_error_finds_more_only_where_it_is_wrong_elsewhere():
     rates = list(oracles(1000, np.random.default_rng(5)))
-    errors = {(r.test.split(",")[0], r.world): r for r in rates if r.quantity != "power"}
-    for kind in (TOLD, ALIKE, POOLED):
+    errors = {(r.test.split(", any")[0], r.world): r for r in rates if r.quantity != "power"}
+    for kind in (TOLD, ALIKE, POOLED, CLOSED):
         assert errors[kind, "alike"].kept
     assert errors[POOLED, "noisy baseline"].measured > 0.2
     assert errors[POOLED, "one noisy variant"].measured > 0.1
     found = {r.test.split(",")[0]: r.measured for r in rates if "step-down" in r.test}
     assert found[ALIKE] + 0.03 < found[POOLED] < found[TOLD]
+    # and not because of what it takes for granted: a closed test does not, and finds as much
+    (closed,) = (r.measured for r in rates if r.test.startswith(f"{CLOSED}:"))
+    assert closed > found[POOLED] - 0.03
+    assert errors[CLOSED, "noisy baseline"].measured < 0.05 + 4 * (0.05 * 0.95 / 1000) ** 0.5
