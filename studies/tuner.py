@@ -12,6 +12,7 @@ from activations.files import write_atomically
 from bench.data.members import Hyperparameters, Member, Variant
 from studies import tuning
 from studies.execution.machine import AUTOMATIC, Machine
+from studies.frozen import freeze
 from studies.plan import Attempt, Data, plan_of
 from studies.progress import SILENT, Display
 from studies.runner import Session, alone
@@ -47,6 +48,7 @@ def tune_study(
     session = Session(without_models, workspace, machine, display)
     with alone(session.folder), contextlib.closing(session):
         data = session.material().data
+        freeze(spec, session.folder)  # a search scores test sets, too
         record = _search_so_far(spec, data, session.folder)
         session.results.by_hash(besides=record.members, report=session.display.say)
         while True:

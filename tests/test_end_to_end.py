@@ -27,6 +27,7 @@ from bench.escapes import markdown
 from bench.training.results import MemberResult
 from studies.exchange.imports import read_export
 from studies.execution import sharing
+from studies.frozen import read_frozen
 from studies.result_files import SUFFIX, PlanRecord, ResultFolder, read_study
 from studies.tuned import TuningRecord
 from studies.workspace import StudyFolder, Workspace
@@ -257,8 +258,12 @@ def test_tuned_settings_run_on_seeds_that_were_not_searched_with(bench: Bench) -
     assert done.returncode == 0, done.stderr
     status = bench.gateswap(["status", "tuned", "--workspace", str(bench.root / "runs")])
     assert "search of tuned: 20 of 20 members finished, 2 settings" in status.stdout
+    frozen = read_frozen(bench.study("tuned"))
+    assert frozen is not None
+    assert frozen.results == 0  # before the search, which scores test sets, too
     assert bench.run("tuned", *changes).returncode == 0
     folder = bench.study("tuned")
+    assert read_frozen(folder) == frozen
     search, plan = TuningRecord.read(folder), PlanRecord.read(folder)
     assert search is not None
     assert {m.seed for m in search.members.values()}.isdisjoint(

@@ -45,7 +45,8 @@ def caption(analysis: Analysis) -> str:
     return (
         "Bayesian correlated t-test: probability in percent that the row's variant is better than "
         f"the column's by more than {rope:g} {_points(rope)} of "
-        f"{analysis.settings.measure}; {chosen(analysis)}.{told_of(analysis, PANELS)} "
+        f"{analysis.settings.measure}, of each pair by itself; {chosen(analysis)}."
+        f"{told_of(analysis, PANELS)} "
         f"{design(analysis)}."
     )
 

@@ -22,6 +22,7 @@ from bench.data.members import Member
 from bench.training.results import MemberResult
 from studies.exchange import columns
 from studies.exchange.card import TABLES, Contents, data_card
+from studies.frozen import record_look
 from studies.loading import load
 from studies.result_files import PlanRecord, ResultFolder, read_study
 from studies.tuned import TuningRecord
@@ -63,6 +64,7 @@ def export_study(
     study = _study(folder, hash_ids)
     if not study.results:
         raise InputError(f"study {folder.root.name} has no result to export yet")
+    _look(folder, study)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as temporary:
@@ -75,6 +77,13 @@ def export_study(
             f"the export cannot be written to {target}: {error.strerror or error}"
         ) from error
     return target
+
+
+def _look(folder: StudyFolder, study: _Study) -> None:
+    """Put on record that these results were given away: what is added now comes after that."""
+    planned = [key for key, role in study.roles.items() if role == "study"]
+    seeds = len({study.members[key].seed for key in planned})
+    record_look(folder, planned, seeds, complete=all(key in study.results for key in planned))
 
 
 def _study(folder: StudyFolder, hash_ids: bool) -> _Study:

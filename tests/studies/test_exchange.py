@@ -18,6 +18,7 @@ from reports.made_up import study as made_up
 from studies.exchange.card import Contents
 from studies.exchange.export import export_study
 from studies.exchange.imports import read_export, together, unpack
+from studies.frozen import read_looks
 from studies.loading import load
 from studies.plan import Data, Plan, make_plan
 from studies.result_files import PlanRecord, ResultFolder, read_study
@@ -95,6 +96,18 @@ def test_what_is_read_from_an_export_is_what_was_written_to_the_last_bit(
     search = TuningRecord.read(folder)
     assert search is not None
     assert found.searched == search.members
+
+
+def test_an_export_is_a_look_that_goes_with_it(folder: StudyFolder, tmp_path: Path) -> None:
+    assert read_looks(folder) == ()
+    export_study(folder, tmp_path / "out")
+    (look,) = read_looks(folder)
+    assert (look.members, look.seeds, look.complete) == (
+        len(PlanRecord.read(folder).members),
+        2,
+        True,
+    )
+    assert (tmp_path / "out" / "looks.json").read_bytes() == folder.looks.read_bytes()
 
 
 def test_an_export_has_the_original_s_numbers_also_without_ids(
