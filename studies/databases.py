@@ -12,14 +12,17 @@ import re
 import shlex
 import sqlite3
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from activations.errors import GateswapError
 from activations.files import alone_in, atomically, sweep
-from studies.reaching import alone_in_postgres, reach
+from studies.reaching import alone_in_postgres, reach, whole
 from studies.storages import Storage, sqlite_url
 from studies.workspace import Workspace, writable
 
+_REVISION = re.compile(r"^revision *= *['\"](\w+)", re.MULTILINE)
+_DOWN = re.compile(r"^down_revision *= *(.+)", re.MULTILINE)
 ASIDE = ".unusable"  # what a database without runs is called that could not be opened
 
 
@@ -84,30 +87,51 @@ def set_aside_without_runs(database: Path) -> bool:
     return True
 
 
+def check_mlflow_file(storage: Storage) -> None:
+    """Raise what says that MLflow could not serve an SQLite file: it is locked, damaged, or of
+    another version; without MLflow, which takes seconds to import. An empty file is none of that.
+    """
+    assert storage.file is not None
+    reach(storage)
+    whole(storage.file)
+    with contextlib.closing(sqlite3.connect(storage.file, timeout=5)) as connection:
+        if "alembic_version" not in _tables(connection):
+            return
+        rows = connection.execute("select version_num from alembic_version").fetchall()
+    earlier, latest = _revisions()
+    for (found,) in rows:
+        if found != latest and earlier:
+            raise RuntimeError(f"out-of-date database schema (found version {found})")
+
+
 @contextlib.contextmanager
-def explained(storage: Storage, study: str) -> Iterator[None]:
-    """Turn whatever databases, Alembic, MLflow or Optuna raise into words for people."""
+def explained(storage: Storage, study: str, *, command: str = "") -> Iterator[None]:
+    """Turn whatever databases, Alembic, MLflow or Optuna raise into words for people.
+
+    command: what to run when the storage can be used again; by default what mirrors the study.
+    """
     try:
         yield
     except GateswapError:
         raise
     except Exception as error:
-        raise trouble(storage, error, study) from error
+        raise trouble(storage, error, study, command=command) from error
 
 
-def trouble(storage: Storage, error: Exception, study: str) -> GateswapError:
+def trouble(storage: Storage, error: Exception, study: str, *, command: str = "") -> GateswapError:
     """What to tell the user of a storage that cannot be used, by what was raised."""
     product = storage.product
     said = " ".join(str(error).partition("(Background on this error")[0].split())
     option = storage.given_by if storage.given_by.startswith("--") else ""
-    again = f"run: gateswap mirror {study}" + f" {option} {storage.shown}" * bool(option)
+    mirror = f"run: gateswap mirror {study}" + f" {option} {storage.shown}" * bool(option)
+    again = f"run: {command}" if command else mirror
     if "database is locked" in said:
         reason, remedy = "another program has locked it", f"wait for that to end, then {again}"
     elif ("out-of-date" in said and _is_earlier(said)) or "storage upgrade" in said:
         reason = f"an older version of {product} made it"
-        command = "mlflow db upgrade" if product == "MLflow" else "optuna storage upgrade --storage"
+        upgrade = "mlflow db upgrade" if product == "MLflow" else "optuna storage upgrade --storage"
         address = sqlite_url(storage.file) if storage.file else storage.shown
-        remedy = f"upgrade it: {command} {shlex.quote(address)}; then {again}"
+        remedy = f"upgrade it: {upgrade} {shlex.quote(address)}; then {again}"
     elif "out-of-date" in said or "Can't locate revision" in said:
         reason = f"a later version of {product} made it"
         remedy = f"install that version (pip install -U {product.lower()}), then {again}"
@@ -119,7 +143,7 @@ def trouble(storage: Storage, error: Exception, study: str) -> GateswapError:
         remedy = f"pip install {driver}, then {again}"
     else:
         reason = f"{type(error).__name__}: {storage.hidden(said)[:300] or 'no reason given'}"
-        remedy = f"move the file elsewhere and {again}"
+        remedy = f"move the file elsewhere and {mirror}"
         if storage.file is None:
             given = f" (its address is given by {storage.given_by})" * bool(storage.given_by)
             remedy = f"when it answers{given}, {again}"
@@ -131,13 +155,27 @@ def trouble(storage: Storage, error: Exception, study: str) -> GateswapError:
 
 def _is_earlier(said: str) -> bool:
     """Whether the MLflow that is installed knows the revision that its error has found."""
-    from importlib import resources
-
     found = re.search(r"found version (\w+)", said)
-    revisions = resources.files("mlflow.store.db_migrations") / "versions"
-    return found is not None and any(
-        file.name.startswith(f"{found[1]}_") for file in revisions.iterdir()
-    )
+    return found is not None and found[1] in _revisions()[0]
+
+
+def _revisions() -> tuple[set[str], str]:
+    """The revisions of the installed MLflow's tables that were followed by another, and the last.
+
+    Read from its migrations, which say what they are and what came before.
+    """
+    spec = find_spec("mlflow")
+    places = (spec.submodule_search_locations if spec else None) or []
+    texts = [
+        file.read_text("utf-8")
+        for place in places
+        for file in Path(place, "store", "db_migrations", "versions").glob("*.py")
+    ]
+    known = {name for text in texts for name in _REVISION.findall(text)}
+    earlier = {
+        name for text in texts for line in _DOWN.findall(text) for name in known if name in line
+    }
+    return earlier, max(known - earlier, default="")
 
 
 def _disconnect(database: Path) -> None:

@@ -15,7 +15,7 @@ from contextlib import closing
 
 from activations.errors import InputError
 from studies.browsing import VIEW
-from studies.databases import explained
+from studies.databases import check_mlflow_file, explained
 from studies.reaching import bounded, quiet_mlflow, reach
 from studies.storages import Storage, storage_of
 from studies.workspace import Workspace
@@ -53,13 +53,15 @@ def server_command(workspace: Workspace, port: int) -> tuple[list[str], dict[str
         # jobs that MLflow runs for whoever evaluates language models take eight more processes
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    return command, os.environ | options
+    # MLflow formats its own docstrings, which an optimised Python leaves out
+    inherited = {name: text for name, text in os.environ.items() if name != "PYTHONOPTIMIZE"}
+    return command, inherited | options
 
 
 def addresses(workspace: Workspace, port: int) -> Mapping[str, str]:
     """Of each study that was mirrored, the address of its runs.
 
-    Raises GateswapError where a team's storage does not answer.
+    Raises GateswapError where the storage does not answer, or MLflow could not serve it.
     """
     storage = storage_of(workspace, "MLflow")
     names = workspace.study_names()
@@ -70,15 +72,20 @@ def addresses(workspace: Workspace, port: int) -> Mapping[str, str]:
 
 
 def _in_file(storage: Storage) -> dict[str, str]:
-    """The experiments of an SQLite file by name; without MLflow, which is slow."""
+    """The experiments of an SQLite file by name; without MLflow, which is slow.
+
+    What MLflow says of a file that it cannot serve is pages long, so it is not asked.
+    """
     assert storage.file is not None
+    with explained(storage, "STUDY", command="gateswap ui"):
+        check_mlflow_file(storage)
     query = "SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'"
     place = f"{storage.file.absolute().as_uri()}?mode=ro"
     try:
         with closing(sqlite3.connect(place, uri=True)) as database:
             return dict(database.execute(query).fetchall())
     except sqlite3.Error:
-        return {}  # MLflow will say what is wrong with its database
+        return {}  # an empty file, which MLflow's server will fill
 
 
 def _asked(storage: Storage, names: list[str]) -> dict[str, str]:

@@ -395,15 +395,29 @@ def test_output_that_nobody_reads_to_the_end_is_no_error() -> None:
         assert process.stderr.read() == b""
 
 
+def _read_only(place: Path) -> list[str]:
+    """What runs a command that sees a folder on a disk that cannot be written."""
+    own = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*own, "true"], capture_output=True).returncode:
+        pytest.skip("this system does not let users have namespaces")
+    shell = f'mount --bind {place} {place} && mount -o remount,bind,ro {place} && exec "$@"'
+    return [*own, "sh", "-c", shell, "sh"]
+
+
 @pytest.mark.services
-def test_the_ui_serves_the_runs_to_this_machine(command: Command, study: Path) -> None:
+@pytest.mark.parametrize("optimised_and_read_only", [False, True])
+def test_the_ui_serves_the_runs_to_this_machine(
+    command: Command, study: Path, optimised_and_read_only: bool
+) -> None:
     assert "added 7 members" in command("mirror", "demo")
+    python, *program = PROGRAM
+    start = [*_read_only(study), python, "-OO"] if optimised_and_read_only else [python]
     port = free_port()
     body = json.dumps({"max_results": 10}).encode()
     address = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/search"
     request = Request(address, body, {"Content-Type": "application/json"})
     with subprocess.Popen(
-        [*PROGRAM, "ui", "--port", str(port), "--workspace", str(study)],
+        [*start, *program, "ui", "--port", str(port), "--workspace", str(study)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
