@@ -113,7 +113,8 @@ class Oracle:
 
 def oracles(n: int, rng: np.random.Generator) -> Iterator[Rate]:
     """Error and power of each among nine, n studies each; nominal power: the page's rule."""
-    tests = [*(oracle(kind) for kind in (TOLD, ALIKE, POOLED)), closed_oracle()]
+    tests: list[Oracle | ClosedOracle] = [oracle(kind) for kind in (TOLD, ALIKE, POOLED)]
+    tests.append(closed_oracle())
     equal = _draw("alike", n, rng)
     better = equal.copy()
     better[:, -1] += GAIN
