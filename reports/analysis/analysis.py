@@ -20,6 +20,7 @@ from reports.analysis.comparisons import BaselineComparison, compare_families, r
 from reports.analysis.curves import LearningCurve, learning_curves
 from reports.analysis.families import Family, notes_on_families
 from reports.analysis.gate_diagnostics import GateDiagnostics, diagnose
+from reports.analysis.like_with_like import unlike_pairs
 from reports.analysis.outputs import Outputs, outputs
 from reports.analysis.searched import Search, SearchDesign, search_of
 from reports.analysis.selected import shrunken
@@ -175,6 +176,8 @@ def analyse(
             f"study {scores.study} has no dev set to choose a checkpoint on (protocol.dev: none); "
             "set selection to last or oracle"
         )
+    unlike, told = unlike_pairs(results, scores.runs, baselines)
+    settings = replace(settings, departures=(*settings.departures, *unlike))
     rng = np.random.default_rng(settings.seed)
     table = scores.array(metric=settings.metric, selection=selection)
     means = seed_means(table)
@@ -183,7 +186,7 @@ def analyse(
     for result, run in zip(results, scores.runs, strict=True):
         by_label[run.variant].append(result)
     comparisons, families, allowed = compare_families(scores, predictions, baselines, settings)
-    notes = [*notes_on_families(families, scores), *notes_on_classes(predictions)]
+    notes = [*notes_on_families(families, scores), *notes_on_classes(predictions), *told]
     return Analysis(
         study=scores.study,
         corpus=scores.corpus,

@@ -33,6 +33,7 @@ def draw_subsets(analysis: Analysis, kinds: tuple[str, ...], onto: Any) -> Drawi
                 difference[row, column] = score.difference.difference
                 p[row, column] = score.difference.p
     clear = holm(p.ravel()).reshape(p.shape) < 1 - analysis.settings.confidence
+    clear &= analysis.permission.tested
     shown = [labels.index(c.variant) for c in telling_comparisons(analysis, ROWS)]
     labels, difference, clear = [labels[i] for i in shown], difference[shown], clear[shown]
     finite = np.abs(difference[np.isfinite(difference)])
@@ -59,6 +60,8 @@ def draw_subsets(analysis: Analysis, kinds: tuple[str, ...], onto: Any) -> Drawi
 def ringed(analysis: Analysis) -> str:
     """What a ring means and which rows are shown, for the caption."""
     told = told_of(analysis, ROWS)
+    if not analysis.permission.tested:
+        return f"For reading only.{told}"
     cells = "the cells of all comparisons" if told else "its cells"
     return (
         f"Ringed: a bootstrap over dialogues leaves out zero at {percent(analysis)} for the whole "

@@ -69,6 +69,16 @@ def test_noise_floor_is_in_the_forest_and_behind_each_baselines_mean(analysis: A
         assert "noise floor" in find(name).caption(analysis)
 
 
+def test_there_are_no_rings_where_no_test_is_due() -> None:
+    chosen = synthetic.variants(["tanh", "relu"], ["gru"])
+    runs = synthetic.study(chosen, seeds=2, utterances=150, effects={"relu": -3.0})
+    for settings, rings in ((Settings(), True), (Settings(selection="oracle"), False)):
+        found = analyse(runs, settings=settings)
+        _, axes = draw("speakers", found)
+        assert bool(axes.patches) == rings
+        assert ("Ringed" in find("speakers").caption(found)) == rings
+
+
 def test_p_that_carries_no_verdict_is_marked_in_the_forest() -> None:
     chosen = synthetic.variants(["tanh", "arelu", "elu"], ["gru"])
     lost = [("tanh · gru", fold, 0) for fold in range(5)]
