@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from activations.errors import InputError
+from activations.files import file_bytes
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.names import nfc
@@ -153,22 +154,37 @@ def _load(root: Path, selection: Selection) -> "audformat.Database":
             f"{root} holds no {HEADER}; give the folder of an audformat database, or the name of "
             "one in audb (corpus.audformat.database)"
         )
-    pickled = sorted(root.glob("db.*.pkl"))
-    if pickled:
-        raise InputError(
-            f"{pickled[0]}: pickled tables can run code and are not read; remove them (the CSV or "
-            "Parquet files beside them say the same)"
-        )
     try:
-        with header.open("rb") as file:
-            yaml.load(file, Loader=yaml.CSafeLoader)
+        said = yaml.load(file_bytes(header), Loader=yaml.CSafeLoader)
+        _refuse_pickles(root, said)
         return audformat.Database.load(str(root), load_data=True, verbose=False)
+    except InputError:
+        raise
     except (yaml.YAMLError, OSError, RecursionError) as error:
         raise InputError(f"{header} cannot be read ({_first_line(error)})") from None
     except Exception as error:  # whatever audformat makes of a header that is none
         raise InputError(
             f"{root} is no audformat database that can be read ({_first_line(error)})"
         ) from None
+
+
+def _refuse_pickles(root: Path, header: Any) -> None:
+    """Raise InputError where a table of a header is pickled, or its name leads elsewhere.
+
+    A table's file is called as audformat calls it: "db.", its name, and what it is.
+    """
+    sections = [header.get(name) for name in ("tables", "misc_tables")]
+    names = [str(name) for tables in sections if isinstance(tables, Mapping) for name in tables]
+    for name in names:
+        if "/" in name or "\\" in name or "\0" in name:
+            raise InputError(f"{root / HEADER}: {name[:100]!r} is no name of a table")
+    named = [root / f"db.{name}.pkl" for name in names]
+    pickled = [path for path in (*named, *sorted(root.glob("db.*.pkl"))) if path.exists()]
+    if pickled:
+        raise InputError(
+            f"{pickled[0]}: pickled tables can run code and are not read; remove them (the CSV or "
+            "Parquet files beside them say the same)"
+        )
 
 
 def _from_audb(root: Path, selection: Selection) -> "audformat.Database":

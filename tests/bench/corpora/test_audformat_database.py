@@ -108,6 +108,13 @@ def _broken(name: str) -> Callable[[Path], None]:
         db.save(str(root))
         if name == "pickle":
             (root / "db.emotion.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+        if name == "pickle elsewhere":
+            header = root / "db.yaml"
+            header.write_text(
+                header.read_text().replace("\n  emotion:\n    type", "\n  a/b:\n    type")
+            )
+            (root / "db.a").mkdir()
+            (root / "db.a" / "b.pkl").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
         if name == "code":
             (root / "db.yaml").write_text("!!python/object/apply:os.system ['true']")
         if name == "no database":
@@ -125,6 +132,7 @@ def _broken(name: str) -> Callable[[Path], None]:
         ("two tables", r"labels in several tables \(emotion, other\); name .*audformat.table"),
         ("no speaker", "has no column speaker or speaker_id .* that says the speaker"),
         ("pickle", "db.emotion.pkl: pickled tables can run code and are not read"),
+        ("pickle elsewhere", "db.yaml: 'a/b' is no name of a table"),
         ("code", "db.yaml cannot be read"),
         ("no database", "is no audformat database that can be read"),
         ("no audio", "wav/a1.wav is missing; copy the database again"),
