@@ -16,6 +16,7 @@ from importlib import resources
 from typing import Any
 
 from activations.errors import InputError
+from bench.corpora.expressions import Expression
 from bench.corpora.names import nfc
 
 Groups = Mapping[str, str]
@@ -35,10 +36,10 @@ class Annotations:
     and file belong together.
     """
 
-    name: re.Pattern[str]
+    name: Expression
     key: str
     match: str
-    line: re.Pattern[str] | None = None
+    line: Expression | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -49,7 +50,7 @@ class Layout:
     name: str
     title: str
     source: str
-    file: re.Pattern[str]
+    file: Expression
     labels: Mapping[str, str] | None = None
     speakers: Mapping[str, str] | None = None
     texts: Mapping[str, str] | None = None
@@ -61,10 +62,10 @@ class Layout:
 
     def groups(self, path: str) -> dict[str, str] | None:
         """What a path below the corpus's folder, without suffix, says; None for another name."""
-        found = self.file.fullmatch(path)
+        found = self.file.groups(path)
         if found is None:
             return None
-        groups = {k: v for k, v in found.groupdict().items() if v}
+        groups = dict(found)
         if "split" in groups:  # templates and keys speak of our names
             groups["split"] = (self.splits or {}).get(groups["split"], groups["split"])
         return groups
@@ -91,13 +92,13 @@ class Layout:
             annotations=_annotations(read.data.get("annotations"), f"{where}.annotations"),
         )
         read.refuse_others()
-        known = set(layout.file.groupindex)
+        known = layout.file.names
         for key, template in layout.templates.items():
             read.check_template(key, template, known)
         if layout.annotations is not None:
             read.check_template("annotations.match", layout.annotations.match, known)
             known |= set(layout.annotations.columns)
-            known |= set(layout.annotations.line.groupindex if layout.annotations.line else ())
+            known |= layout.annotations.line.names if layout.annotations.line else set()
         for needed in ("speaker", "label"):
             if needed not in known and needed not in layout.templates:
                 raise InputError(
@@ -160,16 +161,17 @@ class _Reader:
             raise InputError(f"{self._where}.{key}: {value!r} is not text")
         return nfc(value)
 
-    def expression(self, key: str, around: str) -> re.Pattern[str]:
+    def expression(self, key: str, around: str) -> Expression:
         text = self.text(key)
         if len(text) > LONGEST:
             raise InputError(f"{self._where}.{key}: is longer than {LONGEST} characters")
         try:
-            return re.compile(around.replace("{}", text))
+            compiled = re.compile(around.replace("{}", text))
         except (re.error, RecursionError, OverflowError) as error:
             raise InputError(
                 f"{self._where}.{key}: {text!r} is not a regular expression ({error})"
             ) from None
+        return Expression(compiled, f"{self._where}.{key}")
 
     def map(self, key: str) -> dict[str, str] | None:
         self._read.add(key)

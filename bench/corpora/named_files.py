@@ -147,7 +147,7 @@ def _annotated(root: Path, annotations: Annotations) -> dict[str, dict[str, str]
     files = [
         path
         for path in sorted(root.rglob("*"))
-        if path.is_file() and annotations.name.fullmatch(path.name)
+        if path.is_file() and annotations.name.groups(path.name) is not None
     ]
     if not files:
         raise InputError(
@@ -156,9 +156,7 @@ def _annotated(root: Path, annotations: Annotations) -> dict[str, dict[str, str]
         )
     said: dict[str, dict[str, str]] = {}
     for path in files:
-        given = annotations.name.fullmatch(path.name)
-        assert given is not None
-        from_name = {k: v for k, v in given.groupdict().items() if v}
+        from_name = dict(annotations.name.groups(path.name) or {})
         rows = _lines(path, annotations) if annotations.line else _table(path, annotations)
         for row in rows:
             groups = from_name | row
@@ -172,9 +170,9 @@ def _annotated(root: Path, annotations: Annotations) -> dict[str, dict[str, str]
 def _lines(path: Path, annotations: Annotations) -> Iterator[dict[str, str]]:
     assert annotations.line is not None
     for line in _text(path).splitlines():
-        found = annotations.line.fullmatch(line.strip()) if len(line) < MOST_LINE else None
+        found = annotations.line.groups(line.strip()) if len(line) < MOST_LINE else None
         if found is not None:
-            yield {k: v for k, v in found.groupdict().items() if v}
+            yield dict(found)
 
 
 def _table(path: Path, annotations: Annotations) -> Iterator[dict[str, str]]:
