@@ -11,6 +11,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,10 @@ def _unpacked(data: Mapping[str, Any]) -> dict[str, tuple[_Kept, Glance]]:
     kinds = [Identity.from_dict(kind) for kind in data["kinds"]]
     found = {}
     for key, (mark, number, fold, seed, outcome, seconds) in data["files"].items():
+        if type(fold) is not str or type(seed) is not int or outcome not in ("ok", "diverged"):
+            raise ValueError("a fold, seed or outcome that is none")
+        if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
+            raise ValueError("a time that is none")
         kind = kinds[number]
         member = Member(kind.member.variant, fold, seed, kind.member.hyper)
         identity = Identity(**(vars(kind) | {"member": member}))

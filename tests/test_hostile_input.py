@@ -207,7 +207,7 @@ def test_records_of_a_study(finished: Path, name: str) -> None:
 
     folder = Workspace(finished).study("demo")
     freeze(load(str(folder.spec), workspace=Workspace(finished)), folder)
-    record_look(folder, ["a", "b"], 2)
+    record_look(folder, ["a", "b"], 2, complete=True)
     path = folder.root / name
     text = path.read_text()
     valid = yaml.safe_load(text) if name.endswith("yaml") else json.loads(text)
