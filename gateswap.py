@@ -17,6 +17,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -26,6 +27,7 @@ from typer.exceptions import TyperException
 from activations.errors import GateswapError, InputError, one_line
 from activations.kernels.cpu.headroom import guard_imports
 from activations.kernels.cpu.threads import wait_asleep
+from activations.wording import counted
 from studies.terminal.home import lend_home
 from studies.terminal.options import (
     Address,
@@ -215,7 +217,8 @@ def features(
         store = compute_features(
             read_corpus(folder, layout), Workspace(workspace).features, jobs=jobs, progress=count
         )
-    print(f"{store.folder}: {len(store):,} utterances, {len(store.frames):,} frames")
+    frames = counted(len(store.frames), "frame")
+    print(f"{store.folder}: {counted(len(store), 'utterance')}, {frames}")
 
 
 @app.command()
@@ -266,7 +269,8 @@ def run(
         found = foresee_study(spec, place, display)
         plan = found.plan
         print_status(found.status)
-        print(f"{len(plan.stacks)} stacks of up to {max(map(len, plan.stacks))} members")
+        most = max(map(len, plan.stacks))
+        print(f"{counted(len(plan.stacks), 'stack')} of up to {counted(most, 'member')}")
         if models_line := disk_use(plan.members, spec, place.study(spec.name).root):
             print(models_line)
         if not trainers.devices:
@@ -276,7 +280,7 @@ def run(
         return
     done = run_study(spec, place, machine=machine, models=models, display=display)
     print(
-        f"study {spec.name}: {done.planned} members, {done.trained} trained now, "
+        f"study {spec.name}: {counted(done.planned, 'member')}, {done.trained} trained now, "
         f"{done.diverged} of these diverged; next: gateswap report {spec.name}{_where(workspace)}"
     )
 
@@ -591,8 +595,8 @@ def mirror(
 
     place = Workspace(workspace, optuna_url=optuna_url, mlflow_url=mlflow_url)
     members, trials = mirror_study(find_study(study, place), place, TerminalDisplay())
-    print(f"added {members} members to {storage_of(place, 'MLflow').shown}")
-    print(f"added {trials} trials to {storage_of(place, 'Optuna').shown}")
+    print(f"added {counted(members, 'member')} to {storage_of(place, 'MLflow').shown}")
+    print(f"added {counted(trials, 'trial')} to {storage_of(place, 'Optuna').shown}")
 
 
 @app.command()
@@ -602,21 +606,12 @@ def ui(
     mlflow_url: MlflowUrl = None,
 ) -> None:
     """Browse all runs in MLflow, served to this machine only; a team's server is pointed to."""
-    from studies.execution.attended import serve
-    from studies.serving import addresses, server_command
-    from studies.storages import storage_of
+    from studies.serving import serve_runs
+    from studies.terminal.display import TerminalDisplay
 
     place = Workspace(workspace, mlflow_url=mlflow_url)
-    storage = storage_of(place, "MLflow")
-    started = None if storage.served else server_command(place, port)
-    for study, address in addresses(place, port).items():
-        print(f"{study}: {address}")
-    if started is None:
-        print(f"MLflow: {storage.shown} (your team's server)")
-        return
-    print(f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    if serve(*started):
-        raise GateswapError("MLflow's server has ended; what it said is above")
+    tell = partial(print, flush=True)
+    serve_runs(place, port, tell=tell, say=TerminalDisplay().say)
 
 
 @app.command()

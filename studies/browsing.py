@@ -24,6 +24,8 @@ VIEW = "gateswap"  # the key of the view that the printed address opens
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 FIRST = ("test_uar.dev", "test_war.dev")  # the metrics that are shown first and sorted by
 PARAMS = ("activation", "direction")
+VIEW_FILTER = f"tags.\"{LEVEL}\" != 'member'"
+VIEW_ORDER = f"metrics.`{FIRST[0]}` DESC"
 
 
 def experiment_tags(result: MemberResult, folder: StudyFolder) -> dict[str, str]:
@@ -61,7 +63,7 @@ def _view() -> dict[str, Any]:
     """The state of MLflow's page of runs: which columns, in which order."""
     columns = [f"metrics.`{name}`" for name in FIRST] + [f"params.`{name}`" for name in PARAMS]
     return {
-        "searchFilter": f"tags.\"{LEVEL}\" != 'member'",
+        "searchFilter": VIEW_FILTER,
         "orderByKey": columns[0],
         "orderByAsc": False,
         "startTime": "ALL",

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 SECONDS_TO_END = 5.0  # for a server that was asked to
 
@@ -26,21 +26,28 @@ sys.exit(subprocess.run(sys.argv[2:]).returncode)
 """
 
 
-def serve(command: Sequence[str], environment: Mapping[str, str]) -> int:
+def serve(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    begun: Callable[[Callable[[], bool]], None] = lambda _: None,
+) -> int:
     """Run a server until it ends, or Ctrl-C or SIGTERM end this process; its exit code.
 
+    begun: called once it was started, with what says whether it runs.
     Raises KeyboardInterrupt after Ctrl-C.
     """
     end, ours = os.pipe()  # only this process has the writing end
     between = subprocess.Popen(
         [sys.executable, "-I", "-c", _BETWEEN, str(end), *command],
         stdin=subprocess.DEVNULL,
+        stdout=sys.__stderr__,  # stdout is for what was asked for, and this is what a server says
         env=dict(environment),
         pass_fds=[end],
         start_new_session=True,
     )
     os.close(end)
     try:
+        begun(lambda: between.poll() is None)
         return between.wait()
     finally:
         with contextlib.suppress(ProcessLookupError):  # nobody is left in the group

@@ -37,10 +37,11 @@ def made_up(plan: Plan, folder: ResultFolder) -> None:
     for number, (key, member) in enumerate(plan.members.items()):
         random = np.random.default_rng(number)
         level = 0.55 + 0.02 * (member.variant.activation.name == "arelu") + 0.01 * random.random()
-        rising = level - 0.3 * np.exp(-STEPS / 700) + 0.01 * random.standard_normal(len(STEPS))
-        names = ("dev_uar", "dev_war", "test_uar", "test_war")
-        curves = dict.fromkeys(names, rising) | {"step": STEPS}
-        curves |= {"train_loss": 1.4 - rising, "gradient_norm": np.ones(len(STEPS))}
+        noise = 0.01 * random.standard_normal((6, len(STEPS)))
+        rising = level - 0.3 * np.exp(-STEPS / 700) + noise
+        curves = dict(zip(("dev_uar", "dev_war", "test_uar", "test_war"), rising, strict=False))
+        curves |= {"step": STEPS, "train_loss": 1.6 - 1.5 * rising[4]}
+        curves["gradient_norm"] = 1 + 3 * np.exp(-STEPS / 500) + 5 * noise[5]
         truths = random.integers(0, 2, 200)
         right = random.random(200) < level
         logits = np.eye(2, dtype=np.float32)[np.where(right, truths, 1 - truths)]
@@ -116,6 +117,19 @@ def serving(workspace: Workspace, study: str) -> Iterator[tuple[str, int]]:
             server.wait()
 
 
+# MLflow's assistant for language models opens beside the first page that a browser ever sees of it;
+# and the pages of runs have the menu for language models until "Model training" was chosen there
+SEEN = """localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')
+localStorage.setItem('mlflow.workflowType_v1', '"machine_learning"')"""
+
+
+def used_before(browser: Any, *, height: int) -> Any:
+    """A page of a browser in which someone has browsed MLflow's before."""
+    page = browser.new_page(viewport={"width": 1500, "height": height})
+    page.add_init_script(SEEN)
+    return page
+
+
 def picture(page: Any, name: str) -> None:
     """Take a picture for the documentation, where it is asked for."""
     if folder := os.environ.get("GATESWAP_SCREENSHOTS"):
@@ -142,19 +156,32 @@ def test_the_printed_address_opens_the_runs_with_uar_and_war_first_and_the_best_
     assert "usage data" not in text
     assert "Study demo: each run of the table is a variant" in text
     assert "Evaluation runs" not in text  # what MLflow shows of language models
-    picture(page, "mlflow-runs")
     outside = [url for url in asked if not re.match(r"(http://127\.0\.0\.1|data:|blob:)", url)]
     assert not outside
     page.close()
 
 
+def test_a_browser_in_which_it_was_used_before_shows_the_runs_and_nothing_beside_them(
+    address: str, browser: Any
+) -> None:
+    page = used_before(browser, height=600)
+    page.goto(address)
+    rows = page.locator("[role=row] a", has_text=re.compile("· (bi)?gru$"))
+    rows.nth(5).wait_for(timeout=60_000)
+    page.locator("[role=columnheader]", has_text="test_war.dev").first.wait_for(timeout=60_000)
+    assert page.get_by_placeholder("Ask a question").count() == 0  # MLflow's assistant
+    picture(page, "mlflow-runs")
+    page.close()
+
+
 def test_a_trial_s_page_shows_its_mean_learning_curves(address: str, browser: Any) -> None:
-    page = browser.new_page(viewport={"width": 1500, "height": 900})
+    page = used_before(browser, height=900)
     page.goto(address)
     link = page.locator("[role=row] a", has_text=re.compile("arelu · gru$")).first
     link.click(timeout=60_000)
     page.get_by_role("tab", name="Model metrics").click(timeout=60_000)
     page.get_by_text("dev_uar", exact=True).first.wait_for(timeout=60_000)
+    assert "Evaluation" not in page.locator("nav").first.inner_text()
     page.wait_for_timeout(1500)
     picture(page, "mlflow-trial")
     page.close()

@@ -13,7 +13,7 @@ import pytest
 SERVER = """
 import os, subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-print(os.getpgid(0), flush=True)
+print(os.getpgid(0), file=sys.stderr, flush=True)
 time.sleep(60)
 """
 PROGRAM = """
@@ -26,8 +26,8 @@ sys.exit(serve([sys.executable, "-c", sys.argv[1]], os.environ))
 def started(server: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, server],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
     )
@@ -36,8 +36,8 @@ def started(server: str) -> "subprocess.Popen[str]":
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_server_s_processes_end_however_the_one_ends_that_started_it(how: signal.Signals) -> None:
     with started(SERVER) as process:
-        assert process.stdout is not None
-        group = int(process.stdout.readline())
+        assert process.stderr is not None
+        group = int(process.stderr.readline())
         os.killpg(group, 0)
         process.send_signal(how)
     until = time.monotonic() + 30
