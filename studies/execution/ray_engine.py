@@ -43,7 +43,7 @@ class WorkerSize:
     gpus: float
 
     def __str__(self) -> str:
-        gpus = f" and {self.gpus:g} GPU" if self.gpus else ""
+        gpus = f" and {self.gpus:g} GPU{'s' * (self.gpus > 1)}" if self.gpus else ""
         return f"{counted(self.cpus, 'CPU')}{gpus}"
 
     def room(self, resources: dict[str, float]) -> int:
@@ -171,7 +171,8 @@ class RayEngine:
             gpus = max((node.get("GPU", 0) for node in nodes), default=0)
             raise InputError(
                 f"no node of the Ray cluster can hold a worker of {size}: the largest has "
-                f"{largest:g} CPUs and {gpus:g} GPUs. See --worker-cpus and --worker-gpus"
+                f"{counted(int(largest), 'CPU')} and {counted(int(gpus), 'GPU')}. "
+                "See --worker-cpus and --worker-gpus"
             )
         return size
 

@@ -33,11 +33,15 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """Where a worker is: its machine, Ray's name of the node, its process."""
+    """Where a worker is: its machine, Ray's name of the node, its process, the GPUs it may see.
+
+    gpus: CUDA_VISIBLE_DEVICES as Ray set it: "" without a GPU.
+    """
 
     host: str
     node: str
     process: int
+    gpus: str
 
 
 class _Line:
@@ -72,6 +76,11 @@ class RayWorker:
 
         from studies.execution.worker import Job, work
 
+        self._line = _Line()
+        if share and not torch.cuda.is_available():
+            granted = f"Ray granted it {share:g} GPU (CUDA_VISIBLE_DEVICES={_visible_gpus()})"
+            self._line.said.put(("failed", f"{granted}, and torch sees none there"))
+            return
         # Ray lets this process see the GPU that it was granted, and no other
         device = torch.device("cuda", 0) if share else torch.device("cpu")
         own = None if share else _share_of_memory(threads)
@@ -79,14 +88,14 @@ class RayWorker:
             torch.cuda.set_per_process_memory_fraction(share, device)
             own = int(share * torch.cuda.get_device_properties(device).total_memory)
         job = Job(source, settings, device, "", precision, threads, own)
-        self._line = _Line()
         threading.Thread(target=work, args=(self._line, job), daemon=True).start()
 
     def begin(self) -> "Iterator[Message]":
         """Where this is and what is installed there; then what is said until it is ready."""
         ray: Any = import_module("ray")  # has types where it is installed
         node = ray.get_runtime_context().get_node_id()
-        yield "here", Whereabouts(socket.gethostname(), node, os.getpid()), versions()
+        where = Whereabouts(socket.gethostname(), node, os.getpid(), _visible_gpus())
+        yield "here", where, versions()
         yield from self._until_ready()
 
     def train(self, given: Any) -> "Iterator[Message]":
@@ -100,6 +109,10 @@ class RayWorker:
             yield message
             if message[0] in ("ready", "failed"):
                 return
+
+
+def _visible_gpus() -> str:
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "")
 
 
 def _share_of_memory(cpus: int) -> int | None:

@@ -59,7 +59,9 @@ def test_results_of_another_corpus_protocol_or_variant_are_no_settings_that_were
 
 
 @pytest.mark.services
-def test_a_search_on_ray_is_the_one_of_this_machine(tmp_path: Path, cluster: Any) -> None:
+def test_a_search_on_ray_and_what_it_chose_are_those_of_this_machine(
+    tmp_path: Path, cluster: Any
+) -> None:
     write_corpus(tmp_path)
     spec = studies.load(
         "demo",
@@ -69,6 +71,7 @@ def test_a_search_on_ray_is_the_one_of_this_machine(tmp_path: Path, cluster: Any
             "search={training.learning_rate: {low: 1.0e-4, high: 1.0e-2, log: true}}",
             "tuning={trials: 3, batch: 2, seeds: [1000]}",
             "training.steps=20",
+            "settings=tuned",
         ],
     )
     ray = {"engine": "ray", "address": cluster.address, "worker_cpus": 1}
@@ -84,3 +87,12 @@ def test_a_search_on_ray_is_the_one_of_this_machine(tmp_path: Path, cluster: Any
     assert len(found[0]) == 2 * 3 * 3  # activations, folds, settings
     for key, result in found[0].items():
         np.testing.assert_array_equal(result.logits["last"], found[1][key].logits["last"])
+    for name, where in (("here", {}), ("there", ray)):
+        studies.run(spec, workspace=tmp_path / name, device="cpu", **where)
+    plans = [PlanRecord.read(folder).members for folder in (here, there)]
+    assert plans[0] == plans[1]
+    assert {member.seed for member in plans[0].values()} == {0}
+    ran = [ResultFolder(folder.results).by_hash() for folder in (here, there)]
+    for key, member in plans[0].items():
+        assert member.hyper == chosen[0][member.variant.label][member.fold].hyper
+        np.testing.assert_array_equal(ran[0][key].logits["dev"], ran[1][key].logits["dev"])

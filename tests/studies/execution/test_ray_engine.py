@@ -1,5 +1,6 @@
 """Ray: how many workers find room, what is refused before anything starts, and nodes that end."""
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -115,10 +116,46 @@ def test_the_stack_of_a_lost_node_is_trained_by_one_that_joins(cluster: Any) -> 
 def test_a_worker_that_no_node_can_hold_is_refused(cluster: Any) -> None:
     engine = RayEngine(TinySource(), TrainingSettings(), address=cluster.address, cpus=2)
     try:
-        with pytest.raises(InputError, match="can hold a worker of 2 CPUs: the largest has 1 CPUs"):
+        largest = "can hold a worker of 2 CPUs: the largest has 1 CPU and 0 GPUs"
+        with pytest.raises(InputError, match=largest):
             engine.train([stack_of(members(1))], Noted())
     finally:
         engine.close()
+
+
+@pytest.mark.services
+def test_workers_of_half_a_gpu_share_one_and_say_where_torch_sees_none(cluster: Any) -> None:
+    # Ray counts two GPUs because it is told so; torch, which looks, finds none on this machine
+    node = cluster.add_node(**NODE | {"num_cpus": 4, "num_gpus": 2})
+    engine = RayEngine(TinySource(), TrainingSettings(), address=cluster.address, gpus=0.5)
+    stacks, noted = (
+        [stack_of(members(1, name)) for name in ("tanh", "relu", "elu", "swish")],
+        Noted(),
+    )
+    try:
+        engine._connect()
+        engine._dealer.queue(stacks)
+        engine._hire()
+        hired = list(engine._workers)
+        for worker in hired:
+            engine._receive(worker, noted)  # where it is, before any of them goes on
+        places = [worker.where for worker in hired if worker.where is not None]
+        assert {where.node for where in places} == {node.node_id}
+        assert len({where.process for where in places}) == 4
+        assert sorted(where.gpus for where in places) == ["0", "0", "1", "1"]
+        engine.train(stacks, noted)
+    finally:
+        engine.close()
+        cluster.remove_node(node)
+    assert len(noted.warnings) == 4
+    for said in noted.warnings:
+        assert re.search(
+            r"cannot go on \(Ray granted it 0\.5 GPU \(CUDA_VISIBLE_DEVICES=[01]\)", said
+        )
+    assert not noted.results
+    errors = [done.error for done in noted.done]
+    assert len(errors) == 4
+    assert all("torch sees none there), and no other is left" in error for error in errors)
 
 
 # in a process of its own: one that was connected to a cluster without tokens never asks for any
