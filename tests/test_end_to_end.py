@@ -249,19 +249,56 @@ def test_tuning_shares_members_with_the_study_and_resumes(bench: Bench) -> None:
     assert bench.study("whole").plan.read_bytes() == plan  # the report stays the study's
 
 
-def test_tuned_settings_run_on_seeds_that_were_not_searched_with(bench: Bench) -> None:
-    changes = ["variants.activation=[tanh,relu]", "settings=tuned", "tuning.sampler=grid"]
-    changes += ["search={training.learning_rate: [0.01, 0.02]}"]
-    _, *arguments = bench.arguments("tuned", *changes)
-    assert "was not tuned; first: gateswap tune tuned" in bench.run("tuned", *changes).stderr
+TUNED = (
+    "variants.activation=[tanh,relu]",
+    "settings=tuned",
+    "tuning.sampler=grid",
+    "search={training.learning_rate: [0.01, 0.02]}",
+)
+
+
+@pytest.fixture(scope="module")
+def tuned(bench: Bench) -> Bench:
+    """The workspace once the study `tuned` was tuned, which it refuses to run before."""
+    _, *arguments = bench.arguments("tuned", *TUNED)
+    assert "was not tuned; first: gateswap tune tuned" in bench.run("tuned", *TUNED).stderr
     done = bench.gateswap(["tune", *arguments])
     assert done.returncode == 0, done.stderr
-    status = bench.gateswap(["status", "tuned", "--workspace", str(bench.root / "runs")])
+    return bench
+
+
+def test_status_and_report_of_a_study_that_was_tuned_and_not_run(tuned: Bench) -> None:
+    assert not tuned.study("tuned").plan.exists()
+    there = ["tuned", "--workspace", str(tuned.root / "runs")]
+    status = tuned.gateswap(["status", *there])
+    assert status.returncode == 0, status.stderr
     assert "search of tuned: 20 of 20 members finished, 2 settings" in status.stdout
+    done = tuned.gateswap(["report", *there])
+    assert done.returncode == 0, done.stderr
+    page = Path(done.stdout.strip()).read_text("utf-8")
+    assert "<strong>Not run yet.</strong>" in page
+    results = ResultFolder(tuned.study("tuned").results).by_hash()
+    search = TuningRecord.read(tuned.study("tuned"))
+    assert search is not None
+    for variant in ("tanh · gru", "relu · gru"):
+        (row,) = [line for line in page.split("<tr>") if f"<td>{variant}</td>" in line]
+        # what is chosen is, of each fold, the best on its dev set
+        best: dict[str, float] = {}
+        for key, member in search.members.items():
+            if member.variant.label == variant:
+                uar = results[key].dev_uar()
+                best[member.fold] = max(best.get(member.fold, 0.0), uar)
+        chosen = 100 * np.mean(list(best.values()))
+        assert f"<td>{chosen:.1f}</td>" in row
+    assert "Everything above" not in page  # nothing is
+
+
+def test_tuned_settings_run_on_seeds_that_were_not_searched_with(tuned: Bench) -> None:
+    bench = tuned
     frozen = read_frozen(bench.study("tuned"))
     assert frozen is not None
     assert frozen.results == 0  # before the search, which scores test sets, too
-    assert bench.run("tuned", *changes).returncode == 0
+    assert bench.run("tuned", *TUNED).returncode == 0
     folder = bench.study("tuned")
     assert read_frozen(folder) == frozen
     search, plan = TuningRecord.read(folder), PlanRecord.read(folder)

@@ -8,13 +8,16 @@ from reports.page import tables
 from reports.page.templates import fill
 
 
-def tuning_section(search: Search | None) -> str:
-    """The section as HTML that is escaped already; empty where nothing was searched."""
+def tuning_section(search: Search | None, *, alone: bool = False) -> str:
+    """The section as HTML that is escaped already; empty where nothing was searched.
+
+    alone: no results of the study stand beside it.
+    """
     from markupsafe import Markup
 
     if search is None:
         return ""
-    return Markup(fill("tuning.html", search=search, interval=tables.interval))
+    return Markup(fill("tuning.html", search=search, alone=alone, interval=tables.interval))
 
 
 def write_search(study: str, search: Search, folder: Path) -> Path:
@@ -25,7 +28,7 @@ def write_search(study: str, search: Search, folder: Path) -> Path:
     page = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        text = fill("searched.html", study=study, tuning=tuning_section(search))
+        text = fill("searched.html", study=study, tuning=tuning_section(search, alone=True))
         page.write_text(text, encoding="utf-8")
     except OSError as error:
         raise GateswapError(f"{page} cannot be written: {error.strerror or error}") from error
