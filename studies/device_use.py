@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from activations.kernels.cpu.limits import processors, resident_memory
+from activations.wording import counted
 
 GIB = 2**30
 FRESH = 20.0  # seconds that an answer of nvidia-smi is good for
@@ -42,7 +43,7 @@ class DeviceUse:
         self._cpu, self._at = cpu, now
         own = resident_memory()
         held = f", {(own + _held_by_workers()) / GIB:.1f} GiB" if own else ""
-        return f"CPU {used:.1f} of {processors()} cores{held}"
+        return f"CPU {used:.1f} of {counted(processors(), 'core')}{held}"
 
     def _gpu_text(self) -> str:
         if self._asked is not None and self._asked.poll() is not None:

@@ -16,7 +16,7 @@ from activations.files import file_bytes
 from studies.run_records import Point
 
 LONG = 120_000  # milliseconds: of shorter members the log has nothing or one line
-_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)  .*\bCPU ([\d.]+) of (\d+) cores(.*)")
+_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)  .*\bCPU ([\d.]+) of (\d+) cores?(.*)")
 _MEMORY = re.compile(r", ([\d.]+) GiB")
 _GPU = re.compile(r"GPU (\d+) %, ([\d.]+) of \d+ GiB")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from activations.errors import InputError
+from activations.wording import counted
 from bench.arrays import FloatArray, IntArray
 from bench.corpora.corpus import Corpus
 from bench.corpora.demo import write_demo_corpus
@@ -114,14 +115,13 @@ def read_material(spec: StudySpec, workspace: Workspace, display: Display) -> Ma
     allow, or cannot give the protocol's folds.
     """
     corpus, problems, examples, folds = _read(spec, workspace, display)
-    reservations = corpus.lacking
+    reservations, found = corpus.lacking, counted(len(problems), "problem")
     if problems:
-        counted = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        told = f"trained in spite of {counted}, which gateswap corpus describe names"
+        told = f"trained in spite of {found}, which gateswap corpus describe names"
         reservations = (*reservations, told)
     if problems and not spec.corpus.allow_problems:
         raise InputError(
-            f"{corpus.root}: {counted} with corpus {corpus.name}: {problems[0]}. Mend the corpus, "
+            f"{corpus.root}: {found} with corpus {corpus.name}: {problems[0]}. Mend the corpus, "
             "or train on it as it is: corpus.allow_problems=true"
         )
     if unheard := deaf_encoders(spec, examples):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from activations.errors import InputError
 from activations.files import sweep, write_atomically
+from activations.wording import counted
 from bench.data.members import Member
 from bench.network.kinds import network_class
 from bench.training.arrays_file import SUFFIX
@@ -95,7 +96,7 @@ def disk_use(members: Mapping[str, Member], spec: StudySpec, folder: Path) -> st
         return ""
     total = bytes_of(members.values(), spec)
     return (
-        f"models (keep: {spec.keep}): {len(members)} files of "
+        f"models (keep: {spec.keep}): {counted(len(members), 'file')} of "
         f"{readable(total / max(1, len(members)))}, {readable(total)} in all; "
         f"{readable(_free(folder))} are free in {folder}"
     )
@@ -108,7 +109,7 @@ def check_disk(members: Collection[Member], spec: StudySpec, folder: Path) -> No
     needed, free = bytes_of(members, spec), _free(folder)
     if needed > RESERVE * free:
         raise InputError(
-            f"the models of {len(members)} members take {readable(needed)}, and "
+            f"the models of {counted(len(members), 'member')} take {readable(needed)}, and "
             f"{readable(free)} are free in {folder}: make room, choose another folder with "
             "--workspace, or train without keeping models: keep=none"
         )

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from activations.errors import printable
+from activations.wording import counted
 from studies.pace import Pace
 from studies.progress import Count, StackAt
 from studies.training_lines import where
@@ -72,7 +73,7 @@ class NotebookBar:
 
     def show(self, *, last: bool = False) -> None:
         """Update the line, unless it was just now."""
-        count = f"{self._pace.finished:,} of {self._pace.members:,} members"
+        count = f"{self._pace.finished:,} of {counted(self._pace.members, 'member')}"
         stacks = [f"{at.label}, {where(at)}" for at in self._running.values()]
         parts = [count, self._pace.text(), *stacks]
         self._bar.show(self._pace.share, " · ".join(filter(None, parts)), last=last)

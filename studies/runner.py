@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from activations.errors import GateswapError, InputError
 from activations.files import alone_in, sweep, write_atomically
+from activations.wording import counted
 from studies.checkpoint_files import CheckpointFolder
 from studies.completion import Status, study_status
 from studies.execution.machine import AUTOMATIC, Machine
@@ -148,7 +149,7 @@ class Session:
         self._spec, self._workspace = spec, workspace
         corpus_folder(spec, workspace)  # which has to be said, before any folder is made
         self._machine, self._callbacks = machine, callbacks
-        if not machine.is_certain:  # or else it is refused before anything is written
+        if not machine.is_certain:  # what is not here is refused before anything is written
             _ = self._trainers
         self._material: Material | None = None
         self._training: TrainingRun | None = None
@@ -197,8 +198,9 @@ class Session:
         self.results.clean(plan.members, self._display.say)
         lacking = without_model(plan.members, self.results, self._models)
         if lacking and not wanted:
+            have = counted(len(lacking), "finished member has", "finished members have")
             self._display.say(
-                f"{len(lacking)} finished members have no model (trained without keeping any, or "
+                f"{have} no model (trained without keeping any, or "
                 "by an earlier version); to train them again for it: "
                 f"gateswap run {plan.spec.name} --models"
             )
@@ -228,7 +230,7 @@ class Session:
         self._reflection.update_mlflow(ended=True)
         self._reflection.update_optuna()
         if errors:
-            more = f" ({len(errors) - 1} more stacks failed)" if len(errors) > 1 else ""
+            more = f" ({counted(len(errors) - 1, 'more stack')} failed)" if len(errors) > 1 else ""
             raise GateswapError(f"{errors[0]}{more}. The other members are finished and kept")
         return Outcome(
             planned=len(plan.members),

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from activations.errors import InputError
+from activations.wording import counted
 from bench.training.results import MemberResult
 from studies import browsing
 from studies.databases import (
@@ -287,7 +288,7 @@ class Mirror:
             if trial in self._curved or any(key not in self._members for key in keys):
                 continue
             curves = mean_curves([results.read(key) for key in keys])
-            tags = {CURVED: f"means over {len(keys)} members"}
+            tags = {CURVED: f"means over {counted(len(keys), 'member')}"}
             ended = max(_milliseconds(results.file(key)) for key in keys)
             self._to_write().extend(self._trials[trial], curves, tags, ended)
             self._curved.add(trial)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from activations.wording import counted
 from studies.device_use import DeviceUse
 from studies.pace import Pace
 from studies.progress import StackAt
@@ -50,7 +51,7 @@ class TrainingLines:
         _, began = self._running.pop(place, (at, None))
         self._pace.finish(place, at.members, at.work)
         took = "" if began is None else f"{time.monotonic() - began:.1f} s"
-        count = f"{self._pace.finished:>4} of {self._pace.members} members"
+        count = f"{self._pace.finished:>4} of {counted(self._pace.members, 'member')}"
         self._line([count, place, at.label, outcome, took])
 
     def _every(self, ended: threading.Event, between: float) -> None:
@@ -61,7 +62,7 @@ class TrainingLines:
                 " · ".join(filter(None, [place, at.label, where(at)]))
                 for place, (at, _) in list(self._running.items())
             ]
-            count = f"{self._pace.finished:>4} of {self._pace.members} members"
+            count = f"{self._pace.finished:>4} of {counted(self._pace.members, 'member')}"
             self._line([count, *stacks, self._pace.text(), self._use.text()])
 
     def _line(self, parts: list[str]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from activations.kernels.cpu.ahead import CompiledAhead
 from activations.kernels.cpu.threads import take_granted_threads
 from activations.kernels.precision import at_precision
+from activations.wording import counted
 from bench.features.unseen import described
 from bench.training.identity import Origin
 from bench.training.train import TrainingSettings
@@ -62,7 +63,7 @@ class TrainingRun:
         """
         trainers, work = self._trainers, float(sum(map(work_of, stacks)))
         members = sum(map(len, stacks))
-        self._display.write(f"training of {members} members begins on {trainers}")
+        self._display.write(f"training of {counted(members, 'member')} begins on {trainers}")
         with at_precision(trainers.precision), self._display.training(members, work) as view:
             engine = self._prepared(plan, material)
             kept = Keeper(
@@ -70,7 +71,8 @@ class TrainingRun:
             )
             engine.train(stacks, kept)
         self._display.write(
-            f"training has ended; {kept.diverged} diverged, {len(kept.errors)} stacks failed"
+            f"training has ended; {kept.diverged} diverged, "
+            f"{counted(len(kept.errors), 'stack')} failed"
         )
         if kept.differing:
             self._display.say(

@@ -261,7 +261,7 @@ def test_a_corpus_with_problems_stops_a_run_until_they_are_allowed(
     run = ["run", study, "--dry-run"]
     assert gateswap.main(run) == 2
     said = capsys.readouterr().err
-    assert "1 recordings are there under several speakers, byte for byte: the first" in said
+    assert "1 recording is there under several speakers, byte for byte: the first" in said
     assert said.splitlines()[-1].startswith(f"gateswap: {manifest}: 2 problems with corpus corpus:")
     assert said.splitlines()[-1].endswith("corpus.allow_problems=true")
     assert "12 members" in command(*run, "corpus.allow_problems=true", "seeds=4")

@@ -31,6 +31,7 @@ from activations.formula.primitives import (
 )
 from activations.formula.slopes import expect_parts
 from activations.formula.text import to_text
+from activations.wording import counted
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 50
@@ -261,7 +262,7 @@ class _Reader:
             or len(node.args) != wanted
             or any(isinstance(a, ast.Starred) for a in node.args)
         ):
-            raise self.error(f"{name} takes {wanted} argument{'s' if wanted > 1 else ''}")
+            raise self.error(f"{name} takes {counted(wanted, 'argument')}")
         if name == "where":
             condition = self.condition(node.args[0], depth + 1)
             return FUNCTIONS["where"](

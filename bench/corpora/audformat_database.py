@@ -16,6 +16,7 @@ import yaml
 
 from activations.errors import InputError
 from activations.files import file_bytes
+from activations.wording import counted
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.names import nfc
@@ -121,7 +122,8 @@ def _corpus(
     table["seconds"] = checked.seconds
     if strict:
         checked.refuse_faults(f"{folder}:", "copy the database again")
-    notes = [f"{unlabelled:,} rows without a label are left out"] * bool(unlabelled)
+    left = counted(unlabelled, "row without a label is", "rows without a label are")
+    notes = [f"{left} left out"] * bool(unlabelled)
     return Corpus(
         name=name,
         root=folder,

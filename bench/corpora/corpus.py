@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activations.wording import counted
 from bench.corpora.digests import digests_of
 
 if TYPE_CHECKING:  # half a second that a worker of a study has no use for
@@ -184,7 +185,7 @@ def hours_of(table: "pd.DataFrame") -> str:
     """How much speech a table with `seconds` has, as a sentence."""
     hours = float(table["seconds"].sum()) / 3600
     length = f"{hours:,.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
-    return f"{length} of speech in {len(table):,} utterances"
+    return f"{length} of speech in {counted(len(table), 'utterance')}"
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from activations.errors import InputError
 from activations.files import file_text
+from activations.wording import counted
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.iemocap_annotations import ID, Turn, read_evaluation, read_transcript, texts_of
@@ -117,9 +118,10 @@ class _Gaps:
     @property
     def notes(self) -> list[str]:
         """What was made up for."""
-        return [f"{self.cut:,} utterances are cut out of dialog/wav, both channels mixed"] * bool(
-            self.cut
-        )
+        return [
+            f"{counted(self.cut, 'utterance is', 'utterances are')} cut out of dialog/wav, "
+            "both channels mixed"
+        ] * bool(self.cut)
 
 
 def _find_root(folder: Path) -> Path:

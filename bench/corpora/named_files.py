@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from activations.errors import InputError
 from activations.files import file_bytes
+from activations.wording import counted
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.layouts import Annotations, Layout, fill
@@ -72,13 +73,16 @@ def read_named_files(root: Path, layout: Layout, *, strict: bool = True) -> Corp
     if not rows:
         _refuse_empty(root, layout, paths, strange, unannotated)
     found = list(rows.values())
-    problems += _counted(strange, f"recordings are not named as {layout.title} names them")
-    problems += _counted(unannotated, "recordings have no line in the annotations")
+    unlike = f"not named as {layout.title} names them"
+    problems += _named(strange, "recording is", "recordings are", unlike)
+    unlisted = "no line in the annotations"
+    problems += _named(unannotated, "recording has", "recordings have", unlisted)
     absent = sorted(set(said or {}) - matched)
-    problems += _counted(absent, "annotated recordings are missing")
+    problems += _named(absent, "annotated recording is", "annotated recordings are", "missing")
     problems += _unknown(found, layout)
     if copies:
-        notes.append(f"{copies:,} recordings are there twice, byte for byte: each counts once")
+        there = counted(copies, "recording is", "recordings are")
+        notes.append(f"{there} there twice, byte for byte: each counts once")
     if layout.utterances is not None:
         whole = "complete: " if len(found) == layout.utterances else ""
         notes.append(f"{whole}{len(found):,} of the release's {layout.utterances:,} recordings")
@@ -211,7 +215,8 @@ def _unknown(rows: list[dict[str, object]], layout: Layout) -> Iterator[str]:
             continue
         counts = Counter(str(row[column]) for row in rows if row[column] not in allowed)
         for value, count in sorted(counts.items()):
-            yield f"{count:,} recordings have a {column} that is not known: {value!r}"
+            have = counted(count, "recording has", "recordings have")
+            yield f"{have} a {column} that is not known: {value!r}"
 
 
 def _same_bytes(one: Path, other: Path) -> bool:
@@ -221,9 +226,9 @@ def _same_bytes(one: Path, other: Path) -> bool:
         return False
 
 
-def _counted(names: list[str], what: str) -> list[str]:
+def _named(names: list[str], one: str, many: str, what: str) -> list[str]:
     """One sentence for all of them, with the first by name; none where there are none."""
-    return [f"{len(names):,} {what}, the first is {names[0]}"] if names else []
+    return [f"{counted(len(names), one, many)} {what}, the first is {names[0]}"] if names else []
 
 
 def _refuse_empty(

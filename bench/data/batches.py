@@ -18,6 +18,7 @@ from torch import Tensor
 
 from activations.errors import InputError
 from activations.kernels.packing import Packing
+from activations.wording import counted
 from bench.data import streams
 from bench.data.examples import Examples
 from bench.data.folds import Fold
@@ -253,9 +254,10 @@ class Order:
         self._drops = members[0].hyper.last_batch == "drop"
         for member, train in zip(members, self._train, strict=True):
             if self._drops and len(train) < self._size:
+                examples = counted(len(train), "training example")
                 raise InputError(
                     f"training.last_batch: drop leaves fold {member.fold} without a batch: "
-                    f"{len(train)} training examples, training.batch_size {self._size}; set "
+                    f"{examples}, training.batch_size {self._size}; set "
                     "last_batch: carry or a smaller batch_size"
                 )
 

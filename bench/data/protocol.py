@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from activations.errors import InputError
+from activations.wording import counted
 from bench.corpora.names import nfc
 
 FoldUnit = Literal["session", "speaker", "group", "split"]
@@ -162,7 +163,7 @@ class Protocol:
             f"{len(self.classes)} classes "
             f"({' '.join(self.classes)}{'; ' + merged if merged else ''}) · "
             f"{'' if self.style == 'all' else self.style + ' speech · '}"
-            f"{test} · dev: {dev} · context: {self.context_turns} turns · "
+            f"{test} · dev: {dev} · context: {counted(self.context_turns, 'turn')} · "
             f"checkpoint: {self.selection}"
         )
 

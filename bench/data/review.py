@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from activations.wording import counted
 from bench.data.examples import Examples
 from bench.data.folds import Fold, shared_speakers
 from bench.data.protocol import Protocol
@@ -62,8 +63,9 @@ def fold_notes(folds: Iterable[Fold], examples: Examples, protocol: Protocol) ->
         if protocol.test_unit == "split":
             shared = shared_speakers(fold, examples)
             if shared:
+                both = counted(len(shared), "speaker is", "speakers are")
                 notes.append(
-                    f"{len(shared):,} speakers are both in the training and in the test part of "
+                    f"{both} both in the training and in the test part of "
                     f"the corpus's own split ({_some(shared)}): scores do not hold for new speakers"
                 )
     for side in ("test", "dev"):
@@ -83,7 +85,8 @@ def fold_notes(folds: Iterable[Fold], examples: Examples, protocol: Protocol) ->
                 f"({_some(few[side])}); {remedy}"
             )
     if number and not on_a_side.all():
-        notes.append(f"{int((~on_a_side).sum()):,} utterances are on no side of any fold")
+        left = counted(int((~on_a_side).sum()), "utterance is", "utterances are")
+        notes.append(f"{left} on no side of any fold")
     return notes
 
 

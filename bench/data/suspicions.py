@@ -7,6 +7,7 @@
 
 from collections import Counter
 
+from activations.wording import counted
 from bench.corpora.corpus import Corpus
 from bench.corpora.names import confusable, skeleton
 from bench.data.protocol import Protocol
@@ -56,8 +57,8 @@ def _near_labels(corpus: Corpus, protocol: Protocol) -> list[str]:
         near = plain.get(own) or next((plain[name] for name in plain if _nearly(own, name)), None)
         if near is not None:
             found.append(
-                f"{count:,} utterances are labelled {label!r}, which is nearly {near!r}, and are "
-                f"left out; protocol.merge: {{{label}: {near}}} takes them in"
+                f"{counted(count, 'utterance is', 'utterances are')} labelled {label!r}, which is "
+                f"nearly {near!r}, and left out; protocol.merge: {{{label}: {near}}} takes them in"
             )
     return found
 
@@ -82,8 +83,9 @@ def _same_audio(corpus: Corpus) -> list[str]:
             first = mixed[0]
             ids = ", ".join(str(table["id"][row]) for row in first[:SHOWN])
             kinds = ", ".join(repr(value) for value in Counter(values[row] for row in first))
+            there = counted(len(mixed), "recording is", "recordings are")
             found.append(
-                f"{len(mixed):,} recordings are there under several {column}s, byte for byte: the "
-                f"first as {ids} ({kinds})"
+                f"{there} there under several {column}s, byte for byte: "
+                f"the first as {ids} ({kinds})"
             )
     return found

@@ -19,6 +19,7 @@ from itertools import count
 import numpy as np
 import torch
 
+from activations.wording import counted
 from bench.data.batches import TrainingData
 from bench.data.members import Hyperparameters, Member, Variant
 from bench.speed.lengths import iemocap_like_lengths
@@ -207,7 +208,7 @@ def main(arguments: Sequence[str]) -> None:
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch sees no CUDA device, so there is none to measure; use --device cpu")
     device, rounds = torch.device(given.device), given.rounds
-    where = f"{torch.get_num_threads()} threads"
+    where = counted(torch.get_num_threads(), "thread")
     if device.type == "cuda":
         where = f"{torch.cuda.get_device_name()}, {torch.get_float32_matmul_precision()!r} products"
     print(f"torch {torch.__version__}, {where}, {rounds} rounds")

@@ -15,6 +15,7 @@ import torch
 from activations.kernels import precision as precisions
 from activations.kernels.cpu.limits import processor_name
 from activations.kernels.precision import precision, precision_called
+from activations.wording import counted
 
 PRODUCT = {"cpu": 1024, "cuda": 4096}  # rows and columns
 # bytes of a tensor that no cache holds: the largest last-level caches of servers have 512 MiB for
@@ -30,7 +31,7 @@ def machine(device: torch.device) -> str:
         precision = torch.get_float32_matmul_precision()
         name = f"{torch.cuda.get_device_name(device)}, float32 products {precision!r}"
     else:
-        name = f"{processor_name()}, {torch.get_num_threads()} threads"
+        name = f"{processor_name()}, {counted(torch.get_num_threads(), 'thread')}"
     return f"{name}, torch {torch.__version__}"
 
 

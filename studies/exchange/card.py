@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from activations.wording import counted
 from bench.escapes import markdown
 from bench.training.results import MemberResult
 from studies.spec import StudySpec
@@ -66,10 +67,10 @@ def data_card(
         "",
         markdown(spec.description),
         "",
-        f"{len(variants)} variants of a recurrent cell, trained on {markdown(corpus['name'])} "
-        f"({spoken}), {len(folds)} folds; {len(results)} runs, {diverged} of which diverged (they "
-        f"count with the score of a constant answer). {tuned}Protocol: "
-        f"{markdown(spec.protocol.text)}.",
+        f"{counted(len(variants), 'variant')} of a recurrent cell, trained on "
+        f"{markdown(corpus['name'])} ({spoken}), {counted(len(folds), 'fold')}; "
+        f"{counted(len(results), 'run')}, {diverged} of which diverged (they count with the score "
+        f"of a constant answer). {tuned}Protocol: {markdown(spec.protocol.text)}.",
         *(f"\nOf the corpus: {markdown(each)}." for each in corpus.get("reservations", ())),
         "",
         f"No audio and no features are in it. {ids}",

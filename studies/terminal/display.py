@@ -28,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from activations.errors import printable
+from activations.wording import counted
 from studies.device_use import DeviceUse
 from studies.pace import Pace
 from studies.progress import SILENT, Count, StackAt, TrainingView
@@ -162,7 +163,7 @@ class TrainingBars:
         self._pace.finish(place, at.members, at.work)
         running = self._stop(place)
         self._show_all()
-        count = f"{self._pace.finished:>4} of {self._pace.members} members"
+        count = f"{self._pace.finished:>4} of {counted(self._pace.members, 'member')}"
         took = f"{time.monotonic() - running.began:.1f} s" if running else ""
         parts = [count, place, at.label, outcome, took]
         self._display.say(" · ".join(filter(None, parts)))
@@ -232,14 +233,16 @@ def print_status(status: "Status") -> None:
     if rows:
         print_table(["trial", "setting", "members", "diverged", "took", "left"], rows)
         print_lines(
-            f"study {status.study}: {status.finished} of {status.members} members finished, "
+            f"study {status.study}: {status.finished} of "
+            f"{counted(status.members, 'member')} finished, "
             f"{status.members - status.finished} missing, "
             f"time left: {duration(status.seconds_left) or 'none'}"
         )
     if search := status.search:
         print_lines(
-            f"search of {status.study}: {search.finished} of {search.members} members finished, "
-            f"{search.trials} settings of each variant on each fold; "
+            f"search of {status.study}: {search.finished} of "
+            f"{counted(search.members, 'member')} finished, "
+            f"{counted(search.trials, 'setting')} of each variant on each fold; "
             + ("complete" if search.complete else f"it goes on with: gateswap tune {status.study}")
         )
     for sentence in (*status.unreadable, *filter(None, [status.seeds])):

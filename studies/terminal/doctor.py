@@ -15,6 +15,7 @@ from importlib import metadata
 from typing import Any
 
 from activations.errors import GateswapError, on_one_line
+from activations.wording import counted
 from studies.reaching import reach, whole
 from studies.storages import PRODUCTS, Product, storage_of
 from studies.workspace import Workspace, writable
@@ -133,7 +134,7 @@ def _attempt(name: str, needed: bool, look: Callable[[], str], remedy: str) -> D
 def _torch() -> str:
     import torch
 
-    return f"{torch.__version__}, {torch.get_num_threads()} threads"
+    return f"{torch.__version__}, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def _look_for_gpus() -> tuple[tuple[Gpu, ...], str]:

@@ -1,5 +1,6 @@
 """Features of two programs side by side, printed for people."""
 
+from activations.wording import counted
 from bench.corpora.corpus import Corpus
 from bench.features.comparison import compare
 from studies.terminal.display import TerminalDisplay, print_table
@@ -11,9 +12,11 @@ def print_comparison(corpus: Corpus, most: int) -> None:
     picked = files[:: max(1, -(-len(files) // most))]
     with TerminalDisplay().counting("recordings") as count:
         found = compare(picked, count)
+    recordings, frames = counted(found.utterances, "recording"), counted(found.frames, "frame")
+    later = counted(found.shift, "frame")
     print(
-        f"{corpus.name}: {found.utterances} recordings, {found.frames:,} frames; Pearson's r of "
-        f"each recording's frames, librosa's grid {found.shift} frame(s) later"
+        f"{corpus.name}: {recordings}, {frames}; Pearson's r of each recording's frames, "
+        f"librosa's grid {later} later"
     )
     print_table(
         ["column", "median r", "lowest tenth"],

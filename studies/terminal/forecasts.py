@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from activations.wording import counted
 from studies.terminal.display import duration, print_table
 
 if TYPE_CHECKING:
@@ -40,6 +41,6 @@ def print_forecast(found: "Forecast | None") -> None:
     untried = "; *: not tried, expected to be like those" if tried < len(found.variants) else ""
     what = "variants and settings" if any(each.setting for each in found.variants) else "variants"
     print(
-        f"{members:,} missing members, by a few steps of {tried} {what} on this machine, as busy "
-        f"as it is: {duration(expected)} ({duration(low)} – {duration(high)}){untried}"
+        f"{counted(members, 'missing member')}, by a few steps of {tried} {what} on this machine, "
+        f"as busy as it is: {duration(expected)} ({duration(low)} – {duration(high)}){untried}"
     )

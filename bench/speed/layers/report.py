@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from activations.drawing import own_settings
+from activations.wording import counted
 from bench.speed.layers.shape import LayerShape
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Report:
         yield Text(
             f"gateswap ran on {self.kernel}; product ({self.precision}) "
             f"{self.sgemm_gflops:,.0f} GFLOP/s, copy {self.copy_gbs:,.0f} GB/s; "
-            f"medians of {self.repeats} alternating rounds"
+            f"medians of {counted(self.repeats, 'alternating round')}"
         )
         if self.spread > BUSY:
             yield Text(

@@ -64,7 +64,7 @@ def test_a_table_of_files_is_a_corpus_with_speakers_and_their_gender(tmp_path: P
     assert corpus.table["speaker"].tolist() == ["A", "A", "B"]
     assert corpus.table["gender"].tolist() == ["female", "female", "male"]
     assert not corpus.table["segment"].any()
-    assert corpus.notes[0] == "1 rows without a label are left out"
+    assert corpus.notes[0] == "1 row without a label is left out"
     assert corpus.problems == corpus.faults == ()
 
 

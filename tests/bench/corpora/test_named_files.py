@@ -134,7 +134,7 @@ def test_the_same_recording_in_two_folders_counts_once(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "Actor_01", tmp_path / "audio_speech_actors_01-24" / "Actor_01")
     corpus = read_corpus(tmp_path, "ravdess")
     assert len(corpus) == 1
-    assert "1 recordings are there twice, byte for byte" in corpus.notes[0]
+    assert "1 recording is there twice, byte for byte" in corpus.notes[0]
     record(tmp_path / "other", "a.wav", "03-01-01-01-01-01-01.wav")
     with pytest.raises(InputError, match="both 03-01-01-01-01-01-01 and differ; remove one"):
         read_corpus(tmp_path, "ravdess")
@@ -206,8 +206,8 @@ def test_annotations_without_a_recording_and_recordings_without_annotation_are_r
     meld(tmp_path)
     (tmp_path / "train_splits" / "dia0_utt1.wav").rename(tmp_path / "train_splits/dia0_utt7.wav")
     problems = read_corpus(tmp_path, "meld").problems
-    assert "1 recordings have no line in the annotations, the first is train_spl" in problems[0]
-    assert "1 annotated recordings are missing, the first is train/0/1" in problems[1]
+    assert "1 recording has no line in the annotations, the first is train_spl" in problems[0]
+    assert "1 annotated recording is missing, the first is train/0/1" in problems[1]
 
 
 def test_msp_improv_takes_the_listeners_label_and_not_the_intended_one(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_pattern_of_ones_own_reads_ones_own_recordings(tmp_path: Path) -> None
         "day1-anna-wut-1", "day2-bert-froh-1", "day2-bert-öd-1"]  # fmt: skip
     assert corpus.table["label"].tolist() == ["ang", "hap", "öd"]
     assert corpus.table["gender"].tolist() == ["female", "", ""]
-    assert corpus.problems == ("1 recordings have a label that is not known: 'öd'",)
+    assert corpus.problems == ("1 recording has a label that is not known: 'öd'",)
 
 
 GOOD: dict[str, Any] = {"file": r"(?P<speaker>\d+)(?P<label>\w)"}

@@ -56,7 +56,7 @@ def test_names_of_two_people_stay_two(one: str, other: str) -> None:
 def test_a_label_that_is_nearly_a_class_is_told_with_its_count(tmp_path: Path, label: str) -> None:
     rows = [{"label": "neu"}, {"label": label}, {"label": label}, {"label": "fru"}]
     (found,) = suspicions(corpus_of(tmp_path, rows), Protocol())
-    assert found.startswith(f"2 utterances are labelled {label!r}, which is nearly 'ang', and are")
+    assert found.startswith(f"2 utterances are labelled {label!r}, which is nearly 'ang', and left")
 
 
 def test_the_same_audio_under_two_speakers_labels_or_parts_is_reported(tmp_path: Path) -> None:
@@ -68,9 +68,9 @@ def test_the_same_audio_under_two_speakers_labels_or_parts_is_reported(tmp_path:
     ]
     found = suspicions(corpus_of(tmp_path, rows), Protocol())
     assert [text.partition(",")[0] for text in found] == [
-        "1 recordings are there under several speakers",
-        "1 recordings are there under several labels",
-        "1 recordings are there under several splits",
+        "1 recording is there under several speakers",
+        "1 recording is there under several labels",
+        "1 recording is there under several splits",
     ]
     assert "u0, u1 ('A', 'B')" in found[0]
 
