@@ -103,7 +103,8 @@ def _apart(means: FloatArray, variance: FloatArray, degrees: FloatArray) -> Floa
     total = variance + of_others
     squares = variance**2 / degrees
     freedom = total**2 / (squares + (squares.sum(axis=1, keepdims=True) - squares) / (k - 1) ** 4)
-    return np.asarray(2 * stats.t.sf(np.abs(away) / np.sqrt(total), freedom)).min(axis=1)
+    p = 2 * stats.t.sf(np.abs(away) / np.sqrt(total), freedom)
+    return np.asarray(p.min(axis=1), dtype=np.float64)
 
 
 def _draw(scatter: Scatter, n: int, rng: np.random.Generator) -> FloatArray:
