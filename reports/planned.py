@@ -198,7 +198,8 @@ def plan_paragraph(spec: StudySpec, folder: StudyFolder) -> str:
     if rest:
         families.append(("exploratory" if asked.primary else "", rest))
     sentences = [
-        f"Study {spec.name}: {counted(len(variants), 'variant')}, {counted(folds, 'fold')}, "
+        f"Study {spec.name}: {counted(len(variants), 'variant')}{_crossed(spec)}, "
+        f"{counted(folds, 'fold')}, "
         f"{_seeds_said(spec)}; {spec.protocol.text}.",
         f"Each variant is compared with {baseline} of the same direction in "
         f"{asked.metric.upper()}, seeds averaged and folds tested with the variance corrected "
@@ -228,6 +229,11 @@ def plan_paragraph(spec: StudySpec, folder: StudyFolder) -> str:
     return " ".join(sentences)
 
 
+def _crossed(spec: StudySpec) -> str:
+    settings = len(spec.all_settings())
+    return f", each with {settings} settings" if settings > 1 else ""
+
+
 def _noise(spread: Spread, seeds: int) -> SeedNoise:
     return SeedNoise(between=spread.between**2, within=spread.within**2, seeds=seeds)
 
@@ -245,9 +251,14 @@ def _seeds_said(spec: StudySpec) -> str:
 
 def _finds(name: str, members: list[str], seeds: int, spec: StudySpec, spread: Spread) -> str:
     """What a family's design finds, with the uncertainty of the spread where it was estimated."""
-    m = len(members)
-    directions = [label.split(" · ")[1] for label in members]
-    finding = family_power(spread.ratio, directions, level=spec.analysis.level)
+    # each setting that is crossed with the variants has a baseline of its own
+    baselines = [
+        f"{label.split(' · ')[1]} {setting}"
+        for setting in range(len(spec.all_settings()))
+        for label in members
+    ]
+    m = len(baselines)
+    finding = family_power(spread.ratio, baselines, level=spec.analysis.level)
     total = float(np.hypot(spread.between, spread.within / np.sqrt(seeds)))
     found, chance = finding.detectable(total, POWER), finding.chance(GAIN, total)
     family = counted(m, f"{name} comparison".lstrip())

@@ -66,7 +66,7 @@ class StudyFolder:
 
     @property
     def looks(self) -> Path:
-        """The reports of complete plans: each look at verdicts."""
+        """The reports and exports: each look at differences."""
         return self.root / "looks.json"
 
     @property

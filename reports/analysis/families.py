@@ -77,9 +77,15 @@ def judge_families(
     """
     split = [("all", list(pairs))]
     if settings.primary:
+        # a variant that is run with several settings is named once in a plan, and is several rows
+        named = {
+            row.label
+            for row in scores.rows
+            if {row.label, row.variant.label} & set(settings.primary)
+        }
         split = [
-            ("primary", [pair for pair in pairs if pair[0] in settings.primary]),
-            ("exploratory", [pair for pair in pairs if pair[0] not in settings.primary]),
+            ("primary", [pair for pair in pairs if pair[0] in named]),
+            ("exploratory", [pair for pair in pairs if pair[0] not in named]),
         ]
     families: list[Family] = []
     found: dict[str, Judged] = {}

@@ -133,6 +133,20 @@ def test_plan_is_told_in_prose_with_what_its_design_finds(tmp_path: Path) -> Non
     assert "Frozen as plan" in plan_paragraph(spec, place.study(spec.name))
 
 
+def test_plan_counts_a_comparison_for_each_setting_that_variants_are_crossed_with(
+    tmp_path: Path,
+) -> None:
+    place = Workspace(tmp_path)
+    few = ("variants={activation: [tanh, relu], direction: gru}", "analysis.primary=[relu · gru]")
+    told = [
+        plan_paragraph(load("demo", [*few, *more], workspace=place), place.study("demo"))
+        for more in ((), ("across={model.hidden_size: [8, 16, 32]}",))
+    ]
+    assert "As the only one of 1 primary comparison the design" in told[0]
+    assert "2 variants, each with 3 settings" in told[1]
+    assert "As one of 3 primary comparisons the design" in told[1]
+
+
 def test_plan_with_a_rule_for_seeds_says_so_and_is_interim_until_it_has_ended(
     tmp_path: Path,
 ) -> None:

@@ -173,6 +173,22 @@ def test_planned_comparisons_are_a_family_of_their_own_and_the_rest_is_explorato
     assert "the margin was planned as 2" in changed.permission.why
 
 
+def test_a_planned_variant_that_is_run_with_several_settings_is_primary_with_each() -> None:
+    results = reports.example(["tanh", "relu", "elu"], ["gru"], seeds=1, utterances=60)
+    sizes = [
+        synthetic.of_another(
+            r, member=dataclasses.replace(r.member, hyper=dataclasses.replace(r.hyper, steps=steps))
+        )
+        for r in results
+        for steps in (100, 200)
+    ]
+    found = analyse(sizes, settings=Settings(primary=("relu · gru",)))
+    assert {f.name: f.variants for f in found.families} == {
+        "primary": ("relu · gru · steps 100", "relu · gru · steps 200"),
+        "exploratory": ("elu · gru · steps 100", "elu · gru · steps 200"),
+    }
+
+
 def test_a_mean_is_corrected_and_seeds_are_apart_from_folds(analysis: Analysis) -> None:
     row = next(s for s in analysis.summaries if s.variant == "tanh · bigru")
     table = analysis.scores[analysis.variants.index("tanh · bigru")]
