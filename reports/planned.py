@@ -88,7 +88,10 @@ def planned_settings(
         if given is not None and given != planned:
             departures.append(f"{name} was planned as {planned} and is {given}")
     level = plan.level if asked.level is None else asked.level
-    spent, grown = _after_looks(folder, spec, members, level)
+    ruled = spec.seed_rule is not None and (
+        frozen is None or isinstance(frozen.planned.get("seeds"), Mapping)
+    )
+    spent, grown = _after_looks(folder, spec, members, level, ruled=ruled)
     return Settings(
         selection=spec.protocol.selection,
         metric=asked.metric or plan.metric,
@@ -136,12 +139,19 @@ def _spec(folder: StudyFolder) -> StudySpec:
 
 
 def _after_looks(
-    folder: StudyFolder, spec: StudySpec, members: Mapping[str, Member], level: float
+    folder: StudyFolder,
+    spec: StudySpec,
+    members: Mapping[str, Member],
+    level: float,
+    *,
+    ruled: bool,
 ) -> tuple[float, tuple[str, ...]]:
-    """The level that is left for this look, and what forbids verdicts."""
+    """The level that is left for this look, and what forbids verdicts; ruled: a rule that was
+    planned adds the seeds.
+    """
     this, planned = members_hash(members), spec.analysis.looks
     # estimates that were read early count too, but where it is fixed how the plan goes on
-    fixed = bool(planned) or spec.seed_rule is not None
+    fixed = bool(planned) or ruled
     earlier = [
         look for look in read_looks(folder) if look.digest != this and (look.complete or not fixed)
     ]

@@ -166,11 +166,13 @@ def _lost_seeds(planned: Mapping[str, Any], spec: StudySpec) -> tuple[str, ...]:
 
     Fewer than planned are what stops a study when it looks well, unless that look was planned.
     """
-    if spec.seed_rule or not isinstance(planned["seeds"], int):
+    count = planned.get("seeds")
+    if spec.seed_rule or not isinstance(count, int):
         return ()  # a rule that changed is named already
-    now, count = sorted(spec.first_seeds), planned["seeds"]
-    before = planned.get("seed_numbers")  # early versions kept their count alone
-    kept = len(now) >= count and set(before or ()) <= set(now)
+    now, before = sorted(spec.first_seeds), planned.get("seed_numbers")
+    if not isinstance(before, list):
+        before = []  # early versions kept their count alone
+    kept = len(now) >= count and all(seed in now for seed in before)
     if kept or len(now) in spec.analysis.looks:
         return ()
     return (f"seeds were planned as {_said(before or count)} and are {_said(now)}",)

@@ -74,7 +74,11 @@ def test_estimates_that_were_read_early_forbid_more_seeds_unless_it_is_fixed_how
     folder, members = _study(tmp_path, "seeds=2")
     record_look(folder, list(members), 2, complete=False)
     assert planned_settings(folder, members).departures == ()  # the plan itself goes on
+    folder.results.mkdir()
+    (folder.results / f"{0:024x}.npz").touch()
     folder, members = _study(tmp_path, "seeds=3")
+    assert "was grown from" in planned_settings(folder, members).departures[0]
+    folder, members = _study(tmp_path, "seeds={start: 3, most: 9}")  # a rule that was not planned
     assert "was grown from" in planned_settings(folder, members).departures[0]
     for ways in (("seeds={start: 3, most: 9}",), ("seeds=4", "analysis.looks=[2, 4]")):
         (tmp_path / "studies" / "demo" / "frozen.json").unlink()
