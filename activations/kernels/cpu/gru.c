@@ -124,6 +124,13 @@ INLINE float *saved_at(const struct recurrence *r, i64 s, i64 strip, i64 unit, i
     return r->c->saved + (r->d * r->c->N + first) * 4 * padded(r->c->H) + unit * rows * 4;
 }
 
+/* Strips that go through a block of units together: a tile's, so that the block's weights are read once a step; or one, where the
+   weights stay in first-level cache anyway, so that memory is read and written in sequence. Counted in strips of all tiles. */
+INLINE i64 strips_together(const struct call *c)
+{
+    return 3 * padded(c->H) * folded(c->H) * 4 <= 16384 ? c->ntiles : strips_of(c);
+}
+
 /* How far ahead, in frames as `frame` counts them, the same row's frame of step s + by lies; 0 where there is no such step. */
 INLINE i64 ahead(const struct recurrence *r, i64 s, i64 by)
 {
@@ -221,7 +228,7 @@ static void forward_item(const void *argument, i64 item, char *scratch)
     const struct call *c = argument;
     struct recurrence r;
     start_recurrence(&r, c, item / c->ntiles, &scratch);
-    i64 H = c->H, K = folded(H);
+    i64 H = c->H, K = folded(H), together = strips_together(c);
     factor *room = (factor *)take(&scratch, room_for_rows(c, H));
     pack_forward(r.w_hh, H, r.panel, room);
     const float **states = (const float **)take(&scratch, strips_of(c) * ROWS * 2);
@@ -232,13 +239,14 @@ static void forward_item(const void *argument, i64 item, char *scratch)
         i64 strips = (running(&r, s) + ROWS - 1) / ROWS;
         for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles)
             products[strip] = state_rows(&r, s, strip, states, rows_of, room);
-        for (i64 unit = 0; unit < H; unit += LANES)
-            for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles) {
-                i64 rows = products[strip];
-                if (rows)
-                    multiply_table[rows - 1][BLOCK - 1](rows_of + strip * ROWS, r.panel + unit * BLOCK * K, K, product, 0);
-                forward_gates(&r, s, strip, unit, states + strip * ROWS, rows, product);
-            }
+        for (i64 first = item % c->ntiles; first < strips; first += together)
+            for (i64 unit = 0; unit < H; unit += LANES)
+                for (i64 strip = first; strip < least(first + together, strips); strip += c->ntiles) {
+                    i64 rows = products[strip];
+                    if (rows)
+                        multiply_table[rows - 1][BLOCK - 1](rows_of + strip * ROWS, r.panel + unit * BLOCK * K, K, product, 0);
+                    forward_gates(&r, s, strip, unit, states + strip * ROWS, rows, product);
+                }
     }
 }
 
@@ -270,6 +278,9 @@ static void backward_gates(const struct recurrence *r, i64 s, i64 strip, i64 uni
             will_read(next_saved + j * LANES);
         will_read(c->d_h + (at + before) * H + unit);
         will_read(c->h + (at + before_that) * H + unit);
+        for (int gate = 0; gate < 3; gate++)
+            will_write(c->d_gates_x + ((at + before) * 3 + gate) * H + unit);
+        will_write(c->d_hn + (at + before) * H + unit);
         vf h = state ? load_first(state + unit, n) : splat(0);
         vf d_state = load_first(c->d_h + at * H + unit, n);
         if (i < products)
@@ -333,7 +344,7 @@ static void backward_item(const void *argument, i64 item, char *scratch)
     const struct call *c = argument;
     struct recurrence r;
     start_recurrence(&r, c, item / c->ntiles, &scratch);
-    i64 H = c->H, Hp = padded(H), vectors = Hp / LANES, strips = strips_of(c);
+    i64 H = c->H, Hp = padded(H), vectors = Hp / LANES, strips = strips_of(c), together = strips_together(c);
     const float **rows_of_w = (const float **)take(&scratch, 3 * H * 2);
     for (i64 k = 0; k < 3 * H; k++)
         rows_of_w[k] = r.w_hh + k * H;
@@ -348,23 +359,26 @@ static void backward_item(const void *argument, i64 item, char *scratch)
     vf product[ROWS * BLOCK];
     i64 frames[ROWS];
     for (i64 s = r.T - 1; s >= 0; s--) {
-        for (i64 strip = item % c->ntiles; strip * ROWS < running(&r, s); strip += c->ntiles) {
+        i64 now = (running(&r, s) + ROWS - 1) / ROWS;
+        for (i64 strip = item % c->ntiles; strip < now; strip += c->ntiles) {
             i64 rows = backward_products(&r, s, strip);
             for (i64 i = 0; i < rows; i++)
                 frames[i] = frame(&r, s + 1, strip * ROWS + i);
             gradient_rows(&r, frames, rows, gates + strip * 2 * ROWS, room + strip * room_of_strip);
         }
-        for (i64 first = 0, width; first < vectors; first += width) {
-            width = block_width(vectors - first);
-            for (i64 strip = item % c->ntiles; strip * ROWS < running(&r, s); strip += c->ntiles) {
-                i64 rows = backward_products(&r, s, strip);
-                if (rows)
-                    multiply_gradients(&r, gates + strip * 2 * ROWS, rows, width, r.panel + first * LANES * folded(3 * H), product);
-                for (i64 j = 0; j < width; j++)
-                    backward_gates(&r, s, strip, (first + j) * LANES, rows, product + j, width, carry + strip * ROWS * Hp,
-                                   sums + strip * SUMS * Hp);
+        for (i64 some = item % c->ntiles; some < now; some += together)
+            for (i64 first = 0, width; first < vectors; first += width) {
+                width = block_width(vectors - first);
+                const factor *panel = r.panel + first * LANES * folded(3 * H);
+                for (i64 strip = some; strip < least(some + together, now); strip += c->ntiles) {
+                    i64 rows = backward_products(&r, s, strip);
+                    if (rows)
+                        multiply_gradients(&r, gates + strip * 2 * ROWS, rows, width, panel, product);
+                    for (i64 j = 0; j < width; j++)
+                        backward_gates(&r, s, strip, (first + j) * LANES, rows, product + j, width, carry + strip * ROWS * Hp,
+                                       sums + strip * SUMS * Hp);
+                }
             }
-        }
     }
     if (!c->d_h0)
         return;
@@ -414,14 +428,14 @@ static void add_outer_products(const struct recurrence *r, const i64 *frames, co
 {
     const struct call *c = r->c;
     i64 H = c->H, vectors = padded(H) / LANES, blocks = blocks_of_gate(H), depth = folded(K);
-    for (i64 k = 0; k < depth; k++) { /* left: block after block [depth, ROWS] */
+    for (i64 k = 0; k < depth; k++) { /* left: block after block [depth, ROWS], LEFT_BLOCK apart */
         factor *to = left + k * ROWS;
         const factor *gates[3];
         for (i64 gate = first / blocks; gate * blocks < last; gate++) {
             const float *next = DEPTH * k + 1 < K ? gate_gradients(c, frames[DEPTH * k + 1], gate) : NULL;
             gates[gate] = across(gate_gradients(c, frames[DEPTH * k], gate), next, H, room + gate * padded(H));
         }
-        for (i64 block = first; block < last; block++, to += depth * ROWS) {
+        for (i64 block = first; block < last; block++, to += LEFT_BLOCK) {
             i64 unit = block % blocks * ROWS;
             const factor *from = gates[block / blocks] + unit;
             if (unit + ROWS <= H)
@@ -436,7 +450,7 @@ static void add_outer_products(const struct recurrence *r, const i64 *frames, co
     for (i64 column = 0, width; column < vectors; column += width) {
         width = block_width(vectors - column);
         for (i64 block = first; block < last; block++) {
-            multiply_packed_table[width - 1](left + (block - first) * depth * ROWS, right + column * LANES * depth, depth, product);
+            multiply_packed_table[width - 1](left + (block - first) * LEFT_BLOCK, right + column * LANES * depth, depth, product);
             i64 gate = block / blocks, row = block % blocks * ROWS;
             for (i64 i = 0; i < least(ROWS, H - row); i++)
                 for (i64 j = 0; j < width; j++) {
@@ -483,7 +497,7 @@ static void weights_item(const void *argument, i64 item, char *scratch)
     start_recurrence(&r, c, item / c->nchunks, &scratch);
     i64 H = c->H, chunk = item % c->nchunks;
     i64 blocks = 3 * blocks_of_gate(H), first = blocks * chunk / c->nchunks, last = blocks * (chunk + 1) / c->nchunks;
-    factor *left = (factor *)take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE);
+    factor *left = (factor *)take(&scratch, (last - first) * LEFT_BLOCK);
     factor *right = (factor *)take(&scratch, padded(H) * FRAMES_AT_ONCE);
     factor *room = (factor *)take(&scratch, 3 * padded(H));
     float *totals = take(&scratch, SUMS * padded(H));
@@ -534,7 +548,7 @@ i64 gru_scratch_bytes(const struct call *c)
     i64 floats = 3 * Hp + PARAMETERS * Hp + 3 * Hp * H; /* start_recurrence */
     i64 forward = strips * (2 * ROWS + 1) * 2 + room_for_rows(c, H);
     i64 backward = 6 * H + strips * ROWS * (Hp + 4 + room_for(2 * H) + room_for(H));
-    i64 weights = (3 * blocks_of_gate(H) * ROWS + Hp) * FRAMES_AT_ONCE + (3 + SUMS) * Hp;
+    i64 weights = 3 * blocks_of_gate(H) * LEFT_BLOCK + Hp * FRAMES_AT_ONCE + (3 + SUMS) * Hp;
     i64 most = forward > backward ? forward : backward;
     return ((floats + (most > weights ? most : weights)) * 4 + 64 * 8 + 4095) / 4096 * 4096; /* take rounds up, 8 times at most */
 }

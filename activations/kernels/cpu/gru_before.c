@@ -175,6 +175,9 @@ static void backward_candidates(const struct recurrence *r, i64 s, i64 strip, i6
         const float *state = i < old ? c->h + (at + before) * H : initial(r, strip * ROWS + i);
         will_read(c->d_h + (at + before) * H + unit);
         will_read(c->h + (at + before_that) * H + unit);
+        for (int gate = 0; gate < 3; gate++)
+            will_write(c->d_gates_x + ((at + before) * 3 + gate) * H + unit);
+        will_write(c->d_hn + (at + before) * H + unit);
         vf h = state ? load_first(state + unit, n) : splat(0);
         vf d_state = load_first(c->d_h + at * H + unit, n);
         if (i < products)
@@ -354,7 +357,7 @@ static void before_weights_item(const void *argument, i64 item, char *scratch)
     start_recurrence(&r, c, item / c->nchunks, &scratch);
     i64 H = c->H, Hp = padded(H), chunk = item % c->nchunks;
     i64 blocks = 3 * blocks_of_gate(H), first = blocks * chunk / c->nchunks, last = blocks * (chunk + 1) / c->nchunks;
-    factor *left = (factor *)take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE);
+    factor *left = (factor *)take(&scratch, (last - first) * LEFT_BLOCK);
     factor *right = (factor *)take(&scratch, Hp * FRAMES_AT_ONCE);
     factor *room = (factor *)take(&scratch, 3 * Hp);
     float *totals = take(&scratch, SUMS * Hp);

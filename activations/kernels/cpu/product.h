@@ -14,6 +14,10 @@
 #define BLOCK 3 /* vectors in a block of columns; also the number of gates */
 #define FRAMES_AT_ONCE 192 /* a block of the weight gradient's right-hand side stays in 48 KiB of first-level cache */
 
+/* From one block of the left-hand side to the next: an odd number of cache lines, or else the rows of a frame, which are packed one
+   after the other, would share a few sets of the cache and push each other out. */
+#define LEFT_BLOCK ((FRAMES_AT_ONCE + 16 / ROWS) * ROWS)
+
 typedef void (*parallel_region)(void (*)(void *), void *, unsigned, unsigned); /* GOMP_parallel's type */
 
 /* ------------------------------------------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
      threads and groups. */
 
 #define ITEM_FRAMES 128
+#define LARGEST_SHORT_SUM 128 /* up to here few frames at a time were measured to be faster (docs/speed.md) */
 
 struct projection {
     i64 G, I, O, threads, pieces; /* pieces: of a group's weight gradient */
@@ -50,25 +51,29 @@ static void pack_transposed(const float *from, i64 columns, i64 K, factor *to, f
 static void multiply_frames(const float *in, i64 K, const factor *panel, const float *bias, float *out, i64 columns, i64 first,
                             i64 last, factor *room)
 {
+    /* few frames at a time, so that the lines of a result are complete before they leave the cache; where K is large, reading the
+       panel for each of them would take longer */
+    i64 at_once = K <= LARGEST_SHORT_SUM ? 2 * ROWS : ITEM_FRAMES;
     vf product[ROWS * BLOCK];
     const factor *rows[ITEM_FRAMES];
     for (i64 frame = first; frame < last; frame++)
         rows[frame - first] = along(in + frame * K, K, room + (frame - first) * room_for(K));
-    for (i64 column = 0, left = padded(columns) / LANES, width; left > 0; column += width * LANES, left -= width) {
-        width = block_width(left);
-        for (i64 frame = first; frame < last; frame += ROWS) {
-            i64 n = least(last - frame, ROWS);
-            multiply_table[n - 1][width - 1](rows + (frame - first), panel + column * folded(K), folded(K), product, 0);
-            for (i64 i = 0; i < n; i++)
-                for (i64 j = 0; j < width; j++) {
-                    i64 at = column + j * LANES, lanes = least(columns - at, LANES);
-                    vf sum = product[i * width + j];
-                    if (bias)
-                        sum += load_first(bias + at, lanes);
-                    store_first(out + (frame + i) * columns + at, sum, lanes);
-                }
+    for (i64 start = first; start < last; start += at_once)
+        for (i64 column = 0, left = padded(columns) / LANES, width; left > 0; column += width * LANES, left -= width) {
+            width = block_width(left);
+            for (i64 frame = start; frame < least(start + at_once, last); frame += ROWS) {
+                i64 n = least(last - frame, ROWS);
+                multiply_table[n - 1][width - 1](rows + (frame - first), panel + column * folded(K), folded(K), product, 0);
+                for (i64 i = 0; i < n; i++)
+                    for (i64 j = 0; j < width; j++) {
+                        i64 at = column + j * LANES, lanes = least(columns - at, LANES);
+                        vf sum = product[i * width + j];
+                        if (bias)
+                            sum += load_first(bias + at, lanes);
+                        store_first(out + (frame + i) * columns + at, sum, lanes);
+                    }
+            }
         }
-    }
 }
 
 /* Factors that an item's frames take, or a block of weights. */
@@ -121,7 +126,7 @@ static void weights_item(const void *argument, i64 item, char *scratch)
     const struct projection *c = argument;
     i64 g = item / c->pieces, I = c->I, O = c->O, blocks = (O + ROWS - 1) / ROWS, piece = item % c->pieces;
     i64 first = blocks * piece / c->pieces, last = blocks * (piece + 1) / c->pieces;
-    factor *left = (factor *)take(&scratch, (last - first) * ROWS * FRAMES_AT_ONCE);
+    factor *left = (factor *)take(&scratch, (last - first) * LEFT_BLOCK);
     factor *right = (factor *)take(&scratch, padded(I) * FRAMES_AT_ONCE), *room = (factor *)take(&scratch, padded(O));
     float *d_w = c->d_w + g * O * I, *d_b = c->d_b ? c->d_b + g * O : NULL;
     i64 top = first * ROWS, bottom = least(last * ROWS, O);
@@ -143,7 +148,7 @@ static void weights_item(const void *argument, i64 item, char *scratch)
                 continue;
             const factor *both = across(from, k + 1 < K ? from + O : NULL, bottom - top, room);
             factor *to = left + k / DEPTH * ROWS;
-            for (i64 m = 0; m < bottom - top; m += ROWS, to += depth * ROWS)
+            for (i64 m = 0; m < bottom - top; m += ROWS, to += LEFT_BLOCK)
                 if (m + ROWS <= bottom - top)
                     memcpy(to, both + m, ROWS * 4);
                 else
@@ -155,7 +160,7 @@ static void weights_item(const void *argument, i64 item, char *scratch)
         for (i64 column = 0, vectors = padded(I) / LANES, width; vectors > 0; column += width * LANES, vectors -= width) {
             width = block_width(vectors);
             for (i64 m = top; m < bottom; m += ROWS) {
-                multiply_packed_table[width - 1](left + (m - top) * depth, right + column * depth, depth, product);
+                multiply_packed_table[width - 1](left + (m - top) / ROWS * LEFT_BLOCK, right + column * depth, depth, product);
                 for (i64 i = 0; i < least(ROWS, bottom - m); i++)
                     for (i64 j = 0; j < width; j++) {
                         i64 at = column + j * LANES, n = least(I - at, LANES);
@@ -171,7 +176,7 @@ static void weights_item(const void *argument, i64 item, char *scratch)
 i64 projection_scratch_bytes(const struct projection *c)
 {
     i64 panel = padded(c->O) * padded(c->I) + 2 * c->O + room_of_item(c);
-    i64 weights = (c->O + 2 * ROWS + padded(c->I)) * FRAMES_AT_ONCE + padded(c->O);
+    i64 weights = (c->O / ROWS + 2) * LEFT_BLOCK + padded(c->I) * FRAMES_AT_ONCE + padded(c->O);
     return ((panel > weights ? panel : weights) * 4 + 64 * 4 + 4095) / 4096 * 4096; /* take rounds up; a group's number */
 }
 
