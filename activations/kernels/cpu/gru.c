@@ -422,7 +422,7 @@ INLINE const float *gate_gradients(const struct call *c, i64 frame, i64 gate)
     return gate == 2 ? c->d_hn + frame * c->H : c->d_gates_x + (frame * 3 + gate) * c->H;
 }
 
-/* Blocks first..last of d_w += gradients^T states, for K frames. room: for a row of three gates. */
+/* Blocks first..last of d_w += gradients^T states, for K frames. room: for a gate's row. */
 static void add_outer_products(const struct recurrence *r, const i64 *frames, const float *const *states, i64 K, i64 first,
                                i64 last, factor *left, factor *right, factor *room, float *d_w)
 {
@@ -430,19 +430,16 @@ static void add_outer_products(const struct recurrence *r, const i64 *frames, co
     i64 H = c->H, vectors = padded(H) / LANES, blocks = blocks_of_gate(H), depth = folded(K);
     for (i64 k = 0; k < depth; k++) { /* left: block after block [depth, ROWS], LEFT_BLOCK apart */
         factor *to = left + k * ROWS;
-        const factor *gates[3];
         for (i64 gate = first / blocks; gate * blocks < last; gate++) {
             const float *next = DEPTH * k + 1 < K ? gate_gradients(c, frames[DEPTH * k + 1], gate) : NULL;
-            gates[gate] = across(gate_gradients(c, frames[DEPTH * k], gate), next, H, room + gate * padded(H));
-        }
-        for (i64 block = first; block < last; block++, to += LEFT_BLOCK) {
-            i64 unit = block % blocks * ROWS;
-            const factor *from = gates[block / blocks] + unit;
-            if (unit + ROWS <= H)
-                memcpy(to, from, ROWS * 4);
-            else
-                for (i64 i = 0; i < ROWS; i++)
-                    to[i] = unit + i < H ? from[i] : 0;
+            const factor *from = across(gate_gradients(c, frames[DEPTH * k], gate), next, H, room);
+            i64 unit = gate * blocks < first ? (first - gate * blocks) * ROWS : 0;
+            for (i64 end = least(last - gate * blocks, blocks) * ROWS; unit < end; unit += ROWS, to += LEFT_BLOCK)
+                if (unit + ROWS <= H)
+                    memcpy(to, from + unit, ROWS * 4);
+                else
+                    for (i64 i = 0; i < ROWS; i++)
+                        to[i] = unit + i < H ? from[unit + i] : 0;
         }
     }
     pack_columns(states, K, H, right);
@@ -499,7 +496,7 @@ static void weights_item(const void *argument, i64 item, char *scratch)
     i64 blocks = 3 * blocks_of_gate(H), first = blocks * chunk / c->nchunks, last = blocks * (chunk + 1) / c->nchunks;
     factor *left = (factor *)take(&scratch, (last - first) * LEFT_BLOCK);
     factor *right = (factor *)take(&scratch, padded(H) * FRAMES_AT_ONCE);
-    factor *room = (factor *)take(&scratch, 3 * padded(H));
+    factor *room = (factor *)take(&scratch, padded(H));
     float *totals = take(&scratch, SUMS * padded(H));
     float *d_w = c->d_w_hh + (r.g * c->D + r.d) * 3 * H * H;
     for (i64 block = first; block < last; block++) {
@@ -548,7 +545,7 @@ i64 gru_scratch_bytes(const struct call *c)
     i64 floats = 3 * Hp + PARAMETERS * Hp + 3 * Hp * H; /* start_recurrence */
     i64 forward = strips * (2 * ROWS + 1) * 2 + room_for_rows(c, H);
     i64 backward = 6 * H + strips * ROWS * (Hp + 4 + room_for(2 * H) + room_for(H));
-    i64 weights = 3 * blocks_of_gate(H) * LEFT_BLOCK + Hp * FRAMES_AT_ONCE + (3 + SUMS) * Hp;
+    i64 weights = 3 * blocks_of_gate(H) * LEFT_BLOCK + Hp * FRAMES_AT_ONCE + (1 + SUMS) * Hp;
     i64 most = forward > backward ? forward : backward;
     return ((floats + (most > weights ? most : weights)) * 4 + 64 * 8 + 4095) / 4096 * 4096; /* take rounds up, 8 times at most */
 }

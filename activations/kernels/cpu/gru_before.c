@@ -359,7 +359,7 @@ static void before_weights_item(const void *argument, i64 item, char *scratch)
     i64 blocks = 3 * blocks_of_gate(H), first = blocks * chunk / c->nchunks, last = blocks * (chunk + 1) / c->nchunks;
     factor *left = (factor *)take(&scratch, (last - first) * LEFT_BLOCK);
     factor *right = (factor *)take(&scratch, Hp * FRAMES_AT_ONCE);
-    factor *room = (factor *)take(&scratch, 3 * Hp);
+    factor *room = (factor *)take(&scratch, Hp);
     float *totals = take(&scratch, SUMS * Hp);
     float *d_w = c->d_w_hh + (r.g * c->D + r.d) * 3 * H * H;
     for (i64 block = first; block < last; block++) {
