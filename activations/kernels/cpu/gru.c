@@ -137,9 +137,6 @@ INLINE i64 ahead(const struct recurrence *r, i64 s, i64 by)
     return s + by < 0 || s + by >= r->T ? 0 : frame(r, s + by, 0) - frame(r, s, 0);
 }
 
-INLINE void will_read(const float *from) { __builtin_prefetch(from, 0, 2); }
-INLINE void will_write(const float *to) { __builtin_prefetch(to, 1, 2); }
-
 /* Factors that the rows of all strips take with K numbers each, and LANES rows of weights. */
 INLINE i64 room_for_rows(const struct call *c, i64 K)
 {
@@ -416,6 +413,8 @@ static void backward_item(const void *argument, i64 item, char *scratch)
 /* A weight gradient's rows are gate inputs; a block is ROWS of them, within one gate. */
 INLINE i64 blocks_of_gate(i64 H) { return (H + ROWS - 1) / ROWS; }
 
+#define FRAMES_AHEAD 12 /* so early the rows of a weight gradient are asked for: longer than memory takes, and few enough to stay */
+
 /* Gradients by a gate's inputs at a frame, [H]. */
 INLINE const float *gate_gradients(const struct call *c, i64 frame, i64 gate)
 {
@@ -430,7 +429,10 @@ static void add_outer_products(const struct recurrence *r, const i64 *frames, co
     i64 H = c->H, vectors = padded(H) / LANES, blocks = blocks_of_gate(H), depth = folded(K);
     for (i64 k = 0; k < depth; k++) { /* left: block after block [depth, ROWS], LEFT_BLOCK apart */
         factor *to = left + k * ROWS;
+        i64 later = least(DEPTH * k + FRAMES_AHEAD, K - 1);
+        will_read_row(states[later], H);
         for (i64 gate = first / blocks; gate * blocks < last; gate++) {
+            will_read_row(gate_gradients(c, frames[later], gate), H);
             const float *next = DEPTH * k + 1 < K ? gate_gradients(c, frames[DEPTH * k + 1], gate) : NULL;
             const factor *from = across(gate_gradients(c, frames[DEPTH * k], gate), next, H, room);
             i64 unit = gate * blocks < first ? (first - gate * blocks) * ROWS : 0;

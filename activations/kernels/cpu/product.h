@@ -156,6 +156,15 @@ MULTIPLY_PACKED(3)
 static void (*const multiply_packed_table[BLOCK])(const factor *, const factor *, i64, vf *) = {
     multiply_packed_1, multiply_packed_2, multiply_packed_3};
 
+/* Asking for memory early, so that it is there when it is needed. */
+INLINE void will_read(const float *from) { __builtin_prefetch(from, 0, 2); }
+INLINE void will_read_row(const float *from, i64 n)
+{
+    for (i64 i = 0; i < n; i += 16)
+        will_read(from + i);
+}
+INLINE void will_write(const float *to) { __builtin_prefetch(to, 1, 2); }
+
 /* Take aligned pieces from a thread's scratch. With base NULL only the size counts. */
 static float *take(char **from, i64 floats)
 {

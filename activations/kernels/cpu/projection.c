@@ -63,6 +63,9 @@ static void multiply_frames(const float *in, i64 K, const factor *panel, const f
             width = block_width(left);
             for (i64 frame = start; frame < least(start + at_once, last); frame += ROWS) {
                 i64 n = least(last - frame, ROWS);
+                for (i64 i = 0; at_once < ITEM_FRAMES && i < n; i++)
+                    for (i64 j = 0; j < width; j++)
+                        will_write(out + (frame + at_once + i) * columns + column + j * LANES);
                 multiply_table[n - 1][width - 1](rows + (frame - first), panel + column * folded(K), folded(K), product, 0);
                 for (i64 i = 0; i < n; i++)
                     for (i64 j = 0; j < width; j++) {
