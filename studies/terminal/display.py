@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -41,6 +40,9 @@ if TYPE_CHECKING:  # a table of activations needs neither plans nor torch
 
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_USES = 5.0  # of what is shown of the devices
+BAR, NARROW = 24, 10  # columns of a bar, and of one where there are fewer than:
+WIDE = 100
+BESIDE = 36  # columns that what stands beside a bar takes: " 2,999/3,000 12:34:56 dev UAR 45.0"
 
 
 class TerminalDisplay:
@@ -52,8 +54,8 @@ class TerminalDisplay:
 
     @property
     def live(self) -> bool:
-        """Whether stderr is a terminal."""
-        return self._console.is_terminal
+        """Whether stderr is a terminal on which lines can be drawn anew."""
+        return self._console.is_terminal and not self._console.is_dumb_terminal
 
     def say(self, text: str) -> None:
         """Print a line, above the bars if there are any."""
@@ -90,18 +92,17 @@ class TerminalDisplay:
             with TrainingLines(self.say, pace, use).running() as lines:
                 yield lines
         else:
-            with self._progress(TextColumn("{task.fields[pace]}", markup=False)) as progress:
+            with _TrainingProgress(self._console) as progress:
                 yield TrainingBars(self, progress, pace, use)
 
-    def _progress(self, *last: ProgressColumn) -> Progress:
-        left = last or (TextColumn("left"), TimeRemainingColumn())
-        count = TextColumn("{task.fields[count]}") if last else MofNCompleteColumn()
+    def _progress(self) -> Progress:
         return Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            count,
+            BarColumn(bar_width=BAR),
+            MofNCompleteColumn(),
             TimeElapsedColumn(),
-            *left,
+            TextColumn("left"),
+            TimeRemainingColumn(),
             console=self._console,
         )
 
@@ -122,6 +123,35 @@ class TerminalDisplay:
         return count
 
 
+class _TrainingProgress(Progress):
+    """A bar for each task with its score, and below them a line as wide as the terminal.
+
+    In 80 columns nothing but a long name of a stack is cut.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.below = ""
+        bar = BAR if console.width >= WIDE else NARROW
+        self._room = max(16, console.width - bar - BESIDE)
+        super().__init__(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=bar),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[score]}"),
+            console=console,
+        )
+
+    def named(self, label: str) -> str:
+        """The name as there is room for it."""
+        return label if len(label) <= self._room else f"{label[: self._room - 1]}…"
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """What is drawn, from above."""
+        yield self.make_tasks_table(self.tasks)
+        yield Text(self.below)
+
+
 @dataclass
 class _Running:
     """A stack in training, its bar, and when it began."""
@@ -137,12 +167,13 @@ class TrainingBars:
     """
 
     def __init__(
-        self, display: TerminalDisplay, progress: Progress, pace: Pace, use: DeviceUse
+        self, display: TerminalDisplay, progress: _TrainingProgress, pace: Pace, use: DeviceUse
     ) -> None:
         self._display, self._progress, self._pace, self._use = display, progress, pace, use
         self._running: dict[str, _Running] = {}
         self._used, self._asked = "", time.monotonic()
-        self._all = progress.add_task("members", total=1.0, **self._fields())
+        self._all = progress.add_task("members", total=1.0, count="", score="")
+        self._show_all()
 
     def step(self, place: str, at: StackAt) -> None:
         """A stack is so far."""
@@ -150,12 +181,13 @@ class TrainingBars:
         running = self._running.get(place)
         if running is None or running.label != label:
             self._stop(place)
-            bar = self._progress.add_task(label, total=at.steps, count="", pace="")
+            name = self._progress.named(label)
+            bar = self._progress.add_task(name, total=at.steps, count="", score="")
             running = self._running[place] = _Running(label, bar, time.monotonic())
         self._pace.step(place, at)
         score = "" if math.isnan(at.dev_uar) else f"dev UAR {100 * at.dev_uar:.1f}"
         count = f"{at.step:,}/{at.steps:,}"
-        self._progress.update(running.bar, completed=at.step, count=count, pace=score)
+        self._progress.update(running.bar, completed=at.step, count=count, score=score)
         self._show_all()
 
     def finish(self, place: str, at: StackAt, outcome: str) -> None:
@@ -172,11 +204,11 @@ class TrainingBars:
         now = time.monotonic()
         if now - self._asked >= SECONDS_BETWEEN_USES:
             self._used, self._asked = self._use.text(), now
-        self._progress.update(self._all, completed=self._pace.share, **self._fields())
-
-    def _fields(self) -> dict[str, Any]:
-        pace = " · ".join(filter(None, [self._pace.text() or "time left: ?", self._used]))
-        return {"count": f"{self._pace.finished}/{self._pace.members}", "pace": pace}
+        count = f"{self._pace.finished:,}/{self._pace.members:,}"
+        self._progress.update(self._all, completed=self._pace.share, count=count)
+        left = self._pace.text() or "time left: ?"
+        parts = [left if self._pace.finished < self._pace.members else "", self._used]
+        self._progress.below = " · ".join(filter(None, parts))
 
     def _stop(self, place: str) -> _Running | None:
         """Take away what is shown of the stack at a place."""
