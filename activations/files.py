@@ -28,22 +28,29 @@ from pathlib import Path
 from activations.errors import GateswapError
 from activations.lock_file import lock_file
 
+MOST_TEXT = 1 << 28  # bytes: the plan of 100,000 members, the most there are, has a quarter
+MOST_BYTES = 1 << 30  # of what is read whole, unless it is known better
 UNFINISHED = ".unfinished"
 _LEFTOVER = re.compile(rf"(.+)\.(?:\d+-)?[0-9a-f]{{8}}{re.escape(UNFINISHED)}", re.DOTALL)
 SECONDS_UNLOCKED = 86_400.0  # how old a leftover is where the file system knows no locks
 
 
-def file_bytes(path: Path) -> bytes:
-    """All that a file holds. Raises OSError, also where a pipe, device or folder is there."""
+def file_bytes(path: Path, *, most: int = MOST_BYTES) -> bytes:
+    """All that a file holds. Raises OSError, also where a pipe, device or folder is there, or a
+    file of more than `most` bytes.
+    """
     with open(path, "rb", opener=lambda name, how: os.open(name, how | os.O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is no file", str(path))
+        if found.st_size > most:
+            raise OSError(errno.EFBIG, f"it has more than {most >> 20:,} MiB", str(path))
         return file.read()
 
 
-def file_text(path: Path) -> str:
+def file_text(path: Path, *, most: int = MOST_TEXT) -> str:
     """The same as UTF-8. Raises UnicodeDecodeError, too."""
-    return file_bytes(path).decode("utf-8")
+    return file_bytes(path, most=most).decode("utf-8")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from activations.errors import InputError
 from activations.files import file_bytes, sweep, write_atomically
-from bench.training.arrays_file import SUFFIX
+from bench.training.arrays_file import MOST_BYTES, SUFFIX
 from bench.training.member_state import MemberState
 from studies.member_files import MemberFiles
 
@@ -26,7 +26,7 @@ class CheckpointFolder(MemberFiles):
         """Where a member was last; None where that is not known."""
         file = self.file(member_hash)
         try:
-            return MemberState.from_bytes(file_bytes(file), where=str(file))
+            return MemberState.from_bytes(file_bytes(file, most=MOST_BYTES), where=str(file))
         except (OSError, InputError):
             return None
 

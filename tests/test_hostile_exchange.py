@@ -45,6 +45,7 @@ from tests.studies.conftest import fake_result
 from tests.test_hostile_input import (  # noqa: F401  fixtures among them
     VALUES,
     _here,
+    _silence,
     answers,
     bent,
     cases,
@@ -75,8 +76,8 @@ def _signed(export: Path) -> None:
 
 def _another_table(path: Path, chance: random.Random) -> None:
     """A table with a cell, a column or its rows changed, as far as Parquet takes them."""
-    table = pq.read_table(path)
-    rows = table.to_pylist()
+    content = path.read_bytes()
+    rows = pq.read_table(path).to_pylist()
     if chance.random() < 0.2:
         rows = chance.choice([rows[:1], rows[::-1], rows * 2, []])
     else:
@@ -96,7 +97,7 @@ def _another_table(path: Path, chance: random.Random) -> None:
     try:
         pq.write_table(pa.Table.from_pylist(rows), path)
     except (pa.ArrowException, TypeError, ValueError, OverflowError, UnicodeError):
-        path.write_bytes(bent(path.read_bytes(), chance))
+        path.write_bytes(bent(content, chance))
 
 
 def test_exports(export: Path, tmp_path: Path) -> None:
@@ -258,6 +259,56 @@ def test_a_workspace_s_addresses(tmp_path: Path) -> None:
         place.settings.write_bytes(content)
         for product in PRODUCTS:
             understood(lambda: storage_of(place, product), content)  # noqa: B023
+
+
+def test_manifests_in_parquet(tmp_path: Path) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    rows = []
+    for number in range(6):
+        _silence(folder / f"a{number}.wav")
+        about = {"id": f"a{number}", "audio": f"a{number}.wav", "speaker": f"s{number % 3}"}
+        rows.append(about | {"label": "ang", "dialog": "d", "turn": number, "valence": 2.5})
+    path = folder / "manifest.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    valid = path.read_bytes()
+    describe = ("corpus", "describe", "corpus", "--format", "manifest")
+    answers(*describe, about="what is right")
+    for chance in cases("parquet"):
+        path.write_bytes(valid)
+        if chance.random() < 0.7:
+            _another_table(path, chance)
+        else:
+            path.write_bytes(bent(valid, chance))
+        answers(*describe, about=path.read_bytes()[:300])
+
+
+# what is read whole, by what reads it; a file of that size takes no room on a disk
+HUGE = ["plan.json", "spec.yaml", "frozen.json", "looks.json", "tuning.json", "headers.json"]
+
+
+@pytest.mark.parametrize("name", [*HUGE, "results"])
+def test_a_file_of_a_terabyte_is_refused_by_its_size(finished: Path, name: str) -> None:  # noqa: F811
+    folder = Workspace(finished).study("demo")
+    path = folder.root / name
+    if name == "results":
+        path = min(path.glob("*.npz"))
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    answers("status", "demo", about=name)
+    answers("plan", "demo", about=name)
+
+
+def test_a_manifest_or_a_model_of_a_terabyte_is_refused_by_its_size(tmp_path: Path) -> None:
+    for name in ("manifest.csv", "model.safetensors", "theirs.csv"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(1 << 40)
+    answers("corpus", "describe", ".", "--format", "manifest", about="a manifest")
+    with pytest.raises(InputError, match=r"model\.safetensors cannot be read: it has more than"):
+        load_network(tmp_path / "model.safetensors")
+    results = made_up.study(made_up.variants(["tanh"], ["gru"]), folds=2, seeds=1, utterances=6)
+    with pytest.raises(InputError, match=r"theirs\.csv cannot be read as CSV"):
+        read_predictions(tmp_path / "theirs.csv", load_scores(results)[1])
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from activations.errors import InputError
-from activations.files import file_bytes
+from activations.files import file_text
 from activations.wording import counted
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
@@ -157,7 +157,7 @@ def _load(root: Path, selection: Selection) -> "audformat.Database":
             "one in audb (corpus.audformat.database)"
         )
     try:
-        said = yaml.load(file_bytes(header), Loader=yaml.CSafeLoader)
+        said = yaml.load(file_text(header), Loader=yaml.CSafeLoader)
         _refuse_pickles(root, said)
         return audformat.Database.load(str(root), load_data=True, verbose=False)
     except InputError:

@@ -7,6 +7,7 @@
 """
 
 import csv
+import errno
 import math
 from collections.abc import Iterator
 from io import StringIO
@@ -15,10 +16,12 @@ from typing import Any
 
 from activations.errors import InputError
 from activations.files import file_bytes
+from bench.arrays import UNREADABLE
 
 SEPARATORS = ",;\t|"
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 LONGEST_CELL = 100_000  # characters
+MOST_ROWS = 5_000_000  # of a Parquet file, whose kilobytes may claim any number
 
 TableRow = tuple[int, dict[str, str]]
 
@@ -100,19 +103,32 @@ def _word(separator: str) -> str:
 
 def _parquet(path: Path) -> tuple[list[str], Iterator[TableRow]]:
     import pandas as pd
+    import pyarrow.parquet as pq
 
+    if not path.is_file():
+        raise OSError(errno.EINVAL, "it is no file")
     try:
+        rows_claimed = pq.read_metadata(path).num_rows
+        if rows_claimed > MOST_ROWS:
+            raise InputError(
+                f"{path} claims {rows_claimed:,} rows; at most {MOST_ROWS:,} are one corpus"
+            )
         table = pd.read_parquet(path)
-    except (ImportError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        if table.index.name is not None and str(table.index.name) not in table.columns:
+            table = table.reset_index()
+    except (ImportError, *UNREADABLE) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} cannot be read as Parquet ({reason})") from None
-    if table.index.name is not None and str(table.index.name) not in table.columns:
-        table = table.reset_index()
+        raise InputError(f"{path} cannot be read as Parquet ({reason[:200]})") from None
     names = [str(name).strip() for name in table.columns]
 
     def rows() -> Iterator[TableRow]:
         for number, cells in enumerate(table.itertuples(index=False, name=None), start=2):
-            yield number, dict(zip(names, map(_as_text, cells), strict=True))
+            texts = [*map(_as_text, cells)]
+            if max(map(len, texts), default=0) > LONGEST_CELL:
+                raise InputError(
+                    f"{path}, row {number}: a cell has more than {LONGEST_CELL:,} characters"
+                )
+            yield number, dict(zip(names, texts, strict=True))
 
     return names, rows()
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from activations.errors import InputError
 
 SUFFIX = ".safetensors"
+MOST_BYTES = 1 << 34  # of a file: a thousand times IAAN at H=512
 _KEY = "gateswap"
 
 Arrays = Mapping[str, NDArray[Any]]

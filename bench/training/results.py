@@ -256,7 +256,7 @@ def constant_logits(train: Array, test_size: int, classes: int) -> npt.NDArray[n
 def content_of(path: Path) -> bytes:
     """What a file holds. Raises InputError, naming it, where it cannot be read."""
     try:
-        return file_bytes(Path(path))
+        return file_bytes(Path(path), most=MOST_BYTES)
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {(error.strerror or str(error)).lower()}"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from activations.errors import InputError
 from activations.files import file_bytes
 from bench.arrays import FloatArray
-from bench.training.arrays_file import packed, unpacked
+from bench.training.arrays_file import MOST_BYTES, packed, unpacked
 from bench.training.identity import Identity
 
 FORMAT = 1
@@ -103,7 +103,7 @@ class SavedNetwork:
     def load(cls, path: Path) -> "SavedNetwork":
         """Read a file. Raises InputError as `from_bytes`, and where there is none."""
         try:
-            content = file_bytes(Path(path))
+            content = file_bytes(Path(path), most=MOST_BYTES)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise InputError(f"{path} cannot be read: {reason}") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activations.errors import InputError, on_one_line
-from activations.files import file_bytes, file_text
+from activations.files import file_text
 from bench.arrays import UNREADABLE
 from bench.data.members import Member
 from bench.training.identity import Conditions
@@ -144,7 +144,9 @@ def read_provenance(folder: Path) -> dict[str, Any]:
         path = folder / Path(str(name).replace("\0", "")).name
         if not path.is_file():
             raise InputError(f"{folder} lacks {name}; get it anew from where it came")
-        if hashlib.sha256(file_bytes(path)).hexdigest() != digest:
+        with path.open("rb") as content:
+            found_digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if found_digest != digest:
             raise InputError(
                 f"{path} is not the file that was exported (its SHA-256 differs); get it anew"
             )
