@@ -6,6 +6,7 @@ code 0 or 2, or 1 with a file named; one line that begins with `gateswap:` and n
 a mistake of ours; less than two seconds of processor time and 500 MB each.
 """
 
+import copy
 import io
 import json
 import os
@@ -88,14 +89,14 @@ def changed(value: Any, chance: random.Random) -> Any:
         here: Any = data
         while True:
             if not isinstance(here, dict | list) or not here:
-                return chance.choice(VALUES)
+                return copy.deepcopy(chance.choice(VALUES))
             key = chance.choice(list(here) if isinstance(here, dict) else range(len(here)))
             if isinstance(here[key], dict | list) and here[key] and chance.random() < 0.8:
                 here = here[key]
                 continue
             how = chance.random()
             if how < 0.7:
-                here[key] = chance.choice(VALUES)
+                here[key] = copy.deepcopy(chance.choice(VALUES))  # it may be changed next
             elif how < 0.85:
                 del here[key]
             elif isinstance(here, dict):
