@@ -122,13 +122,16 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[TableRow]]:
     names = [str(name).strip() for name in table.columns]
 
     def rows() -> Iterator[TableRow]:
-        for number, cells in enumerate(table.itertuples(index=False, name=None), start=2):
-            texts = [*map(_as_text, cells)]
-            if max(map(len, texts), default=0) > LONGEST_CELL:
-                raise InputError(
-                    f"{path}, row {number}: a cell has more than {LONGEST_CELL:,} characters"
-                )
-            yield number, dict(zip(names, texts, strict=True))
+        try:
+            for number, cells in enumerate(table.itertuples(index=False, name=None), start=2):
+                texts = [*map(_as_text, cells)]
+                if max(map(len, texts), default=0) > LONGEST_CELL:
+                    raise InputError(
+                        f"{path}, row {number}: a cell has more than {LONGEST_CELL:,} characters"
+                    )
+                yield number, dict(zip(names, texts, strict=True))
+        except UnicodeDecodeError as error:  # of texts, which are only looked at here
+            raise InputError(f"{path} holds text that is not UTF-8 ({error.reason})") from None
 
     return names, rows()
 
