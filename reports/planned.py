@@ -184,7 +184,8 @@ def _changed(before: int, now: int) -> str:
 class Spread:
     """Deviations of differences in points, between folds and of single seeds; ratio [fold].
 
-    estimated: from results, with `degrees` of freedom; else they are assumed.
+    estimated: from results, with `degrees` of freedom; else they are assumed, for want of what
+    `why` says.
     """
 
     between: float
@@ -192,6 +193,7 @@ class Spread:
     ratio: FloatArray
     estimated: bool
     degrees: float
+    why: str = "nothing has run"
 
 
 def plan_paragraph(spec: StudySpec, folder: StudyFolder) -> str:
@@ -305,7 +307,8 @@ def _spread(spec: StudySpec, folder: StudyFolder) -> Spread:
             continue
     splits = [split for split in splits if np.isfinite(split.within)]
     if not splits:
-        return Spread(ASSUMED_BETWEEN, ASSUMED_WITHIN, ratio, False, np.inf)
+        lacking = "no comparison has two folds with two seeds yet"
+        return Spread(ASSUMED_BETWEEN, ASSUMED_WITHIN, ratio, False, np.inf, lacking)
     return Spread(
         between=float(np.sqrt(np.mean([split.between for split in splits]))),
         within=float(np.sqrt(np.mean([split.within for split in splits]))),
@@ -319,7 +322,7 @@ def _spread_said(spread: Spread) -> str:
     source = (
         "as the results so far show, pooled over all comparisons"
         if spread.estimated
-        else "an assumption: nothing has run"
+        else f"an assumption: {spread.why}"
     )
     return (
         f"Differences are taken to scatter by {spread.between:.1f} points between folds and "

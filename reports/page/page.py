@@ -204,6 +204,8 @@ def headline(analysis: Analysis) -> str:
             f"{best.variant} beats its baseline by {tables.number(best.test.mean)} points "
             f"{analysis.settings.measure}" + _as_do(counts["better"] - 1)
         )
+        if best.equivalence_p_holm < analysis.permission.level:
+            said += f", which is less than the ±{analysis.settings.rope:g} that would matter"
     else:
         said = (
             f"None of the {total} variants is shown to beat its baseline"
@@ -214,7 +216,9 @@ def headline(analysis: Analysis) -> str:
     if counts["worse"]:
         rest.append(f"{counts['worse']} shown to be worse")
     if counts["equal"]:
-        rest.append(f"{counts['equal']} shown to be practically equal")
+        rest.append(
+            f"{counts['equal']} shown to be practically equal (±{analysis.settings.rope:g})"
+        )
     depending = verdicts.count("depends on diverged runs")
     if depending:
         rest.append(f"{depending} whose verdict depends on diverged runs")

@@ -9,10 +9,11 @@ import pytest
 from activations.errors import InputError
 from reports.figures import gallery
 from reports.made_up_workspace import NAME, write_workspace
-from reports.planned import Asked
+from reports.planned import Asked, plan_paragraph
 from reports.score_table import load
 from reports.study import compare_with, draw_figures, write, write_with
 from studies.frozen import read_looks
+from studies.loading import load as load_spec
 from studies.result_files import read_study
 from studies.workspace import StudyFolder, Workspace
 
@@ -77,3 +78,9 @@ def test_a_family_of_nobody_is_refused_and_no_look(place: Workspace) -> None:
     with pytest.raises(InputError, match="no variant of study made-up is called so"):
         write(folder.root, family=["rleu · gru"])
     assert read_looks(folder) == ()
+
+
+def test_plan_of_a_study_with_one_seed_does_not_say_that_nothing_has_run(place: Workspace) -> None:
+    folder = place.study(NAME)
+    told = plan_paragraph(load_spec(str(folder.spec), workspace=place), folder)
+    assert "an assumption: no comparison has two folds with two seeds yet" in told

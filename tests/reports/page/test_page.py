@@ -162,6 +162,22 @@ def test_headline_never_says_more_than_the_conclusions(analysis):
     assert f"{verdicts.count('undecided')} undecided" in said
 
 
+def test_headline_of_a_gain_too_small_to_matter_says_so_and_equal_comes_with_its_margin(analysis):
+    better, equal, *others = analysis.comparisons
+    gain = dataclasses.replace(better.conclusion, verdict="better")
+    alike = dataclasses.replace(equal.conclusion, verdict="equal")
+    found = dataclasses.replace(
+        analysis,
+        comparisons=(
+            dataclasses.replace(better, conclusion=gain, equivalence_p_holm=0.01),
+            dataclasses.replace(equal, conclusion=alike),
+            *others,
+        ),
+    )
+    assert "which is less than the ±1 that would matter; " in headline(found)
+    assert "1 shown to be practically equal (±1)" in headline(found)
+
+
 def test_a_single_figure_in_a_single_format_is_drawn_by_name(analysis, tmp_path):
     (figure,) = write_figures(analysis, tmp_path, only=["forest"], formats=["pdf"])
     assert figure.files == {"pdf": tmp_path / "forest.pdf"}
