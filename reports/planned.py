@@ -25,6 +25,7 @@ from reports.statistics.spending import look_levels
 from reports.statistics.variance import split_differences
 from studies.frozen import (
     FrozenPlan,
+    Look,
     members_hash,
     plan_content,
     plan_hash,
@@ -103,6 +104,7 @@ def planned_settings(
         normalise=spec.features.normalise,
         plan=_on_record(frozen),
         looks=plan.looks,
+        earlier=tuple(map(_looked, _others(folder, members))),
     )
 
 
@@ -149,12 +151,10 @@ def _after_looks(
     """The level that is left for this look, and what forbids verdicts; ruled: a rule that was
     planned adds the seeds.
     """
-    this, planned = members_hash(members), spec.analysis.looks
+    planned = spec.analysis.looks
     # estimates that were read early count too, but where it is fixed how the plan goes on
     fixed = bool(planned) or ruled
-    earlier = [
-        look for look in read_looks(folder) if look.digest != this and (look.complete or not fixed)
-    ]
+    earlier = [look for look in _others(folder, members) if look.complete or not fixed]
     seeds = len({member.seed for member in members.values()})
     if not planned:
         if not earlier:
@@ -170,6 +170,20 @@ def _after_looks(
         return level, (_changed(later[-1].members, len(members)),)
     times = sorted({look.seeds for look in earlier} | {seeds})
     return look_levels([count / planned[-1] for count in times], level=level)[-1], ()
+
+
+def _others(folder: StudyFolder, members: Mapping[str, Member]) -> list[Look]:
+    """Looks at other runs than these."""
+    this = members_hash(members)
+    return [look for look in read_looks(folder) if look.digest != this]
+
+
+def _looked(look: Look) -> str:
+    unfinished_ones = "" if look.complete else ", not all finished"
+    return (
+        f"{counted(look.members, 'run')} of {counted(look.seeds, 'seed')}{unfinished_ones} "
+        f"({look.when})"
+    )
 
 
 def _changed(before: int, now: int) -> str:

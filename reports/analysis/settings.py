@@ -15,7 +15,8 @@ class Settings:
     verdicts. metric: what verdicts are about. growing: why a plan whose runs are all there is not
     complete; empty where it is. normalise: how features were ("speaker", "wearer", "corpus",
     "none"), "" where it is not known. plan: which frozen plan this follows, in half a sentence; ""
-    where none is on record. looks: the numbers of seeds at which verdicts were planned.
+    where none is on record. looks: the numbers of seeds at which verdicts were planned;
+    earlier: looks at other runs than these, in words.
 
     >>> import reports
     >>> reports.Settings(rope=2.0).level
@@ -36,6 +37,7 @@ class Settings:
     normalise: str = ""
     plan: str = ""
     looks: tuple[int, ...] = ()
+    earlier: tuple[str, ...] = ()
 
     @property
     def measure(self) -> str:

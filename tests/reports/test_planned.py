@@ -51,7 +51,10 @@ def test_study_that_grew_after_its_report_gives_no_more_verdicts(tmp_path: Path)
     folder, members = _study(tmp_path, "seeds=2")
     record_look(folder, list(members), 2, complete=True)
     assert planned_settings(folder, members).departures == ()  # the same look again
+    assert planned_settings(folder, members).earlier == ()
     folder, members = _study(tmp_path, "seeds=4")
+    (look,) = planned_settings(folder, members).earlier
+    assert look.startswith(f"{len(members) // 2} runs of 2 seeds (20")
     (said,) = planned_settings(folder, members).departures
     assert f"grown from {len(members) // 2} to {len(members)} runs" in said
 
