@@ -134,6 +134,7 @@ def alone_in_postgres(storage: Storage, what: str) -> Iterator[None]:
 def quiet_mlflow() -> None:
     """Let MLflow tell nobody that it is used, and say less; before it is imported."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when MLflow is imported
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     for name in ("mlflow", "alembic"):  # they announce every table they create
         logging.getLogger(name).setLevel(logging.WARNING)
     # what fails is told in our words, without a traceback

@@ -7,6 +7,7 @@
 
 import io
 import json
+import logging
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +113,8 @@ def _graph(network: LoadedNetwork, names: tuple[str, ...]) -> bytes:
     shapes = tuple({0: batch, 1: dimension(f"T{i or ''}")} for i, _ in enumerate(names))
     lengths = torch.tensor([[4, 2, 3]] * len(names))
     given = tuple(torch.zeros(3, 4 + i, network.saved.inputs) for i, _ in enumerate(names))
+    for name in ("onnxscript", "torch.onnx"):  # they tell what they did not shorten or need
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of operators that have no meaning here
         program = torch.onnx.export(

@@ -265,7 +265,8 @@ def _features(workspace: Workspace) -> str:
     stores = sorted(path.parent for path in workspace.features.glob("[!.]*/settings.json"))
     for store in stores:
         verify(store)
-    return f"{len(stores)} stores as they were written" if stores else "none yet"
+    as_written = counted(len(stores), "store as it was", "stores as they were")
+    return f"{as_written} written" if stores else "none yet"
 
 
 def _version(name: str) -> str | None:

@@ -237,6 +237,11 @@ def test_what_models_take_is_foretold_and_refused_where_the_disk_is_too_small(
     assert "train without keeping models: keep=none" in err
 
 
+def test_a_recording_that_is_not_there_is_named_before_any_member_is_asked(trained: Path) -> None:
+    with pytest.raises(InputError, match=r"^no recording speech/\*\.wav; give audio files$"):
+        studies.predict("small", ["speech/*.wav"], workspace=trained / "runs")
+
+
 def test_members_go_by_hash_variant_fold_and_seed(trained: Path) -> None:
     workspace = Workspace(trained / "runs")
     members = PlanRecord.read(workspace.study("small")).members

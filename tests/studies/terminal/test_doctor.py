@@ -50,7 +50,7 @@ def test_every_byte_of_every_feature_store_is_compared(tmp_path: Path) -> None:
     (store / "frames.npy").write_bytes(bytes(1000))
     (store / "settings.json").write_text('{"checksums": true}')
     checksums.write(store)
-    assert doctor._features(workspace) == "1 stores as they were written"
+    assert doctor._features(workspace) == "1 store as it was written"
     (store / "frames.npy").write_bytes(bytes(999) + b"x")
     with pytest.raises(InputError, match=f"{store} is damaged"):
         doctor._features(workspace)
