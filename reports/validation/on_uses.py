@@ -42,6 +42,7 @@ def uses(n: int, rng: np.random.Generator) -> Iterator[Rate]:
     yield from _speakers_as_folds(n, rng)
     yield from _diverged(max(20, n // 4), rng)
     yield from _repeats(n, rng)
+    yield from _peeked(n, rng)
 
 
 def lasting_differences(n: int, seeds: int, rng: np.random.Generator) -> FloatArray:
@@ -234,6 +235,23 @@ def _repeats(n: int, rng: np.random.Generator) -> Iterator[Rate]:
             verdict = judge(differences[:, None], share * ratio, [0], level=LEVEL).verdict
             shown = np.abs(verdict[:, 0]) == 1
             yield false_positives(name, world, shown, LEVEL, promised=promised)
+
+
+def _peeked(n: int, rng: np.random.Generator) -> Iterator[Rate]:
+    """Estimates of four of five seeds are read, and where they show nothing seeds are added."""
+    planned, grown = 5, 20
+    runs = evenly_correlated_runs(n, 2, grown, rng)
+    differences = runs[:, 1] - runs[:, 0]
+    early, whole, later = (
+        _single(differences[:, :, :seeds]) for seeds in (planned - 1, planned, grown)
+    )
+    yield false_positives(
+        f"one verdict, at {grown} seeds where {planned - 1} showed nothing (for contrast)",
+        f"interim estimates of {planned} planned seeds",
+        np.where(early, whole, later),
+        LEVEL,
+        promised=False,
+    )
 
 
 def _is(verdict: float, wrong: float) -> bool:
