@@ -22,6 +22,7 @@ SEPARATORS = ",;\t|"
 SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 LONGEST_CELL = 100_000  # characters
 MOST_ROWS = 5_000_000  # of a Parquet file, whose kilobytes may claim any number
+_NO_PARQUET: tuple[type[Exception], ...] = (ImportError, *UNREADABLE)
 
 TableRow = tuple[int, dict[str, str]]
 
@@ -116,7 +117,7 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[TableRow]]:
         table = pd.read_parquet(path)
         if table.index.name is not None and str(table.index.name) not in table.columns:
             table = table.reset_index()
-    except (ImportError, *UNREADABLE) as error:
+    except _NO_PARQUET as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as Parquet ({reason[:200]})") from None
     names = [str(name).strip() for name in table.columns]
