@@ -18,7 +18,7 @@ from activations.wording import counted
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
 from bench.corpora.layouts import Annotations, Layout, fill
-from bench.corpora.names import nfc
+from bench.corpora.names import check_encoding, nfc
 from bench.corpora.words import GENDERS, SPLITS
 
 AUDIO = "wav wave flac ogg oga opus mp3 aif aiff aifc au snd caf w64 rf64 sph nist"
@@ -49,7 +49,8 @@ def read_named_files(root: Path, layout: Layout, *, strict: bool = True) -> Corp
     unannotated: list[str] = []
     matched: set[str] = set()
     for path in paths:
-        name = path.relative_to(root).as_posix()
+        check_encoding(path)
+        name = path.relative_to(root.absolute()).as_posix()
         groups = layout.groups(nfc(name[: len(name) - len(path.suffix)]))
         if groups is None:
             strange.append(name)

@@ -10,10 +10,22 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+from activations.errors import InputError
+
 
 def nfc(text: str) -> str:
     """The text in Unicode's composed form."""
     return unicodedata.normalize("NFC", text)
+
+
+def check_encoding(path: Path) -> None:
+    """Raise InputError for a name that is not UTF-8, as old systems have: no table holds it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{path}: this name is not UTF-8; rename it (convmv renames whole folders)"
+        ) from None
 
 
 def skeleton(name: str) -> str:

@@ -11,6 +11,7 @@ from bench.corpora.iemocap import read_iemocap
 from bench.corpora.layouts import Layout, layouts
 from bench.corpora.manifest import read_manifest
 from bench.corpora.named_files import read_named_files
+from bench.corpora.names import check_encoding
 
 FILES = "files"  # the format whose pattern the user gives
 AUDFORMAT = "audformat"
@@ -48,6 +49,7 @@ def read_corpus(
     Raises InputError naming what is wrong and what to do about it.
     """
     root = Path(root)
+    check_encoding(root.absolute())
     if check_format(format) == FILES:
         if pattern is None:
             raise InputError(

@@ -158,6 +158,27 @@ def test_a_folder_without_recordings_or_none_at_all_is_refused(tmp_path: Path) -
         read_corpus(tmp_path / "nowhere", "emodb")
 
 
+def test_a_folder_may_be_named_as_it_is_seen_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "emodb", "03a01Wa.wav", "other.wav")
+    monkeypatch.chdir(tmp_path)
+    corpus = read_corpus(Path("emodb"), "emodb")
+    assert corpus.table["id"].tolist() == ["03a01Wa"]
+    assert "the first is other.wav" in corpus.problems[0]
+
+
+def test_a_name_that_is_not_utf_8_is_refused_in_one_line(tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xfcbung"))  # Übung, as Latin-1 writes it
+    try:
+        record(odd, "03a01Wa.wav")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    for folder in (tmp_path, odd):
+        with pytest.raises(InputError, match=r"bung.*: this name is not UTF-8; rename it"):
+            read_corpus(folder, "emodb")
+
+
 def test_links_are_followed_and_a_link_in_a_circle_is_walked_once(tmp_path: Path) -> None:
     record(tmp_path / "elsewhere", "03a01Wa.wav")
     (tmp_path / "corpus").mkdir()
