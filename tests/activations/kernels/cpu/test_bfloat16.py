@@ -271,9 +271,6 @@ def test_the_inner_loop_is_the_instruction_and_spills_nothing(tmp_path: Path) ->
     for function, rows, width in (("multiply_8_3", 8, 3), ("multiply_packed_3", 8, 3)):
         loop = inner_loop(text, function)
         assert sum("vdpbf16ps" in line for line in loop) == rows * width
-        assert sum("vpbroadcastd" in line for line in loop) == rows
-        loads = [line for line in loop if re.search(r"vmov\w+ .*\(.*\),%zmm", line)]
-        assert len(loads) == width
         # no store, nothing on the stack, no more than counting and the jump besides
         assert not any("%rsp" in line or re.search(r"vmov\w+ +%zmm", line) for line in loop)
         assert len(loop) <= rows * width + rows + width + 5

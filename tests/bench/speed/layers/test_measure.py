@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import activations.registry as registry
 import bench.speed.layers.contestants as contestants
 from activations.errors import GateswapError, InputError
-from activations.kernels.gpu import recurrence as gpu
-from activations.kernels.precision import PRECISIONS
+from activations.kernels.cpu import calibration
+from activations.kernels.precision import PRECISIONS, precision
 from bench.speed import machine
 from bench.speed.layers import (
     Absence,
@@ -166,7 +166,7 @@ def test_a_run_sets_the_precision_it_was_asked_for_and_puts_torchs_own_back():
     for ours, torchs in PRECISIONS.items():
         with at_precision(ours):
             assert torch.get_float32_matmul_precision() == torchs
-            assert gpu.precision() == ours
+            assert precision() == ours
             assert torch.backends.cudnn.allow_tf32 == (ours != "ieee")
     with at_precision(None):
         assert torch.get_float32_matmul_precision() == before[0]
@@ -376,6 +376,7 @@ def test_on_a_gpu_a_layer_and_stacks_are_timed_with_device_events(precision):
         ({"precision": "bf16", "hidden": [4]}, "this machine's CPU has no use for bf16"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_before_anything_runs(arguments, message):
+def test_what_cannot_be_measured_is_refused_before_anything_runs(arguments, message, monkeypatch):
+    monkeypatch.setattr(calibration, "speedup", lambda hidden: 0.5)  # where it would be asked
     with pytest.raises(InputError, match=message):
         measure(**arguments)
