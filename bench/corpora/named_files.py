@@ -17,6 +17,7 @@ from activations.files import file_bytes
 from activations.wording import counted
 from bench.corpora.checks import check_audio
 from bench.corpora.corpus import Corpus, hours_of
+from bench.corpora.digests import file_digest
 from bench.corpora.layouts import Annotations, Layout, fill
 from bench.corpora.names import check_encoding, nfc
 from bench.corpora.words import GENDERS, SPLITS
@@ -222,7 +223,7 @@ def _unknown(rows: list[dict[str, object]], layout: Layout) -> Iterator[str]:
 
 def _same_bytes(one: Path, other: Path) -> bool:
     try:
-        return one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+        return one.stat().st_size == other.stat().st_size and file_digest(one) == file_digest(other)
     except OSError:
         return False
 
