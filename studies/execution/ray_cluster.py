@@ -8,6 +8,7 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from importlib import metadata
@@ -17,6 +18,7 @@ from activations.errors import GateswapError, InputError
 
 OLDEST = (2, 60)  # from it on, a Ray of one machine asks for the user's token
 NEEDED = "pip install 'gateswap[ray]'"
+SECONDS_TO_CONNECT = 10.0
 
 
 def check_ray(address: str) -> None:
@@ -58,6 +60,7 @@ def start(address: str) -> None:
     options = {"log_to_driver": False, "configure_logging": False}
     try:
         if given:
+            _knock(given)
             ray.init(address=given, **options)
         else:
             # a Ray runs what code it is sent: one like this asks for the user's token
@@ -73,6 +76,14 @@ def start(address: str) -> None:
             f"Ray does not start on this machine ({reason}); ray start --head says more, and "
             "without --engine ray no Ray is needed"
         ) from None
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at host:port, for which Ray would wait for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT):
+            pass
 
 
 @contextlib.contextmanager

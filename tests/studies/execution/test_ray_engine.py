@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from activations.errors import InputError
+from activations.errors import GateswapError, InputError
 from bench.training.train import TrainingSettings, train_stack
 from studies.execution.engines import NamedStack
 from studies.execution.machine import Machine
 from studies.execution.ray_engine import RayEngine, WorkerSize
 from studies.execution.trainers import Trainers
 from tests.bench import tiny
+from tests.server import free_port
 from tests.studies.conftest import NODE
 from tests.studies.execution.training_cases import (
     Interfering,
@@ -156,6 +157,15 @@ def test_workers_of_half_a_gpu_share_one_and_say_where_torch_sees_none(cluster: 
     errors = [done.error for done in noted.done]
     assert len(errors) == 4
     assert all("torch sees none there), and no other is left" in error for error in errors)
+
+
+@pytest.mark.services
+@pytest.mark.timeout(120)  # by itself Ray waits for more than ten minutes
+def test_a_cluster_that_does_not_answer_is_told_at_once() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    engine = RayEngine(TinySource(), TrainingSettings(), address=address)
+    with pytest.raises(GateswapError, match=f"no Ray cluster answers at {address} .*refused"):
+        engine.train([stack_of(members(1))], Noted())
 
 
 # in a process of its own: one that was connected to a cluster without tokens never asks for any
