@@ -160,7 +160,7 @@ def test_workers_of_half_a_gpu_share_one_and_say_where_torch_sees_none(cluster: 
 
 
 @pytest.mark.services
-@pytest.mark.timeout(120)  # by itself Ray waits for more than ten minutes
+@pytest.mark.timeout(120)  # by itself Ray waits for minutes
 def test_a_cluster_that_does_not_answer_is_told_at_once() -> None:
     address = f"127.0.0.1:{free_port()}"
     engine = RayEngine(TinySource(), TrainingSettings(), address=address)
