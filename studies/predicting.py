@@ -83,10 +83,10 @@ def predict_files(
     cannot be used.
     """
     _check_choices(by, speakers)
-    if absent := [str(file) for file in files if not file.is_file()]:
-        raise InputError(f"no recording {absent[0]}; give audio files")
     name = find_study(study, workspace)
     asked, notes = _models(name, members, workspace)
+    if absent := [str(file) for file in files if not file.is_file()]:
+        raise InputError(f"no recording {absent[0]}; give audio files")
     heard: dict[str, list[FloatArray]] = {}
     total = votes = np.zeros(())
     for key in asked:
