@@ -38,13 +38,14 @@ def serve_runs(
     """
     storage = storage_of(workspace, "MLflow")
     started = None if storage.served else server_command(workspace, port)
-    lines = [f"{study}: {address}" for study, address in addresses(workspace, port).items()]
+    found = experiments(workspace)
+    lines = [f"{study}: {page}" for study, page in _pages(storage, found, port).items()]
     if started is None:
         tell("\n".join([*lines, f"MLflow: {storage.shown} (your team's server)"]))
         return
 
     def begun(alive: Callable[[], bool]) -> None:
-        wait_for_pages(port, next(iter(experiments(workspace).values()), ""), alive)
+        wait_for_pages(port, next(iter(found.values()), ""), alive)
         if alive():
             tell("\n".join([*lines, f"MLflow: http://127.0.0.1:{port} (Ctrl-C ends it)"]))
 
@@ -108,10 +109,13 @@ def addresses(workspace: Workspace, port: int) -> Mapping[str, str]:
 
     Raises GateswapError where a team's storage does not answer.
     """
-    storage = storage_of(workspace, "MLflow")
+    return _pages(storage_of(workspace, "MLflow"), experiments(workspace), port)
+
+
+def _pages(storage: Storage, found: Mapping[str, str], port: int) -> dict[str, str]:
+    """Where an interface shows each of these experiments' runs."""
     host = storage.shown.rstrip("/") if storage.served else f"http://127.0.0.1:{port}"
     view = f"runs?viewStateShareKey={VIEW}&workflowType=machine_learning"
-    found = experiments(workspace)
     return {name: f"{host}/#/experiments/{number}/{view}" for name, number in found.items()}
 
 
