@@ -54,7 +54,11 @@ class VariantSummary:
 
     def score(self, settings: Settings) -> MeanScore:
         """What verdicts are about: the settings' metric under their rule of selection."""
-        return (self.uar if settings.metric == "uar" else self.war)[settings.selection]
+        return self.scores(settings)[settings.selection]
+
+    def scores(self, settings: Settings) -> dict[str, MeanScore]:
+        """The settings' metric, by rule of selection."""
+        return self.uar if settings.metric == "uar" else self.war
 
 
 def summary_of(

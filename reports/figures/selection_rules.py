@@ -24,7 +24,7 @@ def draw(analysis: Analysis, onto: Any = None) -> Drawing:
         fig, axes = canvas(onto, (PAGE, 0.21 * len(shown) + 0.85))
         for y, summary in enumerate(shown):
             colour = styles[summary.variant].colour
-            score = summary.uar if analysis.settings.metric == "uar" else summary.war
+            score = summary.scores(analysis.settings)
             ends = [score[rule].mean for rule in (analysis.gap.honest, "oracle")]
             axes.plot(ends, [y, y], color=colour, lw=1.2)
             for rule, marker, size, _ in rules:
