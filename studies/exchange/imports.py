@@ -34,9 +34,13 @@ if TYPE_CHECKING:
 TABLES = ("predictions", "utterances", "curves", "details")
 # a table of a few kilobytes can claim any number of rows; 6,000 members of IEMOCAP have 20 million
 # predictions
-MOST_ROWS = {"runs": 250_000, "utterances": 1_000_000, "curves": 50_000_000} | dict.fromkeys(
-    ("predictions", "details"), 50_000_000
-)
+MOST_ROWS = {
+    "runs": 250_000,
+    "utterances": 1_000_000,
+    "curves": 50_000_000,
+    "predictions": 50_000_000,
+    "details": 50_000_000,
+}
 
 
 @dataclass(frozen=True)
