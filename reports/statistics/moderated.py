@@ -94,10 +94,10 @@ def moderated_t_tests(
     known = shared_degrees(freedom, baselines, correlation) - freedom
     lent = LENT - LENT_LESS * max(0, ENOUGH - table.shape[-2])
     most = lent * np.minimum(np.minimum(prior.degrees, rest.degrees), known)
-    alike = _upper_tail(noise.residual / rest.scale[..., None], freedom, rest.degrees[..., None])
+    alike = upper_tail(noise.residual / rest.scale[..., None], freedom, rest.degrees[..., None])
     if np.unique(np.asarray(baselines)).size > 1:
         # baselines may scatter unalike, which residuals do not show
-        whole = _upper_tail(own / scale, freedom, prior.degrees[..., None])
+        whole = upper_tail(own / scale, freedom, prior.degrees[..., None])
         alike = np.minimum(alike, whole)
     borrowed = np.cbrt(alike) * most[..., None]
     variance = (freedom * own + borrowed * scale) / (freedom + borrowed)
@@ -222,7 +222,7 @@ def _own_degrees(ratio: FloatArray, freedom: int, degrees: FloatArray) -> FloatA
     endless = np.isinf(degrees)
     finite = np.where(endless, 1.0, degrees)
     with np.errstate(divide="ignore"):
-        log_tail = np.log(_upper_tail(ratio, freedom, degrees))
+        log_tail = np.log(upper_tail(ratio, freedom, degrees))
     rank = stats.rankdata(ratio, axis=-1)
     no_outlier = np.exp(np.minimum(0.0, log_tail - np.log((m - rank + 0.5) / m)))
     order = np.argsort(log_tail, axis=-1, kind="stable")
@@ -233,7 +233,7 @@ def _own_degrees(ratio: FloatArray, freedom: int, degrees: FloatArray) -> FloatA
     least = log_tail.min(axis=-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         for_outlier = np.log(0.5) / least * finite
-        again = np.log(_upper_tail(ratio.max(axis=-1, keepdims=True), freedom, for_outlier))
+        again = np.log(upper_tail(ratio.max(axis=-1, keepdims=True), freedom, for_outlier))
         for_outlier = np.where(np.isinf(least), 0.0, np.log(0.5) / again * for_outlier)
     mixed = no_outlier * finite + (1.0 - no_outlier) * for_outlier
     mixed = np.where((no_outlier < 1).any(axis=-1, keepdims=True), mixed, finite)
@@ -248,8 +248,8 @@ def _own_degrees(ratio: FloatArray, freedom: int, degrees: FloatArray) -> FloatA
     return found
 
 
-def _upper_tail(ratio: FloatArray, freedom: int, degrees: FloatArray) -> FloatArray:
-    """P(F ≥ ratio) with `freedom` and `degrees`, which may be infinite."""
+def upper_tail(ratio: FloatArray, freedom: int, degrees: FloatArray) -> FloatArray:
+    """P(F ≥ ratio) with `freedom` and `degrees`, which may be infinite; both arrays broadcast."""
     endless = np.isinf(degrees)
     finite = special.fdtrc(freedom, np.where(endless, 1.0, degrees), ratio)
     limit = special.chdtrc(freedom, freedom * ratio)

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
 from reports.statistics.arrays import BoolArray, FloatArray
 from reports.statistics.corrected_t import correction
 from reports.statistics.family import judge
 from reports.statistics.means import seed_means
-from reports.statistics.moderated import LENT, fit_prior, moderated_t_tests
+from reports.statistics.moderated import LENT, fit_prior, moderated_t_tests, upper_tail
 from reports.statistics.shared_noise import split_noise
 from reports.validation.family_worlds import FamilyWorld, Scatter, draw_differences
 from reports.validation.rates import Rate, compared, false_positives
@@ -82,13 +82,8 @@ def _own_variances(differences: FloatArray) -> tuple[FloatArray, FloatArray]:
     m, freedom = differences.shape[1], differences.shape[2] - 1
     residual = split_noise(differences, np.zeros(m)).residual
     prior = fit_prior(residual, freedom, robust=True)
-    ratio, known = residual / prior.scale[:, None], prior.degrees[:, None]
-    finite = np.where(np.isinf(known), 1.0, known)
-    tail = np.where(
-        np.isinf(known),
-        special.chdtrc(freedom, freedom * ratio),
-        special.fdtrc(freedom, finite, ratio),
-    )
+    known = prior.degrees[:, None]
+    tail = upper_tail(residual / prior.scale[:, None], freedom, known)
     lent = np.cbrt(tail) * LENT * np.minimum(known, (m - 2) * freedom)
     pooled = (freedom * residual + lent * prior.scale[:, None]) / (freedom + lent)
     # a residual lacks the part of its own variance that is in the common course
