@@ -66,7 +66,7 @@ def _note(comparison: BaselineComparison) -> str:
 def _marks(shown: Sequence[BaselineComparison]) -> str:
     """What marks a p that carries no verdict, for a figure travels without its page."""
     there = {comparison.conclusion.verdict for comparison in shown}
-    said = {EXPLORATORY: f"( ): {EXPLORATORY}", DEPENDS: f"{DAGGER}: {DEPENDS}"}
+    said = {EXPLORATORY: f"p in brackets: {EXPLORATORY}", DEPENDS: f"{DAGGER}: {DEPENDS}"}
     return ", ".join(mark for verdict, mark in said.items() if verdict in there)
 
 

@@ -89,7 +89,7 @@ def test_p_that_carries_no_verdict_is_marked_in_the_forest() -> None:
     notes = [text.get_text() for text in axes.texts if "p " in text.get_text()]
     assert sum(note.endswith("†") for note in notes) == 1
     assert sum(note.startswith("(p ") for note in notes) == 1
-    assert "( ): exploratory, †: depends on diverged runs" in axes.get_xlabel()
+    assert "p in brackets: exploratory, †: depends on diverged runs" in axes.get_xlabel()
     caption = find("forest").caption
     for settings, said in (
         (Settings(selection="oracle"), "no verdicts"),
