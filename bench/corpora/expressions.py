@@ -3,14 +3,16 @@
 - Python's engine tries one way after another to match: `(a+)+b` has more of them for forty letters
   than anybody can wait for, and a study file of somebody else's may ask for that.
 - The engine looks for signals while it searches, so a timer of processor time can end it. Only a
-  process's main thread hears signals: in another one nothing is ended.
+  process's main thread hears signals: in another one a search is not ended, but the next one is not
+  begun.
 """
 
 import re
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
@@ -48,24 +50,35 @@ class Expression:
         Raises InputError where that takes too long.
         """
         self._left += SECONDS_EACH
-        if not hasattr(signal, "setitimer") or threading.current_thread() is not (
-            threading.main_thread()
-        ):
-            return _groups(self._pattern.fullmatch(text))
-        before = signal.signal(signal.SIGVTALRM, _stop)
-        began = time.process_time()
-        signal.setitimer(signal.ITIMER_VIRTUAL, max(self._left, SECONDS_EACH))
+        began = time.thread_time()
         try:
-            return _groups(self._pattern.fullmatch(text))
+            with _at_most(max(self._left, SECONDS_EACH)):
+                found = self._pattern.fullmatch(text)
+            self._left -= time.thread_time() - began
+            if self._left < 0:  # what takes less than a tick of the timer never meets it
+                raise _TooLongError
         except _TooLongError:
             raise InputError(
                 f"{self._where}: {self.pattern!r} takes too long to match {text[:100]!r}; write it "
                 "without a repetition within a repetition"
             ) from None
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            signal.signal(signal.SIGVTALRM, before)
-            self._left -= time.process_time() - began
+        return _groups(found)
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise _TooLongError within after so much processor time, in the main thread."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not hasattr(signal, "setitimer"):
+        yield
+        return
+    before = signal.signal(signal.SIGVTALRM, _stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _groups(found: re.Match[str] | None) -> dict[str, str] | None:
