@@ -4,7 +4,8 @@
 - A row without frames has nothing to attend to: its mean is zero, and so are its gradients.
 - Sums run over each row's own frames in time order, on every device, so that a row's result is the
   same bits whatever else is in the batch.
-- Torch operations are the definition; on a GPU one kernel does it all (gpu/attention.py).
+- Torch operations are the definition; on a GPU one kernel does it all (gpu/attention.py), on the
+  CPU one that makes the keys, too (cpu/attention.py).
 """
 
 from dataclasses import dataclass

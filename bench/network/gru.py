@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from activations.gru import GRU
 from activations.kernels.packing import Packing
-from activations.kernels.projection import project
 from bench.data.members import Hyperparameters, Variant
-from bench.network.attention import attention
 from bench.network.dropout import Dropout
+from bench.network.interaction import Attentions, heard
 from bench.network.network import INDEX, Footprint, Network, Recurrence
 from bench.network.padded import PaddedAttention
 
@@ -95,22 +94,25 @@ class GRUNetwork(Network):
         for number in range(above, len(self._layers)):
             if number > above:
                 states, _ = self._layers[number](states, packing)
-            if masks is not None:
+            top = number == len(self._layers) - 1
+            if masks is not None and not top:
                 states = states * masks[number]
-        return self._logits(self._pooled(states, packing), dropout)
+        mask = None if masks is None else masks[-1]
+        return self._logits(self._pooled(states, mask, packing), dropout)
 
-    def _pooled(self, states: Tensor, packing: Packing) -> Tensor:
-        """One vector of each row, [M · B, D·H]."""
-        on = self.implementation
+    def _pooled(self, states: Tensor, mask: Tensor | None, packing: Packing) -> Tensor:
+        """One vector of each row, [M · B, D·H]; mask: multiplied with the states."""
         if self.pooling == "last":
-            return self._last(states, packing)
+            return self._last(states if mask is None else states * mask, packing)
         if self.pooling == "attention":
-            weight, bias = self.attention_weight, self.attention_bias
-            keys = project(states, weight, bias, packing, implementation=on)
-            return attention(states, keys, None, self.attention_score, packing, implementation=on)
-        # the mean is attention to which all frames are alike
-        keys, score = states.new_zeros(len(states), 1), states.new_zeros(self.members, 1)
-        return attention(states, keys, None, score, packing, implementation=on)
+            by = Attentions(self.attention_weight, self.attention_bias, self.attention_score, None)
+        else:  # the mean is attention to which all frames are alike
+            weight, bias = (
+                states.new_zeros(self.members, 1, self.width),
+                states.new_zeros(self.members, 1),
+            )
+            by = Attentions(weight, bias, bias, None)
+        return heard(states, mask, by, packing, implementation=self.implementation)
 
     def _last(self, states: Tensor, packing: Packing) -> Tensor:
         if not packing.N:

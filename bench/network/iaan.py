@@ -10,17 +10,14 @@
 - Frames are packed and attention is ragged: cost follows real frames from end to end.
 """
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
 from activations.gru import GRU, StackedGRU
 from activations.kernels.packing import Packing
-from activations.kernels.projection import project
 from bench.data.members import Hyperparameters, Variant
-from bench.network.attention import attention
 from bench.network.dropout import Dropout
+from bench.network.interaction import Attentions, heard
 from bench.network.network import INDEX, Footprint, Network, Recurrence
 from bench.network.padded import PaddedAttention, linear
 
@@ -98,26 +95,12 @@ class IAAN(Network):
     ) -> Tensor:
         """Logits [M, B, C] of the encoders' states [N, D·H], laid out by `packing`."""
         assert above == 0
-        M, B = self.members, packing.rows
-        on = self.implementation
-        current, contexts = torch.split(states, [packing.bounds[M], packing.N - packing.bounds[M]])
-        if dropout is not None:
-            current = current * dropout.outputs
-
-        part = _groups(packing, M, 3 * M)
-        score = self.attention_score
-        weight, bias = self.attention_weight, self.attention_bias
-        keys = project(contexts, weight[M:], bias[M:], part, implementation=on)
-        pooled = attention(contexts, keys, None, score[M:], part, implementation=on)
-        own, other = torch.split(pooled, M * B)
-
-        part = _groups(packing, 0, M)
-        keys = project(current, weight[:M], bias[:M], part, implementation=on)
-        rows = Packing.full(2 * M, 1, B, device=states.device)
-        offer = project(pooled, self.context_weight, None, rows, implementation=on)
-        offer = offer[: M * B] + offer[M * B :]
-        focus = attention(current, keys, offer, score[:M], part, implementation=on)
-        return self._logits(torch.cat([focus, own, other], 1), dropout)
+        mask = None if dropout is None else dropout.outputs
+        by = Attentions(
+            self.attention_weight, self.attention_bias, self.attention_score, self.context_weight
+        )
+        means = heard(states, mask, by, packing, implementation=self.implementation)
+        return self._logits(means, dropout)
 
     def _padded(self, member: int) -> nn.Module:
         own, M = self._own(member), self.members
@@ -159,17 +142,3 @@ class PaddedIAAN(nn.Module):
         focus = self.attentions[0](states[0], lengths[0], offer)
         logits: Tensor = self.head(torch.cat([focus, *contexts], 1))
         return logits
-
-
-def _groups(packing: Packing, first: int, last: int) -> Packing:
-    """Groups first … last − 1 of a packing, their frames counted from the first of them."""
-    start = packing.bounds[first]
-    return replace(
-        packing,
-        lengths=packing.lengths[first:last],
-        order=packing.order[first:last],
-        batch_sizes=packing.batch_sizes[first:last],
-        starts=packing.starts[first:last] - start,
-        bounds=tuple(bound - start for bound in packing.bounds[first : last + 1]),
-        N=packing.bounds[last] - start,
-    )

@@ -177,8 +177,10 @@ class Network(nn.Module):
 
     @property
     def implementation(self) -> str:
-        """What all but the recurrence runs on: "gpu" where that does, otherwise "reference"."""
-        return "gpu" if self.recurrences[0].gru.chosen == "gpu" else "reference"
+        """What all but the recurrence runs on: "gpu", "cpu" (our own C) or "reference" (torch's
+        operations), as the recurrence does.
+        """
+        return self.recurrences[0].gru.chosen
 
     def activation_parameters(self) -> dict[str, Tensor]:
         """Learnable activation parameters {"current.candidate": [M, D, P, K], …}, detached.

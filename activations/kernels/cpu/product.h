@@ -114,6 +114,26 @@ static void pack_columns(const float *const *from, i64 rows, i64 H, factor *to)
     }
 }
 
+/* to[k][lane] = from[column + lane][k], block after block of columns: the weights of `columns` outputs, K inputs.
+   room: for BLOCK * LANES rows. */
+static __attribute__((unused)) void pack_transposed(const float *from, i64 columns, i64 K, factor *to, factor *room)
+{
+    i64 left = padded(columns) / LANES, depth = folded(K);
+    for (i64 column = 0; column < columns;) {
+        i64 width = block_width(left);
+        const factor *rows[BLOCK * LANES];
+        for (i64 lane = 0; lane < least(width * LANES, columns - column); lane++)
+            rows[lane] = along(from + (column + lane) * K, K, room + lane * room_for(K));
+        for (i64 k0 = 0; k0 < depth; k0 += LANES)
+            for (i64 lane = 0; lane < width * LANES; lane++)
+                for (i64 k = k0; k < least(k0 + LANES, depth); k++)
+                    to[k * width * LANES + lane] = column + lane < columns ? rows[lane][k] : 0;
+        to += depth * width * LANES;
+        column += width * LANES;
+        left -= width;
+    }
+}
+
 /* sums[i][j] = sum over k of a[k][i] panel[k][j]: the outer products of frames, i < ROWS gate inputs. K counts factors. */
 INLINE void multiply_packed(const int width, const factor *a, const factor *panel, i64 K, vf *sums)
 {

@@ -27,26 +27,6 @@ struct held {
     char rest[56];
 };
 
-/* to[k][lane] = from[column + lane][k], block after block of columns: the weights of `columns` outputs, K inputs.
-   room: for BLOCK * LANES rows. */
-static void pack_transposed(const float *from, i64 columns, i64 K, factor *to, factor *room)
-{
-    i64 left = padded(columns) / LANES, depth = folded(K);
-    for (i64 column = 0; column < columns;) {
-        i64 width = block_width(left);
-        const factor *rows[BLOCK * LANES];
-        for (i64 lane = 0; lane < least(width * LANES, columns - column); lane++)
-            rows[lane] = along(from + (column + lane) * K, K, room + lane * room_for(K));
-        for (i64 k0 = 0; k0 < depth; k0 += LANES)
-            for (i64 lane = 0; lane < width * LANES; lane++)
-                for (i64 k = k0; k < least(k0 + LANES, depth); k++)
-                    to[k * width * LANES + lane] = column + lane < columns ? rows[lane][k] : 0;
-        to += depth * width * LANES;
-        column += width * LANES;
-        left -= width;
-    }
-}
-
 /* out[frame] = in[frame] panel + bias for the frames first..last: K numbers in, `columns` out. room: for ITEM_FRAMES rows. */
 static void multiply_frames(const float *in, i64 K, const factor *panel, const float *bias, float *out, i64 columns, i64 first,
                             i64 last, factor *room)
