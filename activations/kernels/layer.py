@@ -93,9 +93,11 @@ def run(call: Call, tensors: Tensors) -> Tensor:
 def forward(call: Call, tensors: Tensors) -> tuple[Tensor, Tensor]:
     """`run` without autograd: the states, and what `gradient` needs of this call."""
     frames, w_ih, b_ih, w_hh, b_hh, h0, *_ = tensors
-    packing = call.packing
+    packing, together = call.packing, {}
     if w_ih is None:
         gates = frames
+    elif call.kernel == "cpu" and cpu_recurrence.projects(call.cell, w_ih.shape[2]):
+        gates, together = frames, {"by": (w_ih, b_ih)}
     elif call.kernel == "cpu":
         gates = cpu_projection.forward(frames, w_ih, b_ih, packing.bounds, call.precision)
     elif call.stacked:
@@ -105,7 +107,7 @@ def forward(call: Call, tensors: Tensors) -> tuple[Tensor, Tensor]:
         gates = torch.nn.functional.linear(frames, w_ih[0], None if b_ih is None else b_ih[0])
     h, saved = _RECURRENCE[call.kernel].forward(
         gates, w_hh, b_hh, h0, tensors.parameters, packing, call.cell,
-        call.precision, save=call.save, shape=call.shape,
+        call.precision, save=call.save, shape=call.shape, **together,
     )  # fmt: skip
     return cast(Tensor, h), cast(Tensor, saved)
 

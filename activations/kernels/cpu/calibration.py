@@ -89,10 +89,10 @@ def _one_pass(hidden: int, precision: Precision) -> Callable[[], None]:
     parameters = none, none, none
 
     def run() -> None:
-        gates = projection.forward(frames, w_ih, None, bounds, precision).view(N, 1, 3 * H)
         h, saved = recurrence.forward(
-            gates, w_hh, b_hh, None, parameters, packing, cell, precision, save=True
-        )
+            frames, w_hh, b_hh, None, parameters, packing, cell, precision, save=True,
+            by=(w_ih, None),
+        )  # fmt: skip
         d_gates, *_ = recurrence.backward(
             d_h, w_hh, b_hh, None, parameters, h, saved, packing, cell, precision
         )

@@ -16,12 +16,13 @@
 #define SUMS (3 + PARAMETERS) /* what is summed over frames for each unit: gradients of b_hh, then of the parameters */
 
 struct call {
-    i64 G, D, B, T, H, N;
+    i64 G, D, B, T, H, N, I;
     i64 threads;
     i64 per_unit[3]; /* whether update's, reset's, candidate's parameters are [P, H] (else [P, 1]) */
     const i64 *group_order; /* [G] most frames first */
     const i64 *order, *batch_sizes, *starts; /* [G, B], [G, T], [G, T + 1]; see packing.py */
-    const float *gates_x; /* [N, D, 3H] */
+    const float *gates_x; /* [N, D, 3H]; or NULL, and forward makes them of the frames: */
+    const float *frames, *w_ih, *b_ih; /* [N, I], [G, D, 3H, I], [G, D, 3H] or NULL */
     const float *w_hh, *b_hh; /* [G, D, 3H, H], [G, D, 3H] */
     const float *h0; /* [G, D, B, H] or NULL */
     const float *parameters[3]; /* update, reset, candidate, each [G, D, P, K] */
@@ -43,10 +44,10 @@ INLINE i64 strips_of(const struct call *c) { return (c->B + ROWS - 1) / ROWS; }
 /* ------------------------------------------------------------------------------------------------------------------ */
 /* One recurrence */
 
-/* to[k][gate][lane] = w_hh[gate][unit + lane][k], block after block of LANES units. room: for LANES rows. */
-static void pack_forward(const float *w_hh, i64 H, factor *to, factor *room)
+/* to[k][gate][lane] = w[gate][unit + lane][k], block after block of LANES units, of w [3, H, numbers]. room: for LANES rows. */
+static void pack_forward(const float *w, i64 H, i64 numbers, factor *to, factor *room)
 {
-    i64 K = folded(H);
+    i64 K = folded(numbers);
     memset(to + (padded(H) - LANES) * BLOCK * K, 0, (size_t)(LANES * BLOCK * K) * 4);
     for (i64 unit = 0; unit < H; unit += LANES)
         for (i64 gate = 0; gate < 3; gate++) {
@@ -54,7 +55,7 @@ static void pack_forward(const float *w_hh, i64 H, factor *to, factor *room)
             factor *block = to + unit * BLOCK * K + gate * LANES;
             i64 lanes = least(H - unit, LANES);
             for (i64 lane = 0; lane < lanes; lane++)
-                from[lane] = along(w_hh + (gate * H + unit + lane) * H, H, room + lane * room_for(H));
+                from[lane] = along(w + (gate * H + unit + lane) * numbers, numbers, room + lane * room_for(numbers));
             for (i64 k0 = 0; k0 < K; k0 += LANES) /* square by square, for both sides to stay in cache */
                 for (i64 lane = 0; lane < lanes; lane++)
                     for (i64 k = k0; k < least(k0 + LANES, K); k++)
@@ -69,8 +70,17 @@ struct recurrence {
     const float *w_hh;
     float *bias; /* [3, Hp] */
     float *parameters; /* [PARAMETERS, Hp], update's first */
-    factor *panel;
+    factor *panel, *panel_x; /* w_hh; w_ih, where the gates' inputs are made here */
+    float *bias_x; /* [3, Hp] */
 };
+
+/* Three gates' biases [3, H] with every gate filled up to whole vectors. */
+static void pad_bias(const float *from, i64 H, float *to)
+{
+    memset(to, 0, (size_t)(3 * padded(H)) * 4);
+    for (i64 gate = 0; from && gate < 3; gate++)
+        memcpy(to + gate * padded(H), from + gate * H, (size_t)H * 4);
+}
 
 static void start_recurrence(struct recurrence *r, const struct call *c, i64 recurrence_number, char **scratch)
 {
@@ -88,10 +98,8 @@ static void start_recurrence(struct recurrence *r, const struct call *c, i64 rec
     r->bias = take(scratch, 3 * Hp);
     r->parameters = take(scratch, PARAMETERS * Hp);
     r->panel = (factor *)take(scratch, 3 * Hp * H);
-    memset(r->bias, 0, (size_t)(3 * Hp) * 4);
     memset(r->parameters, 0, (size_t)(PARAMETERS * Hp) * 4);
-    for (i64 gate = 0; gate < 3; gate++)
-        memcpy(r->bias + gate * Hp, c->b_hh + (gd * 3 + gate) * H, (size_t)H * 4);
+    pad_bias(c->b_hh + gd * 3 * H, H, r->bias);
     const i64 counts[3] = {UPDATE_PARAMETERS, RESET_PARAMETERS, CANDIDATE_PARAMETERS};
     float *to = r->parameters;
     for (int site = 0; site < 3; site++)
@@ -181,9 +189,42 @@ static i64 state_rows(const struct recurrence *r, i64 s, i64 strip, const float 
     return products;
 }
 
-/* Gates and new states of one strip's LANES units from `unit` on. product [rows, 3]: W_hr h, W_hz h, W_hn h. */
+/* The strip's frames in step s, made factors. */
+static void frame_rows(const struct recurrence *r, i64 s, i64 strip, const factor **rows_of, factor *room)
+{
+    i64 I = r->c->I, rows = in_strip(running(r, s), strip), next = ahead(r, s, 1) / r->c->D * I;
+    const float *x = r->c->frames + (r->starts[time_of(r, s)] + strip * ROWS) * I;
+    for (i64 i = 0; i < rows; i++, x += I) {
+        will_read_row(x + next, I);
+        rows_of[i] = along(x, I, room + i * room_for(I));
+    }
+}
+
+/* The gates' inputs of a strip's LANES units from `unit` on, [rows, 3]: of its frames, as projection.c makes them, or read. */
+static void gate_inputs(const struct recurrence *r, i64 s, i64 strip, i64 unit, const factor *const *frames, vf *inputs)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, Hp = padded(H), n = least(H - unit, LANES), rows = in_strip(running(r, s), strip);
+    if (frames) {
+        i64 K = folded(c->I);
+        multiply_table[rows - 1][BLOCK - 1](frames, r->panel_x + unit * BLOCK * K, K, inputs, 0);
+        for (i64 i = 0; i < rows; i++)
+            for (i64 gate = 0; gate < 3; gate++)
+                inputs[i * BLOCK + gate] += load(r->bias_x + gate * Hp + unit);
+        return;
+    }
+    i64 at = frame(r, s, strip * ROWS), next = ahead(r, s, 1);
+    for (i64 i = 0; i < rows; i++, at += c->D)
+        for (i64 gate = 0; gate < 3; gate++) {
+            const float *x = c->gates_x + (at * 3 + gate) * H + unit;
+            will_read(x + next * 3 * H);
+            inputs[i * BLOCK + gate] = load_first(x, n);
+        }
+}
+
+/* Gates and new states of one strip's LANES units from `unit` on. inputs, product [rows, 3]: of x and of W_hr h, W_hz h, W_hn h. */
 static void forward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit, const float *const *states, i64 products,
-                          const vf *product)
+                          const vf *inputs, const vf *product)
 {
     const struct call *c = r->c;
     i64 H = c->H, Hp = padded(H), n = least(H - unit, LANES), rows = in_strip(running(r, s), strip);
@@ -192,14 +233,10 @@ static void forward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit
     for (int i = 0; i < PARAMETERS; i++)
         p[i] = load(r->parameters + i * Hp + unit);
     const vf *p_update = p, *p_reset = p + UPDATE_PARAMETERS, *p_candidate = p + UPDATE_PARAMETERS + RESET_PARAMETERS;
-    i64 at = frame(r, s, strip * ROWS), next = ahead(r, s, 1);
+    i64 at = frame(r, s, strip * ROWS);
     float *saved = c->saved ? saved_at(r, s, strip, unit, rows) : NULL;
-    for (i64 i = 0; i < rows; i++, product += BLOCK, at += c->D) {
-        const float *x = c->gates_x + at * 3 * H + unit, *next_x = x + next * 3 * H;
-        will_read(next_x);
-        will_read(next_x + H);
-        will_read(next_x + 2 * H);
-        vf a_r = load_first(x, n) + b_r, a_z = load_first(x + H, n) + b_z, a_n = load_first(x + 2 * H, n), hn = b_n;
+    for (i64 i = 0; i < rows; i++, inputs += BLOCK, product += BLOCK, at += c->D) {
+        vf a_r = inputs[0] + b_r, a_z = inputs[1] + b_z, a_n = inputs[2], hn = b_n;
         vf h = splat(0);
         if (i < products) {
             a_r += product[0];
@@ -220,6 +257,22 @@ static void forward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit
     }
 }
 
+/* Where the gates' inputs are made here: their weights, and room for the frames of a step, to which `frames` will point. */
+static factor *start_projection(struct recurrence *r, const factor ***frames, char **scratch)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, I = c->I, gd = r->g * c->D + r->d;
+    if (!c->frames)
+        return NULL;
+    r->panel_x = (factor *)take(scratch, 3 * padded(H) * I);
+    r->bias_x = take(scratch, 3 * padded(H));
+    *frames = (const factor **)take(scratch, strips_of(c) * ROWS * 2);
+    factor *room = (factor *)take(scratch, room_for_rows(c, I));
+    pack_forward(c->w_ih + gd * 3 * H * I, H, I, r->panel_x, room);
+    pad_bias(c->b_ih ? c->b_ih + gd * 3 * H : NULL, H, r->bias_x);
+    return room;
+}
+
 static void forward_item(const void *argument, i64 item, char *scratch)
 {
     const struct call *c = argument;
@@ -227,22 +280,28 @@ static void forward_item(const void *argument, i64 item, char *scratch)
     start_recurrence(&r, c, item / c->ntiles, &scratch);
     i64 H = c->H, K = folded(H), together = strips_together(c);
     factor *room = (factor *)take(&scratch, room_for_rows(c, H));
-    pack_forward(r.w_hh, H, r.panel, room);
+    pack_forward(r.w_hh, H, H, r.panel, room);
     const float **states = (const float **)take(&scratch, strips_of(c) * ROWS * 2);
     const factor **rows_of = (const factor **)take(&scratch, strips_of(c) * ROWS * 2);
     i64 *products = (i64 *)take(&scratch, strips_of(c) * 2);
-    vf product[ROWS * BLOCK];
+    const factor **frames = NULL;
+    factor *room_x = start_projection(&r, &frames, &scratch);
+    vf inputs[ROWS * BLOCK], product[ROWS * BLOCK];
     for (i64 s = 0; s < r.T; s++) {
         i64 strips = (running(&r, s) + ROWS - 1) / ROWS;
-        for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles)
+        for (i64 strip = item % c->ntiles; strip < strips; strip += c->ntiles) {
             products[strip] = state_rows(&r, s, strip, states, rows_of, room);
+            if (frames)
+                frame_rows(&r, s, strip, frames + strip * ROWS, room_x + strip * ROWS * room_for(c->I));
+        }
         for (i64 first = item % c->ntiles; first < strips; first += together)
             for (i64 unit = 0; unit < H; unit += LANES)
                 for (i64 strip = first; strip < least(first + together, strips); strip += c->ntiles) {
                     i64 rows = products[strip];
+                    gate_inputs(&r, s, strip, unit, frames ? frames + strip * ROWS : NULL, inputs);
                     if (rows)
                         multiply_table[rows - 1][BLOCK - 1](rows_of + strip * ROWS, r.panel + unit * BLOCK * K, K, product, 0);
-                    forward_gates(&r, s, strip, unit, states + strip * ROWS, rows, product);
+                    forward_gates(&r, s, strip, unit, states + strip * ROWS, rows, inputs, product);
                 }
     }
 }
@@ -545,11 +604,11 @@ i64 gru_scratch_bytes(const struct call *c)
 {
     i64 H = c->H, Hp = padded(H), strips = strips_of(c);
     i64 floats = 3 * Hp + PARAMETERS * Hp + 3 * Hp * H; /* start_recurrence */
-    i64 forward = strips * (2 * ROWS + 1) * 2 + room_for_rows(c, H);
+    i64 forward = strips * (3 * ROWS + 1) * 2 + room_for_rows(c, H) + 3 * Hp * (c->I + 1) + room_for_rows(c, c->I);
     i64 backward = 6 * H + strips * ROWS * (Hp + 4 + room_for(2 * H) + room_for(H));
     i64 weights = 3 * blocks_of_gate(H) * LEFT_BLOCK + Hp * FRAMES_AT_ONCE + (1 + SUMS) * Hp;
     i64 most = forward > backward ? forward : backward;
-    return ((floats + (most > weights ? most : weights)) * 4 + 64 * 8 + 4095) / 4096 * 4096; /* take rounds up, 8 times at most */
+    return ((floats + (most > weights ? most : weights)) * 4 + 64 * 11 + 4095) / 4096 * 4096; /* take rounds up, 11 times at most */
 }
 
 static void share(struct call *c, i64 items, work_item work)

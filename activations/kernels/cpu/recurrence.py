@@ -31,16 +31,17 @@ from activations.kernels.packing import Packing
 from activations.kernels.precision import Precision
 
 _I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
+MOST_INPUTS = 128  # that a recurrence projects itself: with more its weights would fill the caches
 
 
 class _Call(ctypes.Structure):
     """`struct call` of gru.c."""
 
     _fields_ = (
-        *((name, _I64) for name in ("G", "D", "B", "T", "H", "N", "threads")),
+        *((name, _I64) for name in ("G", "D", "B", "T", "H", "N", "I", "threads")),
         ("per_unit", _I64 * 3),
         *((name, _POINTER) for name in ("group_order", "order", "batch_sizes", "starts")),
-        *((name, _POINTER) for name in ("gates_x", "w_hh", "b_hh", "h0")),
+        *((name, _POINTER) for name in ("gates_x", "frames", "w_ih", "b_ih", "w_hh", "b_hh", "h0")),
         ("parameters", _POINTER * 3),
         *((name, _POINTER) for name in ("h", "saved", "d_h", "d_gates_x", "d_hn")),
         *((name, _POINTER) for name in ("d_w_hh", "d_b_hh", "d_h0")),
@@ -92,9 +93,13 @@ def forward(
     *,
     save: bool,
     shape: tuple[int, ...] | None = None,
+    by: tuple[Tensor, Tensor | None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run the recurrences, as `kernels.dispatch.recurrence` says: every state, and what is saved.
 
+    by: w_ih [G, D * 3H, I] and b_ih [G, D * 3H] or None; gates_x are then the frames [N, I], which
+    are projected a few rows at a time, just before they are needed: the same bits, and the gates'
+    inputs, three times the states, never go through memory. Only where `projects` says so.
     shape: of the states, in place of [N, D, H]. save: whether `backward` will be called; it then
     takes the second result, [D, N, 4 * H padded to whole vectors], which is empty without.
     Knows nothing of autograd, and checks nothing.
@@ -106,9 +111,19 @@ def forward(
     h = empty(*(shape or (N, D, H)))
     saved = empty(*saved_shape(cell, N, D, H, save=save))
     call = _call(packing, w_hh, b_hh, h0, parameters, h, saved if save else None)
-    call.gates_x = gates_x.data_ptr()
+    if by is None:
+        call.gates_x = gates_x.data_ptr()
+    else:
+        w_ih, b_ih = plain(by[0]), None if by[1] is None else plain(by[1])
+        call.I, call.frames, call.w_ih = w_ih.shape[2], gates_x.data_ptr(), w_ih.data_ptr()
+        call.b_ih = None if b_ih is None else b_ih.data_ptr()
     _run("forward", call, cell, precision)
     return h, saved
+
+
+def projects(cell: Cell, inputs: int) -> bool:
+    """Whether `forward` takes frames of so many numbers in place of the gates' inputs."""
+    return cell.reset_order == "after" and inputs <= MOST_INPUTS
 
 
 def saved_shape(cell: Cell, N: int, D: int, H: int, *, save: bool) -> tuple[int, int, int]:  # noqa: ARG001

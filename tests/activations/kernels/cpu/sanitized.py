@@ -18,6 +18,7 @@ from activations.kernels.cell import Cell
 from activations.kernels.cpu import compiler, memory, projection
 from activations.kernels.packing import Packing
 from activations.kernels.precision import at_precision
+from bench.network.interaction import Attentions, heard
 
 compiler.FLAGS = (
     *compiler.FLAGS, "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1",
@@ -43,6 +44,8 @@ def main() -> None:
     with at_precision("bf16"):
         combinations(CELL, LENGTHS[:2], (1, 33))
         combinations(replace(CELL, reset_order="before"), LENGTHS[:1], (33,))
+    for lengths, W, A in itertools.product(LENGTHS, (1, 16, 33), (1, 16, 19)):
+        hear(lengths, W, A)
     print("no complaint")
 
 
@@ -62,6 +65,15 @@ def combinations(cell: Cell, every: Sequence[list[list[int]]], sizes: tuple[int,
                 leaf(G, D, B, H) if with_h0 else None, implementation="cpu",
             )  # fmt: skip
             h.sum().backward()
+
+
+def hear(lengths: list[list[int]], W: int, A: int) -> None:
+    """Attention forward and backward, of one group or of one with two contexts, under a mask."""
+    packing = Packing.from_lengths(torch.tensor(lengths))
+    G = packing.groups
+    by = Attentions(leaf(G, A, W), leaf(G, A), leaf(G, A), leaf(G - 1, A, W) if G > 1 else None)
+    mask = torch.rand(packing.bounds[1], W)
+    heard(leaf(packing.N, W), mask, by, packing, implementation="cpu").sum().backward()
 
 
 main()

@@ -10,7 +10,7 @@ import torch
 from activations.formula.parser import parse
 from activations.kernels import dispatch
 from activations.kernels.cell import Cell
-from activations.kernels.cpu import compiler
+from activations.kernels.cpu import compiler, projection
 from activations.kernels.cpu import recurrence as cpu
 from activations.kernels.packing import Packing
 from activations.registry import get, names
@@ -181,6 +181,28 @@ def test_results_are_the_same_bits_for_any_number_of_threads(cell, threads):
         torch.set_num_threads(before)
     for label in wanted:
         assert torch.equal(got[label], wanted[label]), label
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("precision", ["ieee", "bf16"])
+@pytest.mark.parametrize("lengths", [LENGTHS, torch.tensor([[7]])], ids=["ragged", "one row"])
+def test_frames_projected_on_the_way_give_the_bits_of_gates_projected_before(
+    lengths, precision, bias, monkeypatch
+):
+    monkeypatch.setenv("GATESWAP_BF16", "portable")
+    packing = Packing.from_lengths(lengths)
+    (_, w_hh, b_hh, _, *parameters), _ = inputs(LEARNED, packing)
+    w_hh, b_hh, *parameters = (each.float() for each in (w_hh, b_hh, *parameters))
+    frames, w_ih = torch.randn(packing.N, 45), torch.randn(packing.groups, 2 * 60, 45) / 7
+    b_ih = torch.randn(packing.groups, 2 * 60) if bias else None
+    gates = projection.forward(frames, w_ih, b_ih, packing.bounds, precision)
+    found, true = (
+        cpu.forward(x, w_hh, b_hh, None, parameters, packing, LEARNED, precision, save=True, by=by)
+        for x, by in ((frames, (w_ih, b_ih)), (gates.view(-1, 2, 60), None))
+    )
+    assert torch.equal(found[0], true[0])
+    padded = slice(0, 4 * 16)  # of H = 20 the first units, in blocks of a vector, are whole
+    assert torch.equal(found[1][..., padded], true[1][..., padded])
 
 
 @pytest.mark.parametrize("g", [0, 2])
