@@ -319,12 +319,20 @@ class StackedGRU(Recurrent):
     def forward(
         self, frames: Tensor, packing: Packing, h0: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Run every group over its own frames.
+        """Run every group over its own frames [N, I], laid out by packing (G groups of B rows).
 
-        frames [N, I] laid out by packing (G groups of B rows), h0 [G, L·D, B, H]; returns h
-        [N, D·H], laid out alike, and h_n [G, L·D, B, H]. Rows of length 0 keep their h0 (or zero).
-        Raises ValueError for shapes or types that do not fit.
+        Returns h [N, D·H], laid out alike, and h_n [G, L·D, B, H], as h0; rows of length 0 keep
+        their h0 (or zero). Raises ValueError for shapes or types that do not fit.
         """
+        final: list[Tensor] = []
+        h = self.states(frames, packing, h0, final)
+        return h, torch.stack(final).transpose(0, 1).flatten(1, 2)
+
+    def states(
+        self, frames: Tensor, packing: Packing, h0: Tensor | None = None,
+        final: list[Tensor] | None = None,
+    ) -> Tensor:  # fmt: skip
+        """The h of `forward`: h_n takes a fiftieth of a training step. final: gets its parts."""
         if packing.groups != self.groups:
             raise ValueError(f"this stack has {self.groups} groups, its frames {packing.groups}")
         weight = next(self.parameters())
@@ -334,7 +342,6 @@ class StackedGRU(Recurrent):
         if h0 is not None:
             h0 = check_state(h0, (self.groups, L * D, packing.rows, H), weight)
             h0 = h0.reshape(self.groups, L, D, packing.rows, H).transpose(0, 1)
-        final = []
         observed = is_observed(frames, h0, weight)
         if observed and packing.has_spare:
             raise ValueError("frames with spare room cannot be traced; give their lengths only")
@@ -346,9 +353,10 @@ class StackedGRU(Recurrent):
                     h = self.layer_operator(layer, frames, start, None, packing.lengths, packing.T)
                 else:
                     h = self.run_layer(layer, frames, packing, start)
-                final.append(final_states(h, packing, start, D, H))
+                if final is not None:
+                    final.append(final_states(h, packing, start, D, H))
                 frames = h.flatten(1)
-            return frames, torch.stack(final).transpose(0, 1).flatten(1, 2)
+            return frames
 
     def group(self, number: int) -> GRU:
         """A GRU of its own with copies of one group's weights; it takes rows first, [B, T, I].

@@ -1,7 +1,7 @@
 """Batches of a stack: which examples, and their frames packed as the network takes them.
 
 - Features stay on the device; a batch is an index computed from lengths and offsets and one
-  `index_select`. Nothing is padded, nothing is copied frame by frame.
+  `index_select`, on a CPU one copy in C. Nothing is padded.
 - Each member draws its own examples from its own stream, so that they do not depend on the stack.
 - Lengths are kept on the host too: the packing's sizes must be known there without waiting. Where a
   batch has to have a given shape (`gather_in_room`), the device lays it out by itself.
@@ -19,7 +19,7 @@ from torch import Tensor
 from activations.errors import InputError
 from activations.kernels.packing import Packing
 from activations.wording import counted
-from bench.data import streams
+from bench.data import gathering, streams
 from bench.data.examples import Examples
 from bench.data.folds import Fold
 from bench.data.members import MISSING_FRAMES, Hyperparameters, Member
@@ -216,21 +216,32 @@ def gather_in_room(
 
 def _take(data: TrainingData, examples: Tensor, packing: Packing, hearing: Hearing) -> Batch:
     offsets = data.offsets[: hearing.utterances, examples].flatten()
-    index = offsets.index_select(0, packing.row_of_frame) + packing.time_of_frame
-    beyond = hearing.endless or hearing.missing > 0
-    if packing.has_spare or beyond:  # whose time may lie beyond the last utterance
-        index = index.clamp(max=len(data.frames) - 1)
-    frames = data.frames.index_select(0, index)
-    if hearing.normal is not None:
-        members, rows = examples.shape
-        of = packing.row_of_frame // rows % members
-        centre, scale = hearing.normal
-        frames = (frames - centre.index_select(0, of)) * scale.index_select(0, of)
-    if beyond:
+    own = None
+    if hearing.endless or hearing.missing > 0:  # time may lie beyond an utterance
         own = data.lengths_on_device[: hearing.utterances, examples].flatten()
+    if not packing.has_spare and gathering.available(data.frames):
+        frames = gathering.gather(data.frames, offsets, packing, lengths=own, normal=hearing.normal)
+    else:
+        frames = _by_index(data.frames, offsets, packing, own, hearing.normal)
+    return Batch(frames=frames, packing=packing, labels=data.labels[examples])
+
+
+def _by_index(
+    store: Tensor, offsets: Tensor, packing: Packing, own: Tensor | None, normal: Tensor | None
+) -> Tensor:
+    """`gathering.gather` in torch's operations; own: its lengths."""
+    index = offsets.index_select(0, packing.row_of_frame) + packing.time_of_frame
+    if packing.has_spare or own is not None:
+        index = index.clamp(max=len(store) - 1)
+    frames = store.index_select(0, index)
+    if normal is not None:
+        of = packing.row_of_frame // packing.rows % normal.shape[1]
+        centre, scale = normal
+        frames = (frames - centre.index_select(0, of)) * scale.index_select(0, of)
+    if own is not None:
         after = packing.time_of_frame >= own.index_select(0, packing.row_of_frame)
         frames = frames.masked_fill_(after[:, None], 0.0)
-    return Batch(frames=frames, packing=packing, labels=data.labels[examples])
+    return frames
 
 
 class Order:

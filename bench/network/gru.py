@@ -93,7 +93,7 @@ class GRUNetwork(Network):
         masks = None if dropout is None else torch.split(dropout.outputs, self.width, 1)
         for number in range(above, len(self._layers)):
             if number > above:
-                states, _ = self._layers[number](states, packing)
+                states = self._layers[number].states(states, packing)
             top = number == len(self._layers) - 1
             if masks is not None and not top:
                 states = states * masks[number]

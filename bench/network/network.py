@@ -135,7 +135,7 @@ class Network(nn.Module):
 
         Of `dropout` the inputs' mask is not applied here: it belongs to the gathering of frames.
         """
-        states, _ = self.recurrences[0].gru(frames, packing)
+        states = self.recurrences[0].gru.states(frames, packing)
         return self.head(states, packing, dropout)
 
     def padded(self, member: int) -> nn.Module:

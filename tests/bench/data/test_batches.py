@@ -3,9 +3,11 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 
-from bench.data.batches import Order, gather, gather_in_room
+from bench.data import gathering
+from bench.data.batches import Hearing, Order, gather, gather_in_room
 from bench.data.members import Member, Variant
 from tests.bench import tiny
 
@@ -95,3 +97,19 @@ def test_other_seed_is_another_order() -> None:
     other = [dataclasses.replace(members("S0")[0], seed=4)]
     first = Order(members("S0"), data).examples(0)
     assert not torch.equal(first, Order(other, data).examples(0))
+
+
+@pytest.mark.parametrize("normal", [True, False])
+@pytest.mark.parametrize("hyper", [{}, {"context_mask": False}, {"missing_context": "frames"}])
+def test_frames_copied_in_c_are_the_bits_that_index_operations_give(
+    hyper: dict[str, object], normal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tiny.data()
+    means = torch.randn(2, 2, tiny.FEATURES) if normal else None
+    hearing = Hearing.of_hyper(dataclasses.replace(tiny.SMALL, **hyper), 3, means)
+    examples = torch.randint(len(data.labels), (2, 9))
+    present = torch.arange(9) % 4 != 3
+    assert gathering.available(data.frames)
+    found = gather(data, examples, present.expand(2, 9), hearing)
+    monkeypatch.setattr(gathering, "available", lambda _: False)
+    assert torch.equal(found.frames, gather(data, examples, present.expand(2, 9), hearing).frames)
