@@ -93,10 +93,11 @@ def run(call: Call, tensors: Tensors) -> Tensor:
 def forward(call: Call, tensors: Tensors) -> tuple[Tensor, Tensor]:
     """`run` without autograd: the states, and what `gradient` needs of this call."""
     frames, w_ih, b_ih, w_hh, b_hh, h0, *_ = tensors
-    packing, together = call.packing, {}
+    packing = call.packing
+    together: dict[str, Any] = {}
     if w_ih is None:
         gates = frames
-    elif call.kernel == "cpu" and cpu_recurrence.projects(call.cell, w_ih.shape[2]):
+    elif _is_one(call, w_ih):
         gates, together = frames, {"by": (w_ih, b_ih)}
     elif call.kernel == "cpu":
         gates = cpu_projection.forward(frames, w_ih, b_ih, packing.bounds, call.precision)
@@ -120,12 +121,19 @@ def gradient(
     The one by frames, which no first layer needs, only if it is wanted.
     """
     frames, w_ih, b_ih, w_hh, b_hh, h0, *_ = tensors
+    first: Gradients = ()
+    together: dict[str, Any] = {}
+    if w_ih is not None and not by_frames and _is_one(call, w_ih):
+        d_w_ih = w_ih.new_empty(w_ih.shape)
+        d_b_ih = None if b_ih is None else b_ih.new_empty(b_ih.shape)
+        first, together = (None, d_w_ih, d_b_ih), {"by": (frames, d_w_ih, d_b_ih)}
     d_gates, d_w_hh, d_b_hh, d_h0, by_parameters = _RECURRENCE[call.kernel].backward(
         d_h, w_hh, b_hh, h0, tensors.parameters, h, saved, call.packing, call.cell,
-        call.precision,
+        call.precision, **together,
     )  # fmt: skip
-    first: Gradients
-    if w_ih is None:
+    if first:
+        pass
+    elif w_ih is None:
         first = d_gates.view(frames.shape), None, None
     else:
         d_out = d_gates.flatten(1)
@@ -147,6 +155,11 @@ def gradient(
                 d_out.sum(0, keepdim=True) if by_bias else None,
             )
     return *first, d_w_hh, d_b_hh, d_h0, *by_parameters
+
+
+def _is_one(call: Call, w_ih: Tensor) -> bool:
+    """Whether projection and recurrence are one walk of the kernel."""
+    return call.kernel == "cpu" and cpu_recurrence.projects(call.cell, w_ih.shape[2])
 
 
 def second_gradient(

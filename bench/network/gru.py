@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from activations.gru import GRU
+from activations.kernels.cpu.recurrence import gradients_stay
 from activations.kernels.packing import Packing
 from bench.data.members import Hyperparameters, Variant
 from bench.network.dropout import Dropout
@@ -63,9 +64,11 @@ class GRUNetwork(Network):
         A = hyper.attention_size if hyper.pooling == "attention" else 0
         layers = 3 * W * (features + H + 2) + below * 3 * W * (W + H + 2)
         head = dense * (W + 3) + classes * (dense + 1)
+        stay = not below and gradients_stay(variant.reset_order, features, H)
         return Footprint(
             parameters=layers + A * (W + 2) + head,
             frame=(11 + 3 * learns + 6 * below) * W + features + INDEX + 3 * A,
+            cached=(5 + 3 * learns) * W if stay else 0,
             current=features + (2 + below) * W,
             row=2 * W + 8 * dense,
             evaluated=4 * W + features + INDEX + 3 * A + below * W,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from activations.gru import GRU, StackedGRU
+from activations.kernels.cpu.recurrence import gradients_stay
 from activations.kernels.packing import Packing
 from bench.data.members import Hyperparameters, Variant
 from bench.network.dropout import Dropout
@@ -60,11 +61,12 @@ class IAAN(Network):
         Where the recurrence runs forward: projected gates 3 W, saved gates 4 W and states W of each
         frame. Where it runs backward: saved gates 4 W, states W and their gradients W, gradients of
         the gates 3 W and of the recurrent candidate W, what is carried from step to step W, and 3 W
-        where parameters learn. All along: features I, the index, attention's A and its gradient; of
-        current frames the dropout masks I + W and the states after dropout W. Evaluation saves
-        nothing for a way back. Diagnostics, one direction at a time: of both directions the
-        projected gates 3 H, states H and the states before H; of one the recurrent products 3 H,
-        the gates 3 H and what an activation computes on its way, 3 H.
+        where parameters learn; of these a CPU has, sizes permitting, 6 W in memory. All along:
+        features I, the index, attention's A and its gradient; of current frames the dropout masks
+        I + W and the states after dropout W. Evaluation saves nothing for a way back. Diagnostics,
+        one direction at a time: of both directions the projected gates 3 H, states H and the states
+        before H; of one the recurrent products 3 H, the gates 3 H and what an activation computes
+        on its way, 3 H.
         """
         H, A, dense = hyper.hidden_size, hyper.attention_size, hyper.dense_size
         W = variant.directions * H
@@ -73,6 +75,7 @@ class IAAN(Network):
         return Footprint(
             parameters=len(ENCODERS) * (encoder + A * (W + 2)) + 2 * A * W + head,
             frame=(11 + 3 * learns) * W + features + INDEX + 3 * A,
+            cached=(5 + 3 * learns) * W if gradients_stay(variant.reset_order, features, H) else 0,
             current=features + 2 * W,
             row=2 * len(ENCODERS) * W + 8 * dense,
             evaluated=4 * W + features + INDEX + 3 * A,

@@ -45,13 +45,15 @@ class Footprint:
     """What a member's memory grows with, in floats; see bench.training.memory.
 
     parameters: trainable numbers, but for the activations' own. frame: kept of each frame of a
-    training batch at the moment that takes most. current: beside that, of each frame of the
-    current utterance. row: of each example. evaluated, diagnosed: of each frame of an evaluation
-    batch, of the padded sample of the diagnostics. directions: recurrences of one direction.
+    training batch at the moment that takes most; cached: what of it takes no memory on a CPU.
+    current: beside that, of each frame of the current utterance. row: of each example. evaluated,
+    diagnosed: of each frame of an evaluation batch, of the padded sample of the diagnostics.
+    directions: recurrences of one direction.
     """
 
     parameters: int
     frame: float
+    cached: float
     current: float
     row: float
     evaluated: float

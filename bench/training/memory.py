@@ -94,6 +94,8 @@ class MemberSizes:
         """
         each = self.footprint
         of_frame = each.frame + each.current / self.utterances
+        if not recorded:
+            of_frame -= each.cached
         step = self.batch_frames * of_frame + self.batch * each.row
         evaluation = self.evaluation_frames * each.evaluated
         diagnosis = self.diagnosis_frames * each.diagnosed

@@ -194,9 +194,9 @@ static void backward_candidates(const struct recurrence *r, i64 s, i64 strip, i6
         sum[1] += d_az;
         sum[2] += d_an;
         for (int j = 0; j < UPDATE_PARAMETERS; j++)
-            sum[3 + j] += d_z * d_p[j];
+            sum[BIASES + j] += d_z * d_p[j];
         for (int j = candidate; j < PARAMETERS; j++)
-            sum[3 + j] += d_n * d_p[j];
+            sum[BIASES + j] += d_n * d_p[j];
     }
     for (int i = 0; i < SUMS; i++)
         store(sums + i * Hp + unit, sum[i]);
@@ -213,7 +213,7 @@ static void backward_resets(const struct recurrence *r, i64 s, i64 strip, i64 un
     vf p[RESET_PARAMETERS + 1], d_p[RESET_PARAMETERS + 1], sum[RESET_PARAMETERS + 1];
     for (int i = 0; i < RESET_PARAMETERS; i++) {
         p[i] = load(r->parameters + (first + i) * Hp + unit);
-        sum[i] = load(sums + (3 + first + i) * Hp + unit);
+        sum[i] = load(sums + (BIASES + first + i) * Hp + unit);
     }
     vf sum_ar = load(sums + unit);
     i64 at = frame(r, s, strip * ROWS), before = ahead(r, s, -1);
@@ -231,7 +231,7 @@ static void backward_resets(const struct recurrence *r, i64 s, i64 strip, i64 un
     }
     store(sums + unit, sum_ar);
     for (int i = 0; i < RESET_PARAMETERS; i++)
-        store(sums + (3 + first + i) * Hp + unit, sum[i]);
+        store(sums + (BIASES + first + i) * Hp + unit, sum[i]);
 }
 
 /* A strip's gradients at these frames as factors, [2H] of reset and update or [H] of the candidate. */
@@ -338,55 +338,23 @@ static void before_backward_item(const void *argument, i64 item, char *scratch)
 /* ------------------------------------------------------------------------------------------------------------------ */
 /* Sums over frames, and work items over threads */
 
-/* Blocks first..last of d_w for K frames, as add_outer_products: h meets the gates' gradients, r ⊙ h the candidate's. */
-static void add_both(const struct recurrence *r, const i64 *frames, const float *const *states, const float *const *reset_states,
-                     i64 K, i64 first, i64 last, factor *left, factor *right, factor *room, float *d_w)
-{
-    i64 gates = 2 * blocks_of_gate(r->c->H);
-    if (first < gates)
-        add_outer_products(r, frames, states, K, first, least(last, gates), left, right, room, d_w);
-    if (last > gates)
-        add_outer_products(r, frames, reset_states, K, first > gates ? first : gates, last, left, right, room, d_w);
-}
-
-/* One piece of the rows of one recurrence's d_w_hh, over all its frames. */
+/* One piece of the rows of one recurrence's d_w_hh, over all its frames: h meets the gates' gradients, r ⊙ h the candidate's. */
 static void before_weights_item(const void *argument, i64 item, char *scratch)
 {
     const struct call *c = argument;
     struct recurrence r;
+    struct summing sum;
     start_recurrence(&r, c, item / c->nchunks, &scratch);
-    i64 H = c->H, Hp = padded(H), chunk = item % c->nchunks;
-    i64 blocks = 3 * blocks_of_gate(H), first = blocks * chunk / c->nchunks, last = blocks * (chunk + 1) / c->nchunks;
-    factor *left = (factor *)take(&scratch, (last - first) * LEFT_BLOCK);
-    factor *right = (factor *)take(&scratch, Hp * FRAMES_AT_ONCE);
-    factor *room = (factor *)take(&scratch, Hp);
-    float *totals = take(&scratch, SUMS * Hp);
-    float *d_w = c->d_w_hh + (r.g * c->D + r.d) * 3 * H * H;
-    for (i64 block = first; block < last; block++) {
-        i64 gate = block / (blocks / 3), row = block % (blocks / 3) * ROWS;
-        memset(d_w + (gate * H + row) * H, 0, (size_t)(least(ROWS, H - row) * H) * 4);
-    }
+    i64 chunk = item % c->nchunks, blocks = blocks_of(c);
+    start_summing(&r, &sum, blocks * chunk / c->nchunks, blocks * (chunk + 1) / c->nchunks, 1, &scratch);
     if (chunk == 0)
-        reduce_sums(&r, totals);
-    i64 frames[FRAMES_AT_ONCE], K = 0;
-    const float *states[FRAMES_AT_ONCE], *reset_states[FRAMES_AT_ONCE];
-    for (i64 s = 0; s < r.T; s++) {
-        i64 old = running(&r, s - 1), rows = running(&r, s);
-        for (i64 rank = 0; rank < rows; rank++) {
-            const float *state = rank < old ? c->h + frame(&r, s - 1, rank) * H : initial(&r, rank);
-            if (state) {
-                frames[K] = frame(&r, s, rank);
-                states[K] = state;
-                reset_states[K++] = reset_states_at(&r, s, rank / ROWS, in_strip(rows, rank / ROWS)) + rank % ROWS * Hp;
-            }
-            if (K == FRAMES_AT_ONCE) {
-                add_both(&r, frames, states, reset_states, K, first, last, left, right, room, d_w);
-                K = 0;
-            }
+        reduce_sums(&r, take(&scratch, SUMS * padded(c->H)));
+    for (i64 s = r.T - 1; s >= 0; s--)
+        for (i64 strip = 0; strip * ROWS < running(&r, s); strip++) {
+            struct gradients of = gradients_at(&r, s, strip);
+            let_wait(&r, &sum, s, strip, &of, reset_states_at(&r, s, strip, in_strip(running(&r, s), strip)));
         }
-    }
-    if (K)
-        add_both(&r, frames, states, reset_states, K, first, last, left, right, room, d_w);
+    add_waiting(&r, &sum);
 }
 
 /* Bytes of scratch a thread needs for this call: forward's z and r ⊙ h beside what gru.c takes. */

@@ -31,6 +31,7 @@ from activations.kernels.packing import Packing
 from activations.kernels.precision import Precision
 
 _I64, _POINTER = ctypes.c_int64, ctypes.c_void_p
+MOST_UNITS = 256  # of a recurrence whose gradients stay in the cache, as in gru.c
 MOST_INPUTS = 128  # that a recurrence projects itself: with more its weights would fill the caches
 
 
@@ -44,7 +45,7 @@ class _Call(ctypes.Structure):
         *((name, _POINTER) for name in ("gates_x", "frames", "w_ih", "b_ih", "w_hh", "b_hh", "h0")),
         ("parameters", _POINTER * 3),
         *((name, _POINTER) for name in ("h", "saved", "d_h", "d_gates_x", "d_hn")),
-        *((name, _POINTER) for name in ("d_w_hh", "d_b_hh", "d_h0")),
+        *((name, _POINTER) for name in ("d_w_ih", "d_b_ih", "d_w_hh", "d_b_hh", "d_h0")),
         ("d_parameters", _POINTER * 3),
         *((name, _POINTER) for name in ("sums", "scratch", "parallel")),
         *((name, _I64) for name in ("ntiles", "nchunks")),
@@ -126,6 +127,13 @@ def projects(cell: Cell, inputs: int) -> bool:
     return cell.reset_order == "after" and inputs <= MOST_INPUTS
 
 
+def gradients_stay(reset_order: str, inputs: int, hidden: int) -> bool:
+    """Whether gradients by the gates' inputs of a first layer take no memory, where there are
+    recurrences for all threads.
+    """
+    return reset_order == "after" and inputs <= MOST_INPUTS and hidden <= MOST_UNITS
+
+
 def saved_shape(cell: Cell, N: int, D: int, H: int, *, save: bool) -> tuple[int, int, int]:  # noqa: ARG001
     """The shape of what `forward` keeps for `backward`; frames are its second axis."""
     lanes = find_compiler().lanes
@@ -146,26 +154,37 @@ def backward(
     packing: Packing,
     cell: Cell,
     precision: Precision = "ieee",
+    *,
+    by: tuple[Tensor, Tensor, Tensor | None] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, tuple[Tensor, ...]]:
     """Gradients by gates_x [N, D, 3H], w_hh, b_hh, h0 and the three sites' parameters.
 
-    h and saved are what `forward` returned, d_h the gradient by h.
+    h and saved are what `forward` returned, d_h the gradient by h. by: the frames, and where to
+    write the gradients by w_ih and b_ih (or None), of a cell that `projects`. Nobody else then
+    needs those by gates_x: they need not go through memory, and the first result means nothing.
     """
     w_hh, b_hh = plain(w_hh), plain(b_hh)
     h0 = None if h0 is None else plain(h0)
     parameters = _contiguous(parameters)
     d_h, h, saved = plain(d_h), plain(h), plain(saved)
-    N, D, H = packing.N, w_hh.shape[1], w_hh.shape[3]
-    d_gates_x = empty(N, D, 3 * H)
-    d_hn = empty(N, D, H)
+    D, H = w_hh.shape[1], w_hh.shape[3]
     d_w_hh, d_b_hh = torch.empty_like(w_hh), torch.empty_like(b_hh)
     d_h0 = None if h0 is None else torch.empty_like(h0)
     d_parameters = tuple(torch.empty_like(each) for each in parameters)
     call = _call(packing, w_hh, b_hh, h0, parameters, h, saved)
-    sums = empty(_load(cell, precision).gru_sums(ctypes.byref(call)))
-    call.d_h, call.d_gates_x, call.d_hn = d_h.data_ptr(), d_gates_x.data_ptr(), d_hn.data_ptr()
-    call.d_w_hh, call.d_b_hh = d_w_hh.data_ptr(), d_b_hh.data_ptr()
     call.d_h0 = None if d_h0 is None else d_h0.data_ptr()
+    if by is not None:
+        frames, d_w_ih, d_b_ih = plain(by[0]), *by[1:]
+        call.I, call.frames, call.d_w_ih = frames.shape[1], frames.data_ptr(), d_w_ih.data_ptr()
+        call.d_b_ih = None if d_b_ih is None else d_b_ih.data_ptr()
+    library = _load(cell, precision)
+    rows = library.gru_gradient_rows(ctypes.byref(call))
+    d_gates_x, d_hn = empty(rows, D, 3 * H), empty(rows, D, H)
+    if rows:
+        call.d_gates_x, call.d_hn = d_gates_x.data_ptr(), d_hn.data_ptr()
+    sums = empty(library.gru_sums(ctypes.byref(call)))
+    call.d_h = d_h.data_ptr()
+    call.d_w_hh, call.d_b_hh = d_w_hh.data_ptr(), d_b_hh.data_ptr()
     call.d_parameters = _pointers(d_parameters)
     call.sums = sums.data_ptr()
     _run("backward", call, cell, precision)
@@ -226,7 +245,7 @@ def _function(cell: Cell, precision: Precision, name: str) -> Any:
 @cache
 def _load(cell: Cell, precision: Precision) -> ctypes.CDLL:
     library = load_library(library_source(cell, precision))
-    for name in ("forward", "backward", "scratch_bytes", "sums"):
+    for name in ("forward", "backward", "scratch_bytes", "sums", "gradient_rows"):
         for prefix in ("gru", "gru_before"):
             function = getattr(library, f"{prefix}_{name}", None)
             if function is not None:
@@ -239,4 +258,5 @@ def _load(cell: Cell, precision: Precision) -> ctypes.CDLL:
 def library_source(cell: Cell, precision: Precision = "ieee") -> str:
     """All C of the library that computes a cell."""
     before = c_file("gru_before.c") if cell.reset_order == "before" else ""
-    return vectors_and_products(precision) + c_source(cell) + "\n" + c_file("gru.c") + before
+    after = "".join(map(c_file, ("gru_call.h", "gru_sums.h", "gru.c")))
+    return vectors_and_products(precision) + c_source(cell) + "\n" + after + before
