@@ -6,7 +6,8 @@
   not. A member's numbers are then the same bits wherever its parameters lie in the buffer.
 - A member whose loss or gradient is not finite stops there: its parameters keep their last values
   and its companions do not notice. Nothing of this waits for a GPU.
-- Torch operations are the definition; on a GPU three kernels do it (gpu/adam.py).
+- Torch operations are the definition; on a GPU three kernels do it (gpu/adam.py), on a CPU one
+  function (cpu/adam.py).
 - Kingma & Ba, "Adam" (ICLR 2015), in torch.optim.Adam's form; TensorFlow's, "epsilon hat" in the
   paper, differs by where epsilon is added.
 """
@@ -19,6 +20,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from bench.network.cpu.adam import CompiledAdam
 from bench.network.flat import ALIGNMENT, BETA1, BETA2, EPSILON, Flat, Span
 
 
@@ -44,7 +46,7 @@ class StackedAdam:
     torch.nn.utils.clip_grad_norm_ does. raw_epsilon: TensorFlow's form. Takes the parameters over:
     they become views of its buffer.
     implementation: "gpu" is by Triton and asks nothing of host or device, so that a CUDA graph may
-    record it; "reference" is by torch.
+    record it; "cpu" is by C; "reference" is by torch.
     """
 
     def __init__(
@@ -93,6 +95,8 @@ class StackedAdam:
             from bench.network.gpu import adam as optimiser_gpu
 
             self._rule = optimiser_gpu.FusedAdam(flat)
+        elif implementation == "cpu":
+            self._rule = CompiledAdam(flat)
         else:
             self._rule = _TorchAdam(
                 flat,

@@ -69,23 +69,27 @@ static void forward_gates(const struct recurrence *r, i64 s, i64 strip, i64 unit
     const vf *p_update = p, *p_reset = p + UPDATE_PARAMETERS, *p_candidate = p + UPDATE_PARAMETERS + RESET_PARAMETERS;
     i64 at = frame(r, s, strip * ROWS);
     float *saved = c->saved ? saved_at(r, s, strip, unit, rows) : NULL;
-    for (i64 i = 0; i < rows; i++, inputs += BLOCK, product += BLOCK, at += c->D) {
-        vf a_r = inputs[0] + b_r, a_z = inputs[1] + b_z, a_n = inputs[2], hn = b_n;
-        vf h = splat(0);
+    vf a_r[ROWS], a_z[ROWS], a_n[ROWS], hn[ROWS], z[ROWS];
+    for (i64 i = 0; i < rows; i++) { /* all rows' before the candidates, which wait for them: functions of several rows overlap */
+        a_r[i] = inputs[i * BLOCK] + b_r;
+        a_z[i] = inputs[i * BLOCK + 1] + b_z;
+        hn[i] = b_n;
         if (i < products) {
-            a_r += product[0];
-            a_z += product[1];
-            hn += product[2];
-            h = load_first(states[i] + unit, n);
+            a_r[i] += product[i * BLOCK];
+            a_z[i] += product[i * BLOCK + 1];
+            hn[i] += product[i * BLOCK + 2];
         }
-        vf z = update_value(a_z, p_update);
-        a_n += reset_value(a_r, p_reset) * hn;
-        store_first(c->h + at * H + unit, (1.0f - z) * candidate_value(a_n, p_candidate) + z * h, n);
+        z[i] = update_value(a_z[i], p_update);
+        a_n[i] = inputs[i * BLOCK + 2] + reset_value(a_r[i], p_reset) * hn[i];
+    }
+    for (i64 i = 0; i < rows; i++, at += c->D) {
+        vf h = i < products ? load_first(states[i] + unit, n) : splat(0);
+        store_first(c->h + at * H + unit, (1.0f - z[i]) * candidate_value(a_n[i], p_candidate) + z[i] * h, n);
         if (saved) {
-            store(saved, a_r);
-            store(saved + LANES, a_z);
-            store(saved + 2 * LANES, a_n);
-            store(saved + 3 * LANES, hn);
+            store(saved, a_r[i]);
+            store(saved + LANES, a_z[i]);
+            store(saved + 2 * LANES, a_n[i]);
+            store(saved + 3 * LANES, hn[i]);
             saved += 4 * LANES;
         }
     }

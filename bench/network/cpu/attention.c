@@ -77,15 +77,18 @@ static void heard_rows(const struct attention *c, i64 first, i64 n, const float 
     }
 }
 
-/* Sum of all lanes, halves upon halves. */
+/* Sum of all lanes: of four at once, then of the four. */
 INLINE float sum_of(vf x)
 {
-    float lane[LANES];
+    float lane[LANES], sum[4];
     store(lane, x);
-    for (i64 n = LANES / 2; n > 0; n /= 2)
-        for (i64 i = 0; i < n; i++)
-            lane[i] += lane[n + i];
-    return lane[0];
+#pragma GCC unroll 4
+    for (i64 i = 0; i < 4; i++)
+        sum[i] = lane[i];
+#pragma GCC unroll 16
+    for (i64 i = 4; i < LANES; i++)
+        sum[i % 4] += lane[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 /* A row's weights at a step from its scores there: exp(score - most); 0 for rows that have ended, whose score is -inf. */
@@ -94,7 +97,7 @@ INLINE vf weight_of(vf score, vf most) { return v_exp(score - most); }
 /* ------------------------------------------------------------------------------------------------------------------ */
 /* Forward */
 
-/* scores[i] = score . tanh(W state + bias + offer) of n rows in a step; -inf behind them, up to PART. */
+/* scores[i] = score . tanh(W state + bias + offer) of n rows in a step; -inf behind them, up to a whole vector. */
 static void score_rows(const struct part *p, i64 first, i64 n, const float *const *rows, const float *panel, float *scores)
 {
     const struct attention *c = p->c;
@@ -120,7 +123,7 @@ static void score_rows(const struct part *p, i64 first, i64 n, const float *cons
                 }
         }
     }
-    for (i64 i = 0; i < PART; i++)
+    for (i64 i = 0; i < padded(n); i++)
         scores[i] = i < n ? sum_of(sum[i]) : -INFINITY;
 }
 
@@ -144,7 +147,7 @@ static void forward_item(const void *argument, i64 item, char *scratch)
         score_rows(&p, first, n, rows, panel, scores);
         if (c->scores)
             memcpy(c->scores + first - c->starts[0], scores, (size_t)n * 4);
-        for (i64 i = 0; i < PART; i += LANES) {
+        for (i64 i = 0; i < n; i += LANES) {
             vf before = load(most + i), top = v_max(before, load(scores + i));
             vf keep = weight_of(before, top), add = weight_of(load(scores + i), top);
             store(most + i, top);
@@ -223,9 +226,13 @@ static void key_gradients(const struct part *p, struct way_back *b, i64 i, const
             store_first(offer, load_first(offer, lanes) + d_key, lanes);
         }
     }
-    for (i64 a = 0; a < A; a += ROWS)
-        for (i64 j = 0; j < ROWS; j++)
-            b->left[a / ROWS * LEFT_BLOCK + b->K * ROWS + j] = a + j < A ? d_keys[a + j] : 0;
+    float *left = b->left + b->K * ROWS;
+    for (i64 a = 0; a < A; a += ROWS, left += LEFT_BLOCK)
+        if (a + ROWS <= A)
+            memcpy(left, d_keys + a, ROWS * 4);
+        else
+            for (i64 j = 0; j < ROWS; j++)
+                left[j] = a + j < A ? d_keys[a + j] : 0;
 }
 
 /* Gradients by the states of n rows in a step: through their means, by `weights`, and through their keys. */
@@ -307,10 +314,11 @@ static void backward_item(const void *argument, i64 item, char *scratch)
         if (b.K + PART > FRAMES_AT_ONCE)
             add_collected(c, &b);
         heard_rows(c, first, n, b.states + b.K, room + b.K * W);
-        for (i64 i = 0; i < PART; i++)
-            weights[i] = i < n ? c->scores[number + i] : -INFINITY;
-        for (i64 i = 0; i < PART; i += LANES)
-            store(weights + i, weight_of(load(weights + i), load(b.most + i)) / load(b.total + i));
+        for (i64 i = 0; i < n; i += LANES) {
+            i64 lanes = least(n - i, LANES);
+            vf weight = weight_of(load_first(c->scores + number + i, lanes), load(b.most + i)) / load(b.total + i);
+            store(weights + i, weight);
+        }
         for (i64 i = 0; i < n && A > 0; i++) {
             vf along = splat(0);
             for (i64 j = 0; j < W; j += LANES) {

@@ -1,5 +1,7 @@
 """Stacked Adam against torch's Adam and clipping, member by member."""
 
+import sys
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,12 @@ from tests.interpreter import interpret
 
 SHAPES = ((3, 5, 4), (2, 3), (1, 7), (1, 3, 2))  # [E, …] of one member
 LIMITLESS = float("inf")
+ON = "reference"
+
+
+@pytest.fixture(params=["reference", "cpu"], autouse=True)
+def _implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "ON", request.param)
 
 
 def parameters(members: int, *, only: int | None = None) -> list[nn.Parameter]:
@@ -39,6 +47,7 @@ def adam(
         l2=torch.tensor(l2 or [0.0] * members),
         clip_norm=torch.tensor(clip or [LIMITLESS] * members),
         decayed=stack[1:3],
+        implementation=ON,
     )
 
 
