@@ -2,7 +2,9 @@
 
 - Arithmetic that is meant to stay (code is moved, renamed, made faster) is held to the recording,
   bit by bit. Whoever means to change it records anew, says so in the commit, and raises
-  `studies.plan.RESULTS_VERSION`: every finished study trains again.
+  `studies.plan.RESULTS_VERSION`: every finished study trains again. Where only the order of sums
+  changed, and results by no more than from one machine to another (the test's tolerance), the
+  version stays: the code version that each result carries tells them apart.
 - Bits depend on the processor (torch and the C compiler choose instructions by it), the compiler
   and torch. The recording names its machine; elsewhere it is held to a tolerance.
 
