@@ -242,7 +242,7 @@ def _alone(
             scores.by_unit(second, axis=0),
             scores.unit_ratio,
             effect=settings.effect,
-            level=judged.first_level,
+            level=judged.single_level,
             power=settings.power,
             spread=test.spread,
             degrees=test.degrees_of_freedom,
@@ -267,7 +267,7 @@ def _in_family(comparison: BaselineComparison, judged: Judged, settings: Setting
     return detectable_at(
         test.standard_error,
         test.degrees_of_freedom,
-        level=judged.first_level,
+        level=judged.single_level,
         power=settings.power,
     )
 

@@ -19,7 +19,8 @@ from reports.statistics.corrected_t import (
     seed_averaged_differences,
     t_test_of,
 )
-from reports.statistics.family import Judgement, first_level, judge_split
+from reports.statistics.family import Judgement, judge_split
+from reports.statistics.family_power import family_power
 from reports.statistics.verdicts import Permission, family_verdicts
 
 Pair = tuple[str, str]  # variant, baseline
@@ -49,14 +50,14 @@ class Family:
 class Judged:
     """One comparison's test by the family's rule; None where fewer than two folds have both.
 
-    p_adjusted, equivalence_p_adjusted: over the family, NaN where it is not complete. first_level:
+    p_adjusted, equivalence_p_adjusted: over the family, NaN where it is not complete. single_level:
     below which the family's smallest p is found. without: the test without diverged pairs;
     depends: the verdict would be another one.
     """
 
     family: str
     comparisons: int
-    first_level: float
+    single_level: float
     test: TTest | None
     p_adjusted: float
     equivalence_p_adjusted: float
@@ -149,7 +150,8 @@ def _judge(
     )  # fmt: skip
     judged = verdicts.judged
     places = np.cumsum(verdicts.comparable) - 1
-    first_p = float(first_level(judged, groups, verdicts.units - 1, level=settings.level))
+    power = family_power(scores.unit_ratio, groups, level=settings.level)
+    single_level = power.single_level(settings.power)
     found = {}
     for i, (variant, _) in enumerate(pairs):
         without = None
@@ -159,7 +161,7 @@ def _judge(
         found[variant] = Judged(
             family=name,
             comparisons=len(pairs),
-            first_level=first_p,
+            single_level=single_level,
             test=_test(judged, i, verdicts.units, settings.confidence),
             p_adjusted=p,
             equivalence_p_adjusted=equivalence_p,
@@ -213,7 +215,7 @@ def _one_split(
         found[variant] = Judged(
             family=name,
             comparisons=len(pairs),
-            first_level=settings.level / len(pairs),
+            single_level=settings.level / len(pairs),
             test=_split_test(judged, i, settings.confidence),
             p_adjusted=p,
             equivalence_p_adjusted=equivalence_p,
@@ -288,7 +290,7 @@ def _one_by_one(
         found[variant] = Judged(
             family=name,
             comparisons=len(pairs),
-            first_level=settings.level / len(pairs),
+            single_level=settings.level / len(pairs),
             test=test,
             p_adjusted=float("nan"),
             equivalence_p_adjusted=float("nan"),

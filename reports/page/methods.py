@@ -182,8 +182,8 @@ def _adjustment(analysis: Analysis) -> str:
     """How p are adjusted over the families that there are."""
     holm = "Holm's procedure \\cite{holm1979}"
     jointly = (
-        "stepping down \\cite{westfall1993} in a model of what comparisons with one baseline share "
-        f"(their equivalence by {holm})"
+        "a closed test \\cite{marcus1976} of claims that several variants and their baseline are "
+        f"equals (their equivalence by {holm})"
     )
     rules = {family.rule for family in analysis.families}
     if rules == {"moderated"}:

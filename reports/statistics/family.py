@@ -3,9 +3,9 @@
 - One rule for the page and for the validation: it judges one study or thousands at once.
 - Many comparisons share what their scatter looks like, and the moderated test uses it; a few do
   not, and the corrected t-test judges each by itself.
-- "Better" and "worse" need the p adjusted over the family (stepping down among comparisons that
-  share their baseline's noise where the moderated test knows it, by Holm elsewhere), "equal" needs
-  Holm's p of the equivalence test; a difference that is both shown and small is a difference.
+- "Better" and "worse" need the p adjusted over the family (by a closed test where the moderated
+  test knows how variants and baseline scatter, by Holm elsewhere), "equal" needs Holm's p of the
+  equivalence test; a difference that is both shown and small is a difference.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from reports.statistics.arrays import FloatArray
+from reports.statistics.arrays import BoolArray, FloatArray
+from reports.statistics.closed_test import closed_test
 from reports.statistics.corrected_t import correction
-from reports.statistics.moderated import FEWEST, moderated_t_tests
+from reports.statistics.moderated import (
+    FEWEST,
+    PER_BASELINE,
+    Moderated,
+    many,
+    moderated_t_tests,
+)
 from reports.statistics.multiplicity import holm
-from reports.statistics.one_baseline import first_step, step_down
+from reports.statistics.one_baseline import step_down
 from reports.statistics.one_split import split_errors
 
 Rule = Literal["moderated", "corrected", "one split"]
@@ -33,7 +40,7 @@ class Judgement:
     rule: the test that carries the verdicts; why: half a sentence on why that one. spread: standard
     deviation over folds that the test used; standard_error contains the correction; degrees: of
     freedom. p, equivalence_p: of each comparison alone; p_adjusted: over the family, by Holm or
-    `one_baseline.step_down`; equivalence_p_adjusted: by Holm. verdict: 1 better, -1 worse, 0
+    `closed_test`; equivalence_p_adjusted: by Holm. verdict: 1 better, -1 worse, 0
     equal, NaN undecided. share: of each variance what `moderated` takes to be the baseline's.
     prior_spread, prior_degrees [...]: what the moderated test drew variances towards and the most
     weight it gave that, NaN and 0 for the corrected test.
@@ -63,13 +70,15 @@ def judge(
     level: float = 0.05,
     margin: float = 1.0,
     rule: Rule | None = None,
+    hasty: bool = False,
 ) -> Judgement:
     """Judge every comparison of a family.
 
     differences: [..., m, fold], in points, seeds averaged, no gaps. test_train_ratio: [fold].
     baselines: [m], a number for the baseline that each comparison has. level: family-wise; margin:
-    of practical equality, in points. rule: by default the moderated test from six comparisons on,
-    where most of them vary at all.
+    of practical equality, in points. rule: by default the moderated test where there are `many`
+    comparisons and most of them vary at all. hasty: verdicts are all that is wanted, in
+    simulations: an adjusted p that is not below the level may be any larger one.
     Raises ValueError for fewer than two folds, no comparison, or missing values.
     """
     table = np.asarray(differences, dtype=np.float64)
@@ -78,7 +87,7 @@ def judge(
     m, folds = table.shape[-2:]
     own = table.std(axis=-1, ddof=1)
     varies = bool((np.median(own, axis=-1) > 0).all())
-    chosen: Rule = rule or ("moderated" if m >= FEWEST and varies else "corrected")
+    chosen: Rule = rule or ("moderated" if many(baselines) and varies else "corrected")
     mean = table.mean(axis=-1)
     prior_spread = np.full(table.shape[:-2], np.nan)
     prior_degrees = np.zeros(table.shape[:-2])
@@ -95,21 +104,34 @@ def judge(
     tested = _Tested(mean, spread, error, degrees, share, prior_spread, prior_degrees)
 
     def adjust(p: FloatArray) -> FloatArray:
-        return step_down(p, share, baselines, folds - 1) if chosen == "moderated" else holm(p)
+        if chosen != "moderated":
+            return holm(p)
+        asked, enough = (p < level, level) if hasty else (None, 1.0)
+        return closed_p(table, found, test_train_ratio, baselines, asked=asked, enough=enough)
 
-    return _concluded(tested, adjust, chosen, _why(chosen, m, varies), level, margin)
+    why = _why(chosen, m, many(baselines), varies)
+    return _concluded(tested, adjust, chosen, why, level, margin)
 
 
-def first_level(
-    judged: Judgement, baselines: npt.ArrayLike, freedom: int, *, level: float
+def closed_p(
+    differences: FloatArray,
+    tested: Moderated,
+    test_train_ratio: npt.ArrayLike,
+    baselines: npt.ArrayLike,
+    *,
+    asked: BoolArray | None = None,
+    enough: float = 1.0,
 ) -> FloatArray:
-    """The p [...] below which the smallest p of a family is found: what planning reckons with.
+    """Adjusted p [..., m] of moderated tests of differences [..., m, fold].
 
-    baselines: [m]; freedom: degrees of a variance over folds; level: family-wise.
+    By `closed_test`, whose arguments the others are.
     """
-    if judged.rule == "moderated":
-        return first_step(judged.share, baselines, freedom, level=level)
-    return np.full(judged.p.shape[:-1], level / judged.p.shape[-1])
+    freedom = differences.shape[-1] - 1
+    stepped = step_down(tested.p, tested.share, baselines, freedom, asked=asked)
+    return closed_test(
+        differences, tested.p, stepped, tested.share, tested.scatter, test_train_ratio, baselines,
+        asked=asked, enough=enough,
+    )  # fmt: skip
 
 
 def judge_split(
@@ -192,11 +214,14 @@ def verdict_of(
     return np.where(np.asarray(standard_error) == 0, np.nan, verdict)
 
 
-def _why(rule: Rule, comparisons: int, varies: bool) -> str:
+def _why(rule: Rule, comparisons: int, many: bool, varies: bool) -> str:
     if rule == "moderated":
         return f"{comparisons} comparisons share what their scatter over folds looks like"
-    if comparisons < FEWEST:
-        return f"a family under {FEWEST} comparisons is too small to share its scatter"
+    if not many:
+        return (
+            f"a family under {FEWEST} comparisons, or under {PER_BASELINE} for each baseline, is "
+            "too small to share its scatter"
+        )
     if not varies:
         return "most comparisons do not vary over folds, so that there is no scatter to share"
     return "each comparison is judged by its own scatter, as asked"

@@ -20,10 +20,11 @@ import numpy.typing as npt
 from scipy import interpolate, special, stats
 
 from reports.statistics.arrays import FloatArray, IntArray
+from reports.statistics.closed_test import Scatter
 from reports.statistics.corrected_t import correction
-from reports.statistics.shared_noise import split_noise
+from reports.statistics.shared_noise import SharedNoise, baseline_variance, split_noise
 
-FEWEST = 6  # comparisons: with four or five, the validation finds up to 6 % where 5 are promised
+FEWEST, PER_BASELINE = 3, 2  # comparisons that know enough about their scatter: in all, and each
 TAILS = (0.05, 0.10)  # of log variances, drawn in before the prior is fitted; limma's defaults
 # what is lent is this share of what the family knows, times the cube root of the tail probability;
 # in families under nine, which know their own prior badly, less for each comparison that lacks.
@@ -56,6 +57,7 @@ class Moderated:
     the family's standard deviations are drawn towards; prior_degrees [...]: the most weight that
     one is given. p: two-sided, of each comparison alone. share: of each one's variance that the
     baseline accounts for, as far as the error is the family's and not the comparison's own.
+    scatter: the variants' own means and their baselines', without each other.
     """
 
     mean: FloatArray
@@ -66,6 +68,7 @@ class Moderated:
     prior_spread: FloatArray
     prior_degrees: FloatArray
     share: FloatArray
+    scatter: Scatter
 
 
 def moderated_t_tests(
@@ -77,8 +80,8 @@ def moderated_t_tests(
     baselines: [m], a number for the baseline that each comparison has. The variance of a mean is
     corrected as in `corrected_t.corrected_t_test`.
     Assumes what that test assumes, and that scatter differs between comparisons no more wildly
-    than the family shows; `FEWEST` comparisons are needed for that (docs/statistics.md has the
-    rates). Raises ValueError for fewer than two folds or comparisons, or missing values.
+    than the family shows, for which there have to be `many` (docs/statistics.md has the rates).
+    Raises ValueError for fewer than two folds or comparisons, or missing values.
     """
     table = np.asarray(differences, dtype=np.float64)
     if table.ndim < 2 or min(table.shape[-2:]) < 2 or not np.isfinite(table).all():
@@ -92,9 +95,11 @@ def moderated_t_tests(
     scale = prior.scale[..., None]
     correlation = np.clip((noise.shared / own.mean(axis=-1, keepdims=True)).mean(axis=-1), HALF, 1)
     known = shared_degrees(freedom, baselines, correlation) - freedom
-    lent = LENT - LENT_LESS * max(0, ENOUGH - table.shape[-2])
+    beside = table.shape[-2] / np.unique(np.asarray(baselines)).size
+    lent = LENT - LENT_LESS * max(0.0, ENOUGH - beside)
     most = lent * np.minimum(np.minimum(prior.degrees, rest.degrees), known)
     alike = upper_tail(noise.residual / rest.scale[..., None], freedom, rest.degrees[..., None])
+    scatter = _own_scatter(table, noise, rest, lent * np.cbrt(alike), baselines)
     if np.unique(np.asarray(baselines)).size > 1:
         # baselines may scatter unalike, which residuals do not show
         whole = upper_tail(own / scale, freedom, prior.degrees[..., None])
@@ -114,7 +119,38 @@ def moderated_t_tests(
         # a comparison that is lent little errs by its own estimate, not with the others
         share=np.minimum(HALF, noise.shared / variance)
         * np.sqrt(np.minimum(1.0, borrowed / (freedom / HALF**2 - freedom))),
+        scatter=scatter,
     )
+
+
+def _own_scatter(
+    differences: FloatArray,
+    noise: SharedNoise,
+    rest: Prior,
+    trust: FloatArray,
+    baselines: npt.ArrayLike,
+) -> Scatter:
+    """Variances over folds of variants and baselines apart.
+
+    Residuals are independent but for the course, so that a family knows all their degrees of
+    freedom; trust [..., m]: the share of these that each variance is lent.
+    """
+    group, count = np.unique(np.asarray(baselines), return_inverse=True, return_counts=True)[1:]
+    freedom = differences.shape[-1] - 1
+    known = max(0, group.size - count.size - 1) * freedom
+    lent = trust * np.minimum(rest.degrees, known)[..., None]
+    variance = (freedom * noise.residual + lent * rest.scale[..., None]) / (freedom + lent)
+    size = count[group]
+    # a residual lacks the part of its own variance that is in the course
+    whole = variance * size / np.maximum(size - 1, 1)
+    base = baseline_variance(differences, baselines, whole)
+    return Scatter(whole, freedom + lent, base)
+
+
+def many(baselines: npt.ArrayLike) -> bool:
+    """Whether comparisons with these baselines [m] are enough to learn their scatter from."""
+    given = np.asarray(baselines)
+    return given.size >= max(FEWEST, PER_BASELINE * np.unique(given).size)
 
 
 def shared_degrees(

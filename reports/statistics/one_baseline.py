@@ -18,13 +18,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from reports.statistics.arrays import FloatArray, IntArray
+from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.multiplicity import holm
 
 SHARES = np.linspace(0.0, 0.5, 6)  # λ is rounded to these; half is what equal scatter makes it
 LUCKS, VARIANCES = 16, 12  # nodes of f (half of which suffice: signs do not matter) and of u
 DEEPEST, FINE = 7.0, 0.025  # p is looked up by its normal quantile: to 2.6e-12, in such steps
-HALVINGS = 16  # of the interval between level / m and level: the first step's p to 0.002 %
 
 
 class _Tables(NamedTuple):
@@ -35,13 +34,19 @@ class _Tables(NamedTuple):
 
 
 def step_down(
-    p: npt.ArrayLike, share: npt.ArrayLike, baselines: npt.ArrayLike, freedom: int
+    p: npt.ArrayLike,
+    share: npt.ArrayLike,
+    baselines: npt.ArrayLike,
+    freedom: int,
+    *,
+    asked: BoolArray | None = None,
 ) -> FloatArray:
     """Adjusted p [..., m], in the order given.
 
     p [..., m]: of each comparison alone, finite. share [..., m]: of each one's variance that its
     baseline accounts for. baselines: [m]; comparisons with different ones are independent.
-    freedom: degrees of a variance over folds. Raises ValueError for p outside [0, 1].
+    freedom: degrees of a variance over folds. asked [..., m]: which are wanted; the others are
+    Holm's, never smaller. Raises ValueError for p outside [0, 1].
     """
     bounded = holm(p)
     table = np.asarray(p, dtype=np.float64)
@@ -52,40 +57,21 @@ def step_down(
     sorted_places = np.take_along_axis(places, order, -1)
     group = np.unique(np.asarray(baselines), return_inverse=True)[1][order]
     depth = _depth(np.take_along_axis(flat, order, -1))
-    none = np.ones(flat.shape)
+    wanted = np.ones(flat.shape, dtype=bool)
+    if asked is not None:  # no step after the last that is asked for
+        mine = np.take_along_axis(asked.reshape(-1, m), order, -1)
+        wanted = np.flip(np.logical_or.accumulate(np.flip(mine, axis=-1), axis=-1), axis=-1)
+    none = np.ones(np.count_nonzero(wanted))
     for one in range(int(group.max()) + 1):
         # how many of each share are left at each step [study, step, λ]
         mine = (sorted_places[..., None] == np.arange(SHARES.size)) & (group == one)[..., None]
         left = np.flip(np.cumsum(np.flip(mine, axis=-2), axis=-2), axis=-2)
-        none *= _none_beyond(depth, left, freedom)
+        none *= _none_beyond(depth[wanted][:, None], left[wanted][:, None], freedom)[:, 0]
+    steps = np.ones(flat.shape)
+    steps[wanted] = 1.0 - none
     adjusted = np.empty(flat.shape)
-    np.put_along_axis(adjusted, order, np.maximum.accumulate(1.0 - none, axis=-1), -1)
+    np.put_along_axis(adjusted, order, np.maximum.accumulate(steps, axis=-1), -1)
     return np.minimum(adjusted.reshape(table.shape), bounded)
-
-
-def first_step(
-    share: npt.ArrayLike, baselines: npt.ArrayLike, freedom: int, *, level: float
-) -> FloatArray:
-    """The p [...] below which the smallest p of a family is found at `level`; as `step_down`."""
-    table = np.asarray(share, dtype=np.float64)
-    m = table.shape[-1]
-    places = _places(table.reshape(-1, m))
-    group = np.unique(np.asarray(baselines), return_inverse=True)[1]
-    each = places[..., None] == np.arange(SHARES.size)
-    counts = np.stack([each[:, group == one].sum(1) for one in range(int(group.max()) + 1)], 1)
-    # of thousands of simulated studies most have the same counts as another
-    counts, study = np.unique(counts, axis=0, return_inverse=True)
-    low, high = np.full(len(counts), level / m), np.full(len(counts), level)
-    for _ in range(HALVINGS):
-        middle = (low * high) ** 0.5
-        depth = _depth(middle)[:, None]
-        of_each = [_none_beyond(depth, left[:, None], freedom) for left in counts.swapaxes(0, 1)]
-        none = np.prod(of_each, axis=0)[:, 0]
-        low, high = (
-            np.where(1 - none < level, middle, low),
-            np.where(1 - none < level, high, middle),
-        )
-    return np.asarray(low[study].reshape(table.shape[:-1]))
 
 
 def _places(share: FloatArray) -> IntArray:

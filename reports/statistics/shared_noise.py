@@ -52,3 +52,23 @@ def split_noise(differences: FloatArray, baselines: npt.ArrayLike) -> SharedNois
         products = (weighted.sum(axis=-2) ** 2).sum(axis=-1) - (weighted**2).sum(axis=(-1, -2))
         shared[..., members] = np.maximum(products / freedom / pairs, 0.0)[..., None]
     return SharedNoise(np.maximum(residual, LEAST * own), shared)
+
+
+def baseline_variance(
+    differences: FloatArray, baselines: npt.ArrayLike, variances: FloatArray
+) -> FloatArray:
+    """Variance over folds [..., m] of each comparison's baseline, from differences [..., m, fold].
+
+    It is that of the mean of its differences, weighted by the variants' own variances [..., m], and
+    has a little of theirs in it.
+    """
+    deviation = differences - differences.mean(axis=-1, keepdims=True)
+    found = np.empty_like(variances)
+    group = np.unique(np.asarray(baselines), return_inverse=True)[1]
+    for one in range(int(group.max()) + 1):
+        members = group == one
+        weight = 1.0 / variances[..., members]
+        weight /= weight.sum(axis=-1, keepdims=True)
+        course = (weight[..., None] * deviation[..., members, :]).sum(axis=-2)
+        found[..., members] = course.var(axis=-1, ddof=1)[..., None]
+    return found

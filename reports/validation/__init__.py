@@ -18,7 +18,6 @@ import numpy as np
 from activations.errors import InputError
 from activations.files import write_atomically
 from reports.validation import (
-    on_closed,
     on_corpora,
     on_families,
     on_oracles,
@@ -50,7 +49,6 @@ CHECKS: tuple[tuple[str, Check, float], ...] = (
     ("predictions", on_predictions.predictions, 0.2),
     ("factor contrasts", on_scores.factors, 0.25),
     ("what could be found at all", on_oracles.oracles, 1.0),
-    ("a rule that is not the page's yet", on_closed.closed, 0.2),
 )
 
 

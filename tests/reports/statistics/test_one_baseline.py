@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from reports.statistics.multiplicity import holm
-from reports.statistics.one_baseline import first_step, step_down
+from reports.statistics.one_baseline import step_down
 
 P = [0.021, 0.004, 0.6, 0.012]
 
@@ -16,8 +16,9 @@ P = [0.021, 0.004, 0.6, 0.012]
     ("k", "critical"), [(1, 1.96), (2, 2.21), (3, 2.35), (4, 2.44), (5, 2.51), (6, 2.57), (9, 2.69)]
 )
 def test_first_step_is_dunnetts_where_variances_are_known(k: int, critical: float) -> None:
-    found = first_step(np.full(k, 0.5), np.zeros(k), 1_000_000, level=0.05)
-    assert stats.norm.isf(found / 2) == pytest.approx(critical, abs=0.006)  # two printed decimals
+    p = 2 * stats.norm.sf(critical)
+    found = step_down([p, *[1.0] * (k - 1)], np.full(k, 0.5), np.zeros(k), 1_000_000)
+    assert found[0] == pytest.approx(0.05, abs=8e-4)  # of critical values with two decimals
 
 
 def test_comparisons_that_share_nothing_are_adjusted_as_independent() -> None:
@@ -42,15 +43,15 @@ def test_what_a_step_judges_is_the_family_without_what_was_found_before() -> Non
     assert found[1] < found[3] < found[0] <= found[2]
 
 
-def test_smallest_p_is_found_exactly_below_the_first_step() -> None:
+def test_p_that_is_not_asked_for_is_never_too_small() -> None:
     rng = np.random.default_rng(0)
     share, baselines = rng.uniform(0, 0.5, (50, 9)), np.repeat([0, 1, 2], 3)
-    p = rng.uniform(0, 1, (50, 9))
-    critical = first_step(share, baselines, 4, level=0.05)
-    for factor, found in ((0.999, True), (1.001, False)):
-        p[:, 0] = critical * factor
-        p[:, 1:] = np.maximum(p[:, 1:], 0.1)
-        assert ((step_down(p, share, baselines, 4)[:, 0] < 0.05) == found).all()
+    p = rng.uniform(0, 1, (50, 9)) ** 3
+    whole = step_down(p, share, baselines, 4)
+    asked = p < 0.05
+    found = step_down(p, share, baselines, 4, asked=asked)
+    assert found[asked] == pytest.approx(whole[asked], rel=1e-12)
+    assert (found >= whole * (1 - 1e-12)).all()
 
 
 def test_p_outside_zero_and_one_is_refused() -> None:

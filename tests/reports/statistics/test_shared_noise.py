@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reports.statistics.shared_noise import split_noise
+from reports.statistics.shared_noise import baseline_variance, split_noise
 
 
 def test_noisy_variant_stands_out_of_the_residuals_more_than_of_the_differences() -> None:
@@ -34,3 +34,14 @@ def test_variants_that_are_the_same_leave_a_residual_all_the_same() -> None:
     found = split_noise(np.stack([one] * 6), np.zeros(6))
     assert (found.residual > 0).all()
     assert found.shared == pytest.approx(np.full(6, one.var(ddof=1)))
+
+
+def test_baseline_s_own_variance_is_found_without_the_variants() -> None:
+    rng = np.random.default_rng(3)
+    runs = rng.standard_normal((4000, 14, 5))
+    runs[:, 0] *= 2.0  # the baseline of the first twelve
+    differences = np.concatenate([runs[:, 1:13] - runs[:, :1], runs[:, 13:] - 0.0], axis=1)
+    found = baseline_variance(differences, [*[0] * 12, 1], np.ones((4000, 13)))
+    assert found[:, 0].mean() == pytest.approx(4 + 1 / 12, abs=0.15)  # and a twelfth of theirs
+    assert (found[:, :12] == found[:, :1]).all()
+    assert found[:, 12] == pytest.approx(differences[:, 12].var(axis=-1, ddof=1))
