@@ -45,7 +45,7 @@ def by_definition(table: np.ndarray, i: int) -> float:
     m = len(table)
     found = moderated_t_tests(table, RATIO, np.zeros(m))
     stepped = step_down(found.p, found.share, np.zeros(m), 4)[i]
-    level = 0.3 + (9.0 - 1.0 * max(0, 9 - m)) * found.share[i]
+    level = 0.3 + (9.0 - 1.2 * max(0, 9 - m)) * found.share[i]
     means = table.mean(axis=1)
     others = [j for j in np.argsort(means, kind="stable") if j != i]
     held = [found.p[i]]
