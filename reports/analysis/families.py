@@ -107,9 +107,9 @@ def notes_on_families(families: Sequence[Family], scores: Scores) -> list[str]:
             notes.append(
                 f"Verdicts{of} rest on the moderated t-test: {family.why}. Each standard deviation "
                 f"over folds is drawn towards {family.prior_spread:.1f} points, with at most the "
-                f"weight of {family.prior_degrees:.1f} degrees of freedom. A difference counts where "
-                "no claim that its variant, alone or with others, equals the baseline stands (closed "
-                "test)."
+                f"weight of {family.prior_degrees:.1f} degrees of freedom. A difference counts "
+                "where no claim stands that its variant, alone or with others, equals the baseline "
+                "(closed test)."
             )
         elif family.rule == "one split":
             notes.append(
