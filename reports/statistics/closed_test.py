@@ -6,8 +6,9 @@
   baseline once, so that the baseline's luck, which is in every difference, hardly counts. A claim
   is rejected where its variant lies apart, where the baseline does (all others moved together), or
   where one comparison is clear enough alone.
-- Of all sets of variants those are claimed that are neighbours in the order of their means: what
-  comes nearest to explain a difference away. Others were too many: two to the power of m.
+- Of all sets of variants those are claimed that are neighbours in the order of their means, or that
+  look least different by their own p: what comes nearest to explain a difference away. All of them
+  were too many, two to the power of m.
 - Arrays may have leading axes: the validation judges thousands of studies in one call.
 """
 
@@ -81,15 +82,18 @@ def closed_test(
     for one in range(size.size):
         members = np.flatnonzero(group == one)
         part = _Family(*(values[:, members] for values in whole))
-        order = np.argsort(part.scores.mean(axis=-1), axis=-1, kind="stable")
-        study, place = np.nonzero(np.take_along_axis(wanted[:, members], order, axis=-1))
+        mean = part.scores.mean(axis=-1)
+        # of equal means the less sure one lies further out, whatever is listed first
+        by_mean = np.lexsort((-part.p * np.sign(mean), mean), axis=-1)
+        by_p = np.argsort(-part.p, axis=-1, kind="stable")
+        study, me = np.nonzero(wanted[:, members])
         at_once = max(1, ENTRIES // (members.size * (folds + 8)))
         weight = m / members.size
         for start in range(0, study.size, at_once):
-            rows = slice(start, start + at_once)
-            claims = _claims(part, order, study[rows], place[rows], factor)
-            where = study[rows], members[order[study[rows], place[rows]]]
-            held = weight * _held(claims, enough / weight)
+            rows = study[start : start + at_once], me[start : start + at_once]
+            neighbours, alike = (_claims(part, order, *rows, factor) for order in (by_mean, by_p))
+            held = weight * _held(neighbours, alike, enough / weight)
+            where = rows[0], members[rows[1]]
             found[where] = np.minimum(found[where], held)
     return np.minimum(found, 1.0).reshape(shape)
 
@@ -111,7 +115,7 @@ class _Claims(NamedTuple):
     """What is claimed of a comparison and its neighbours, one comparison a row.
 
     Of the comparison, [row, 1]: p, level, mean, variance, doubt (variance² per degree of freedom)
-    and those of its baseline; deviation [row, 1, fold]. Of the others in the order of their means:
+    and those of its baseline; deviation [row, 1, fold]. Of the others in some order:
     their_p [row, m - 1], and sums of the first 0, 1, … of means, variances, doubts [row, m] and
     deviations [row, m, fold]. factor: by which a variance over folds is that of a mean.
     """
@@ -134,16 +138,24 @@ class _Claims(NamedTuple):
         """Some of the rows."""
         return _Claims(*(values[rows] for values in self))
 
+    def first(self, k: int) -> "_Claims":
+        """The claim of the comparison and the first k - 1 others alone."""
+        return self._replace(
+            their_p=self.their_p[:, : k - 1],
+            means=self.means[:, :k],
+            variances=self.variances[:, :k],
+            doubts=self.doubts[:, :k],
+            deviations=self.deviations[:, :k],
+        )
+
 
 def _claims(
-    family: _Family, order: IntArray, study: IntArray, place: IntArray, factor: float
+    family: _Family, order: IntArray, study: IntArray, comparison: IntArray, factor: float
 ) -> _Claims:
-    """A row for the comparison at each `place` in the order [study, m] of its study's means."""
+    """A row for each comparison, the others of its study in the order [study, m]."""
     m = family.scores.shape[1]
-    me = order[study, place][:, None]
-    row = study[:, None]
-    others = np.arange(m - 1) + (np.arange(m - 1) >= place[:, None])
-    others = np.take_along_axis(order[study], others, axis=1)
+    me, row = comparison[:, None], study[:, None]
+    others = order[study][order[study] != me].reshape(study.size, m - 1)
     mean = family.scores.mean(axis=-1)
     deviation = family.scores - mean[..., None]
     doubt = family.variance**2 / family.degrees
@@ -169,17 +181,22 @@ def _running(values: FloatArray) -> FloatArray:
     return np.concatenate([np.zeros_like(values[:, :1]), np.cumsum(values, axis=1)], axis=1)
 
 
-def _held(claims: _Claims, enough: float) -> FloatArray:
-    """The level [row] at which no claim holds a comparison back any more, exact below `enough`."""
-    found = claims.p[:, 0].copy()
+def _held(neighbours: _Claims, alike: _Claims, enough: float) -> FloatArray:
+    """The level [row] at which no claim holds a comparison back any more, exact below `enough`.
+
+    neighbours: the others in the order of their means, of which all that follow each other are
+    claimed; alike: from the least to the most different, of which the first are.
+    """
+    found = neighbours.p[:, 0].copy()
     left = np.arange(found.size)
-    for k in range(2, claims.means.shape[1] + 1):
+    for k in range(2, neighbours.means.shape[1] + 1):
         stays = found[left] < enough
         if stays.mean() < 0.9:
-            claims, left = claims.of(stays), left[stays]
+            neighbours, alike, left = neighbours.of(stays), alike.of(stays), left[stays]
         if not left.size:
             break
-        found[left] = np.maximum(found[left], _of_size(claims, k))
+        for claims in (alike.first(k), neighbours):
+            found[left] = np.maximum(found[left], _of_size(claims, k))
     return found
 
 

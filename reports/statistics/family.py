@@ -21,6 +21,7 @@ from reports.statistics.closed_test import closed_test
 from reports.statistics.corrected_t import correction
 from reports.statistics.moderated import (
     FEWEST,
+    FEWEST_FOLDS,
     PER_BASELINE,
     Moderated,
     many,
@@ -87,7 +88,7 @@ def judge(
     m, folds = table.shape[-2:]
     own = table.std(axis=-1, ddof=1)
     varies = bool((np.median(own, axis=-1) > 0).all())
-    chosen: Rule = rule or ("moderated" if many(baselines) and varies else "corrected")
+    chosen: Rule = rule or ("moderated" if many(baselines, folds) and varies else "corrected")
     mean = table.mean(axis=-1)
     prior_spread = np.full(table.shape[:-2], np.nan)
     prior_degrees = np.zeros(table.shape[:-2])
@@ -109,7 +110,7 @@ def judge(
         asked, enough = (p < level, level) if hasty else (None, 1.0)
         return closed_p(table, found, test_train_ratio, baselines, asked=asked, enough=enough)
 
-    why = _why(chosen, m, many(baselines), varies)
+    why = _why(chosen, m, many(baselines, folds), varies)
     return _concluded(tested, adjust, chosen, why, level, margin)
 
 
@@ -219,8 +220,8 @@ def _why(rule: Rule, comparisons: int, many: bool, varies: bool) -> str:
         return f"{comparisons} comparisons share what their scatter over folds looks like"
     if not many:
         return (
-            f"a family under {FEWEST} comparisons, or under {PER_BASELINE} for each baseline, is "
-            "too small to share its scatter"
+            f"under {FEWEST} comparisons, {PER_BASELINE} for each baseline, or {FEWEST_FOLDS} "
+            "folds know too little of their scatter to share it"
         )
     if not varies:
         return "most comparisons do not vary over folds, so that there is no scatter to share"

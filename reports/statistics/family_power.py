@@ -22,7 +22,7 @@ from reports.statistics.power import detectable_difference, probability_to_find
 
 STUDIES = 2000  # a probability of 0.8 is known to 0.9 points
 WORK = 400_000  # comparisons of one with another: large families get fewer studies
-LEAST = 300  # … but these: 2.3 points
+LEAST = 200  # … but these: 2.8 points
 HALVINGS = 8  # of 0 … FARTHEST: a difference is known to 0.03 spreads, and spread evenly within
 FARTHEST = 8.0  # spreads over folds: five folds find that of one among hundreds
 
@@ -78,7 +78,7 @@ def family_power(
     """
     ratio = np.asarray(test_train_ratio, dtype=np.float64)
     group = np.unique(np.asarray(baselines), return_inverse=True)[1]
-    if not many(group):
+    if not many(group, ratio.size):
         return FamilyPower(ratio, level / group.size, ratio.size - 1, None)
     return _simulated(tuple(ratio), tuple(np.sort(group)), level)
 

@@ -25,6 +25,7 @@ from reports.statistics.corrected_t import correction
 from reports.statistics.shared_noise import SharedNoise, baseline_variance, split_noise
 
 FEWEST, PER_BASELINE = 3, 2  # comparisons that know enough about their scatter: in all, and each
+FEWEST_FOLDS = 4  # with three, families whose baseline scatters three times as much err in 6 %
 TAILS = (0.05, 0.10)  # of log variances, drawn in before the prior is fitted; limma's defaults
 # what is lent is this share of what the family knows, times the cube root of the tail probability;
 # in families under nine, which know their own prior badly, less for each comparison that lacks.
@@ -147,10 +148,11 @@ def _own_scatter(
     return Scatter(whole, freedom + lent, base)
 
 
-def many(baselines: npt.ArrayLike) -> bool:
+def many(baselines: npt.ArrayLike, folds: int) -> bool:
     """Whether comparisons with these baselines [m] are enough to learn their scatter from."""
     given = np.asarray(baselines)
-    return given.size >= max(FEWEST, PER_BASELINE * np.unique(given).size)
+    enough = given.size >= max(FEWEST, PER_BASELINE * np.unique(given).size)
+    return enough and folds >= FEWEST_FOLDS
 
 
 def shared_degrees(
