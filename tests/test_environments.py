@@ -32,8 +32,8 @@ BARE = {
 NAMELESS = ("HOME", "USER", "LOGNAME", "USERNAME", "XDG_CACHE_HOME")
 WHERE_NUMBA_KEEPS_CODE = """
 import os
-from bench.corpora.library import _let_numba_write
-_let_numba_write()
+from bench.corpora.library import _where_numba_writes
+_where_numba_writes()
 print(os.environ["NUMBA_CACHE_DIR"])
 """
 
