@@ -51,8 +51,8 @@ class Judged:
     """One comparison's test by the family's rule; None where fewer than two folds have both.
 
     p_adjusted, equivalence_p_adjusted: over the family, NaN where it is not complete. single_level:
-    below which the family's smallest p is found. without: the test without diverged pairs;
-    depends: the verdict would be another one.
+    at which one test alone finds as much as the family's rule does of one among equals. without:
+    the test without diverged pairs; depends: the verdict would be another one.
     """
 
     family: str
@@ -152,8 +152,10 @@ def _judge(
     )  # fmt: skip
     judged = verdicts.judged
     places = np.cumsum(verdicts.comparable) - 1
-    power = family_power(scores.unit_ratio, groups, level=settings.level)
-    single_level = power.single_level(settings.power)
+    single_level = settings.level / len(pairs)
+    if judged.rule == "moderated":
+        power = family_power(scores.unit_ratio, groups, level=settings.level)
+        single_level = power.single_level(settings.power)
     found = {}
     for i, (variant, _) in enumerate(pairs):
         without = None

@@ -21,6 +21,8 @@ from scipy import special
 
 from reports.statistics.arrays import BoolArray, FloatArray, IntArray
 from reports.statistics.corrected_t import correction
+from reports.statistics.moderated import ENOUGH, Moderated
+from reports.statistics.one_baseline import step_down
 
 # Levels of the three ways to reject a claim, as shares of the family's. They may add up to more
 # than one, because all claims must be rejected, also that of the variant alone: one that lies far
@@ -28,28 +30,15 @@ from reports.statistics.corrected_t import correction
 # of its own. Hence the first grows with the baseline's share of the variance (0 … 1/2). Chosen by
 # simulation as what keeps 5 % in the hardest worlds found (docs/statistics.md)
 APART, BY_SHARE = 0.3, 9.0
-BY_SHARE_LESS, ENOUGH = 1.2, 9  # less for each comparison that a baseline has under nine
+BY_SHARE_LESS = 1.2  # less for each comparison that a baseline has under nine
 BASELINE_APART = 0.4
 ALONE = 0.5
 ENTRIES = 2_000_000  # of a table: rows are taken so many at a time
 
 
-class Scatter(NamedTuple):
-    """Variances over folds [..., m] of variants and baselines apart: of each variant's own scores,
-    with their degrees of freedom, and of its baseline's, which have the folds' less one.
-    """
-
-    variant: FloatArray
-    degrees: FloatArray
-    baseline: FloatArray
-
-
 def closed_test(
     differences: FloatArray,
-    p: FloatArray,
-    stepped: FloatArray,
-    share: FloatArray,
-    scatter: Scatter,
+    tested: Moderated,
     test_train_ratio: npt.ArrayLike,
     baselines: npt.ArrayLike,
     *,
@@ -58,11 +47,10 @@ def closed_test(
 ) -> FloatArray:
     """Adjusted p [..., m] of differences [..., m, fold], in points.
 
-    p: of each comparison alone; stepped: over the family by `one_baseline.step_down`, which rejects
-    every claim at once; share: of each one's variance that the baseline accounts for. All [..., m].
-    test_train_ratio: [fold]. baselines: [m]; each one's comparisons get their part of the level.
-    asked [..., m]: which are wanted; the others keep what stepping down gives them. enough: from
-    here on a p need not be exact, only not smaller.
+    tested: each comparison alone. test_train_ratio: [fold]. baselines: [m]; each one's comparisons
+    get their part of the level. asked [..., m]: which are wanted; the others keep what stepping
+    down gives them, which rejects every claim at once. enough: from here on a p need not be exact,
+    only not smaller.
     """
     m, folds = differences.shape[-2:]
     shape = differences.shape[:-1]
@@ -71,13 +59,14 @@ def closed_test(
     by_share = BY_SHARE - BY_SHARE_LESS * np.maximum(0, ENOUGH - size[group])
     whole = _Family(
         scores=differences.reshape(-1, m, folds),
-        p=p.reshape(-1, m),
-        level=APART + by_share * share.reshape(-1, m),
-        variance=scatter.variant.reshape(-1, m),
-        degrees=scatter.degrees.reshape(-1, m),
-        baseline=scatter.baseline.reshape(-1, m),
+        p=tested.p.reshape(-1, m),
+        level=APART + by_share * tested.share.reshape(-1, m),
+        variance=tested.scatter.variant.reshape(-1, m),
+        degrees=tested.scatter.degrees.reshape(-1, m),
+        baseline=tested.scatter.baseline.reshape(-1, m),
     )
     factor = float(correction(folds, test_train_ratio))
+    stepped = step_down(tested.p, tested.share, baselines, folds - 1, asked=asked)
     found = stepped.reshape(-1, m) / ALONE
     for one in range(size.size):
         members = np.flatnonzero(group == one)

@@ -16,19 +16,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from reports.statistics.arrays import BoolArray, FloatArray
+from reports.statistics.arrays import FloatArray
 from reports.statistics.closed_test import closed_test
 from reports.statistics.corrected_t import correction
 from reports.statistics.moderated import (
     FEWEST,
     FEWEST_FOLDS,
     PER_BASELINE,
-    Moderated,
     many,
     moderated_t_tests,
 )
 from reports.statistics.multiplicity import holm
-from reports.statistics.one_baseline import step_down
 from reports.statistics.one_split import split_errors
 
 Rule = Literal["moderated", "corrected", "one split"]
@@ -108,31 +106,10 @@ def judge(
         if chosen != "moderated":
             return holm(p)
         asked, enough = (p < level, level) if hasty else (None, 1.0)
-        return closed_p(table, found, test_train_ratio, baselines, asked=asked, enough=enough)
+        return closed_test(table, found, test_train_ratio, baselines, asked=asked, enough=enough)
 
     why = _why(chosen, m, many(baselines, folds), varies)
     return _concluded(tested, adjust, chosen, why, level, margin)
-
-
-def closed_p(
-    differences: FloatArray,
-    tested: Moderated,
-    test_train_ratio: npt.ArrayLike,
-    baselines: npt.ArrayLike,
-    *,
-    asked: BoolArray | None = None,
-    enough: float = 1.0,
-) -> FloatArray:
-    """Adjusted p [..., m] of moderated tests of differences [..., m, fold].
-
-    By `closed_test`, whose arguments the others are.
-    """
-    freedom = differences.shape[-1] - 1
-    stepped = step_down(tested.p, tested.share, baselines, freedom, asked=asked)
-    return closed_test(
-        differences, tested.p, stepped, tested.share, tested.scatter, test_train_ratio, baselines,
-        asked=asked, enough=enough,
-    )  # fmt: skip
 
 
 def judge_split(

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy import optimize, stats
 
 from reports.statistics.arrays import FloatArray
+from reports.statistics.closed_test import closed_test
 from reports.statistics.corrected_t import correction
-from reports.statistics.family import closed_p
 from reports.statistics.moderated import many, moderated_t_tests
 from reports.statistics.power import detectable_difference, probability_to_find
 
@@ -111,7 +111,7 @@ def _simulated(ratios: tuple[float, ...], groups: tuple[int, ...], level: float)
         p[:, 0] = 2 * stats.t.sf(np.abs(t), tested.degrees[:, 0])
         asked[:, 0] = p[:, 0] < level
         moved = replace(tested, p=p)
-        over = closed_p(table, moved, ratio, group, asked=asked, enough=level)
+        over = closed_test(table, moved, ratio, group, asked=asked, enough=level)
         found = over[:, 0] < level
         low, high = np.where(found, low, middle), np.where(found, middle, high)
     degrees = float(np.median(tested.degrees[:, 0]))

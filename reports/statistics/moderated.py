@@ -20,9 +20,8 @@ import numpy.typing as npt
 from scipy import interpolate, special, stats
 
 from reports.statistics.arrays import FloatArray, IntArray
-from reports.statistics.closed_test import Scatter
 from reports.statistics.corrected_t import correction
-from reports.statistics.shared_noise import SharedNoise, baseline_variance, split_noise
+from reports.statistics.shared_noise import Scatter, SharedNoise, baseline_variance, split_noise
 
 FEWEST, PER_BASELINE = 3, 2  # comparisons that know enough about their scatter: in all, and each
 FEWEST_FOLDS = 4  # with three, families whose baseline scatters three times as much err in 6 %

@@ -17,6 +17,16 @@ from reports.statistics.arrays import FloatArray
 LEAST = 1e-6  # of a family's median variance: what a variance counts with at least
 
 
+class Scatter(NamedTuple):
+    """Variances over folds [..., m] of variants and baselines apart: of each variant's own scores,
+    with their degrees of freedom, and of its baseline's, which have the folds' less one.
+    """
+
+    variant: FloatArray
+    degrees: FloatArray
+    baseline: FloatArray
+
+
 class SharedNoise(NamedTuple):
     """residual: variance over folds about the common course; shared: variance over folds of what
     all comparisons with the same baseline have in common, at least 0. Both [..., m].

@@ -25,11 +25,7 @@ def family(studies: int, m: int, *, seed: int = 0, baselines: int = 1) -> np.nda
 
 
 def adjusted(table: np.ndarray, baselines: np.ndarray, **asked) -> np.ndarray:
-    found = moderated_t_tests(table, RATIO, baselines)
-    stepped = step_down(found.p, found.share, baselines, 4)
-    return closed_test(
-        table, found.p, stepped, found.share, found.scatter, RATIO, baselines, **asked
-    )
+    return closed_test(table, moderated_t_tests(table, RATIO, baselines), RATIO, baselines, **asked)
 
 
 def contrast_p(weights: np.ndarray, values: np.ndarray, variances, degrees, least=0.0) -> float:
