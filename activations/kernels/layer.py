@@ -131,30 +131,39 @@ def gradient(
         d_h, w_hh, b_hh, h0, tensors.parameters, h, saved, call.packing, call.cell,
         call.precision, **together,
     )  # fmt: skip
-    if first:
-        pass
-    elif w_ih is None:
-        first = d_gates.view(frames.shape), None, None
-    else:
-        d_out = d_gates.flatten(1)
-        by_bias = b_ih is not None
-        if call.kernel == "cpu":
-            first = cpu_projection.backward(
-                d_out, frames, w_ih, call.packing.bounds, call.precision,
-                by_frames=by_frames, by_bias=by_bias,
-            )  # fmt: skip
-        elif call.stacked:
-            first = gpu_projection.backward(
-                d_out, frames, w_ih, call.packing, call.precision,
-                by_frames=by_frames, by_bias=by_bias,
-            )  # fmt: skip
-        else:
-            first = (
-                d_out.mm(w_ih[0]) if by_frames else None,
-                d_out.t().mm(frames)[None],
-                d_out.sum(0, keepdim=True) if by_bias else None,
-            )
+    if not first:
+        first = _by_projection(call, d_gates, frames, w_ih, b_ih, by_frames=by_frames)
     return *first, d_w_hh, d_b_hh, d_h0, *by_parameters
+
+
+def _by_projection(
+    call: Call,
+    d_gates: Tensor,
+    frames: Tensor,
+    w_ih: Tensor | None,
+    b_ih: Tensor | None,
+    *,
+    by_frames: bool,
+) -> Gradients:
+    """Gradients by frames, w_ih and b_ih, given those by the gates' inputs [N, D, 3H]."""
+    if w_ih is None:
+        return d_gates.view(frames.shape), None, None
+    d_out, by_bias = d_gates.flatten(1), b_ih is not None
+    if call.kernel == "cpu":
+        return cpu_projection.backward(
+            d_out, frames, w_ih, call.packing.bounds, call.precision,
+            by_frames=by_frames, by_bias=by_bias,
+        )  # fmt: skip
+    if call.stacked:
+        return gpu_projection.backward(
+            d_out, frames, w_ih, call.packing, call.precision,
+            by_frames=by_frames, by_bias=by_bias,
+        )  # fmt: skip
+    return (
+        d_out.mm(w_ih[0]) if by_frames else None,
+        d_out.t().mm(frames)[None],
+        d_out.sum(0, keepdim=True) if by_bias else None,
+    )
 
 
 def _is_one(call: Call, w_ih: Tensor) -> bool:

@@ -259,11 +259,30 @@ static struct gradients take_rows(struct window *window, i64 rows, i64 H)
     return (struct gradients){first, first + 3 * H, stride, stride};
 }
 
+/* d_h0 of a strip, `width` vectors of units from `first`: of the rows that have steps, what came to the first one. */
+static void store_initial(
+    const struct recurrence *r, i64 strip, i64 rows, i64 first, i64 width, const vf *product, const float *carry)
+{
+    const struct call *c = r->c;
+    i64 H = c->H, Hp = padded(H);
+    for (i64 i = 0; i < in_strip(c->B, strip); i++) {
+        i64 rank = strip * ROWS + i;
+        float *to = c->d_h0 + ((r->g * c->D + r->d) * c->B + r->order[rank]) * H;
+        for (i64 j = 0; j < width; j++) {
+            i64 unit = (first + j) * LANES;
+            vf d_state = splat(0);
+            if (i < rows)
+                d_state = product[i * width + j] + load(carry + rank * Hp + unit);
+            store_first(to + unit, d_state, least(H - unit, LANES));
+        }
+    }
+}
+
 /* Gradients by the states before the first steps, from those by the gates there. */
 static void initial_gradients(const struct recurrence *r, i64 tile, const float *carry, const factor **gates, factor *room)
 {
     const struct call *c = r->c;
-    i64 H = c->H, Hp = padded(H), vectors = Hp / LANES;
+    i64 H = c->H, vectors = padded(H) / LANES;
     vf product[ROWS * BLOCK];
     for (i64 first = 0, width; first < vectors; first += width) {
         width = block_width(vectors - first);
@@ -279,17 +298,7 @@ static void initial_gradients(const struct recurrence *r, i64 tile, const float 
             }
             if (rows)
                 multiply_gradients(r, gates, rows, width, r->panel + first * LANES * folded(3 * H), product);
-            for (i64 i = 0; i < in_strip(c->B, strip); i++) {
-                i64 rank = strip * ROWS + i;
-                float *to = c->d_h0 + ((r->g * c->D + r->d) * c->B + r->order[rank]) * H;
-                for (i64 j = 0; j < width; j++) {
-                    i64 unit = (first + j) * LANES;
-                    vf d_state = splat(0);
-                    if (i < rows)
-                        d_state = product[i * width + j] + load(carry + rank * Hp + unit);
-                    store_first(to + unit, d_state, least(H - unit, LANES));
-                }
-            }
+            store_initial(r, strip, rows, first, width, product, carry);
         }
     }
 }

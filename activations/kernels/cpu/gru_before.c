@@ -258,7 +258,7 @@ static void multiply_before(const struct recurrence *r, const factor *const *gat
 static void before_initial(const struct recurrence *r, i64 tile, const float *carry, const factor **gates, factor *room)
 {
     const struct call *c = r->c;
-    i64 H = c->H, Hp = padded(H), vectors = Hp / LANES;
+    i64 H = c->H, vectors = padded(H) / LANES;
     vf product[ROWS * BLOCK];
     i64 frames[ROWS];
     for (i64 first = 0, width; first < vectors; first += width) {
@@ -273,17 +273,7 @@ static void before_initial(const struct recurrence *r, i64 tile, const float *ca
             }
             gradient_rows_before(r, frames, rows, 0, gates, room);
             multiply_before(r, gates, rows, 0, width, r->panel + first * LANES * folded(3 * H), product);
-            for (i64 i = 0; i < in_strip(c->B, strip); i++) {
-                i64 rank = strip * ROWS + i;
-                float *to = c->d_h0 + ((r->g * c->D + r->d) * c->B + r->order[rank]) * H;
-                for (i64 j = 0; j < width; j++) {
-                    i64 unit = (first + j) * LANES;
-                    vf d_state = splat(0);
-                    if (i < rows)
-                        d_state = product[i * width + j] + load(carry + rank * Hp + unit);
-                    store_first(to + unit, d_state, least(H - unit, LANES));
-                }
-            }
+            store_initial(r, strip, rows, first, width, product, carry);
         }
     }
 }

@@ -71,11 +71,7 @@ static void pack_gradients(const float *const *gradients, i64 K, i64 H, i64 firs
         const factor *from = across(gradients[DEPTH * k] + top, next, rows, room);
         factor *to = left + k * ROWS;
         for (i64 row = 0; row < rows; row += ROWS, to += LEFT_BLOCK)
-            if (row + ROWS <= rows)
-                memcpy(to, from + row, ROWS * 4);
-            else
-                for (i64 i = 0; i < ROWS; i++)
-                    to[i] = row + i < rows ? from[row + i] : 0;
+            copy_column(to, from + row, rows - row);
     }
 }
 

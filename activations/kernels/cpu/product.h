@@ -176,6 +176,16 @@ MULTIPLY_PACKED(3)
 static void (*const multiply_packed_table[BLOCK])(const factor *, const factor *, i64, vf *) = {
     multiply_packed_1, multiply_packed_2, multiply_packed_3};
 
+/* A column [ROWS] of a product's left side from the first n numbers there are, zeros behind them. */
+INLINE void copy_column(factor *to, const factor *from, i64 n)
+{
+    if (n >= ROWS)
+        memcpy(to, from, ROWS * 4);
+    else
+        for (i64 i = 0; i < ROWS; i++)
+            to[i] = i < n ? from[i] : 0;
+}
+
 /* Asking for memory early, so that it is there when it is needed. */
 INLINE void will_read(const float *from) { __builtin_prefetch(from, 0, 2); }
 INLINE void will_read_row(const float *from, i64 n)

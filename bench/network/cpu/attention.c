@@ -228,11 +228,7 @@ static void key_gradients(const struct part *p, struct way_back *b, i64 i, const
     }
     float *left = b->left + b->K * ROWS;
     for (i64 a = 0; a < A; a += ROWS, left += LEFT_BLOCK)
-        if (a + ROWS <= A)
-            memcpy(left, d_keys + a, ROWS * 4);
-        else
-            for (i64 j = 0; j < ROWS; j++)
-                left[j] = a + j < A ? d_keys[a + j] : 0;
+        copy_column(left, d_keys + a, A - a);
 }
 
 /* Gradients by the states of n rows in a step: through their means, by `weights`, and through their keys. */
